@@ -1,0 +1,203 @@
+"""The types that travel between stages: frozen, shape-checked at birth; numpy outside, torch inside.
+
+Letters: T frames of a track, N detections of a frame, K 2D keypoints. Boxes are centre x, centre y, width,
+height in image pixels. Parameters are stored, geometry (vertices, joints) is derived from them by a body.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vibe_cli import camera
+from vibe_cli.errors import InputError
+
+FORMAT = "vibe-result"
+FORMAT_VERSION = 1
+AXES = "camera: x right, y down, z into the image; metres; rest pose faces +z with y up"
+
+
+def _check(owner: object, name: str, dtype: type, shape: tuple[int | None, ...]) -> None:
+    """Cast a field and raise ValueError unless it has the shape; None admits any length."""
+    value = np.ascontiguousarray(getattr(owner, name), dtype=dtype)
+    if value.ndim != len(shape) or any(w is not None and w != h for w, h in zip(shape, value.shape)):
+        raise ValueError(f"{type(owner).__name__}.{name}: shape {value.shape}, expected {shape}")
+    object.__setattr__(owner, name, value)
+
+
+@dataclass(frozen=True, eq=False)
+class VideoInfo:
+    """What is known of a clip: its displayed size, rate and time stamps."""
+
+    path: str               # as the user gave it
+    width: int              # pixels, after rotation
+    height: int
+    fps: Fraction           # nominal rate, exact
+    times: np.ndarray       # (frames,) float64  seconds of each decoded frame
+    has_audio: bool = False
+    kind: str = "video"     # video | images
+
+    def __post_init__(self) -> None:
+        _check(self, "times", np.float64, (None,))
+
+    @property
+    def frames(self) -> int:
+        """How many frames were decoded (never what the header claims)."""
+        return len(self.times)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The people found in one frame."""
+
+    boxes: np.ndarray   # (N, 4) float32
+    scores: np.ndarray  # (N,)   float32  0..1
+
+    def __post_init__(self) -> None:
+        _check(self, "boxes", np.float32, (None, 4))
+        _check(self, "scores", np.float32, (len(self.boxes),))
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """Nobody."""
+        return cls(np.zeros((0, 4)), np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person's box over consecutive frames, gaps filled."""
+
+    id: int
+    frames: np.ndarray  # (T,)   int64    index into the clip, ascending
+    boxes: np.ndarray   # (T, 4) float32
+    scores: np.ndarray  # (T,)   float32  the detector's; 0 where filled
+    filled: np.ndarray  # (T,)   bool     True where no detection supports the box
+
+    def __post_init__(self) -> None:
+        _check(self, "frames", np.int64, (None,))
+        _check(self, "boxes", np.float32, (len(self.frames), 4))
+        _check(self, "scores", np.float32, (len(self.frames),))
+        _check(self, "filled", np.bool_, (len(self.frames),))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One tracked person over T frames."""
+
+    id: int
+    frames: np.ndarray      # (T,)       int64    index into the source video
+    boxes: np.ndarray       # (T, 4)     float32  the square that was cropped, scale included
+    pose: np.ndarray        # (T, 24, 3) float32  axis-angle, radians; joint 0 is the root, in camera axes
+    betas: np.ndarray       # (10,)      float32  one shape for the whole track
+    camera: np.ndarray      # (T, 3)     float32  crop camera s, tx, ty
+    confidence: np.ndarray  # (T,)       float32  0..1, the detector's; 0 where filled
+    filled: np.ndarray      # (T,)       bool     box interpolated over a gap
+    keypoints: np.ndarray | None = None  # (T, K, 3) float32  x, y in image pixels and confidence, or None
+
+    def __post_init__(self) -> None:
+        count = len(self.frames)
+        _check(self, "frames", np.int64, (None,))
+        _check(self, "boxes", np.float32, (count, 4))
+        _check(self, "pose", np.float32, (count, 24, 3))
+        _check(self, "betas", np.float32, (10,))
+        _check(self, "camera", np.float32, (count, 3))
+        _check(self, "confidence", np.float32, (count,))
+        _check(self, "filled", np.bool_, (count,))
+        if self.keypoints is not None:
+            _check(self, "keypoints", np.float32, (count, None, 3))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def image_camera(self, video: VideoInfo) -> np.ndarray:
+        """(T, 4) sx, sy, tx, ty of the full image."""
+        return camera.crop_to_image_camera(self.camera, self.boxes, video.width, video.height)
+
+    def translation(self, video: VideoInfo) -> np.ndarray:
+        """(T, 3) metres, the pelvis in the camera of `camera.default_intrinsics`."""
+        intrinsics = camera.default_intrinsics(video.width, video.height)
+        return camera.metric_translation(self.camera, self.boxes, intrinsics)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Everybody's motion in one clip."""
+
+    video: VideoInfo
+    people: list[Person]
+    model: str = "unknown"            # name of the temporal model
+    body: str = "open"                # open | smpl: whose betas these are
+    metadata: dict = field(default_factory=dict)  # JSON-able extras
+
+    @classmethod
+    def empty(cls, video: VideoInfo, **fields: object) -> Result:
+        """A valid result with nobody in it."""
+        return cls(video=video, people=[], **fields)
+
+    def save(self, path: str | Path) -> None:
+        """Write a compressed .npz without pickles; written beside and renamed, so never half a file."""
+        header = {
+            "format": FORMAT, "version": FORMAT_VERSION, "axes": AXES, "model": self.model, "body": self.body,
+            "people": [person.id for person in self.people], "metadata": self.metadata,
+            "video": {"path": self.video.path, "width": self.video.width, "height": self.video.height,
+                      "fps": str(self.video.fps), "has_audio": self.video.has_audio, "kind": self.video.kind}}
+        arrays = {"header": np.array(json.dumps(header)), "times": self.video.times,
+                  "intrinsics": camera.default_intrinsics(self.video.width, self.video.height)}
+        for person in self.people:
+            values = {name: getattr(person, name) for name in (
+                "frames", "boxes", "pose", "betas", "camera", "confidence", "filled", "keypoints")}
+            values |= {"times": self.video.times[person.frames], "cam_image": person.image_camera(self.video),
+                       "trans_cam": person.translation(self.video)}
+            arrays |= {f"person{person.id}/{k}": v for k, v in values.items() if v is not None}
+        write_npz(path, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Result:
+        """Read a result; InputError when it is not one, is damaged, or is of a later version."""
+        hint = "a result is the result.npz that `vibe demo` wrote"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                header = json.loads(str(file["header"][()]))
+                if header.get("format") != FORMAT:
+                    raise KeyError("format")
+                if header["version"] > FORMAT_VERSION:
+                    raise InputError(f"{path}: written by a newer vibe (format {header['version']})",
+                                     hint="upgrade with: pip install -U vibe-cli")
+                video = VideoInfo(times=file["times"], **{**header["video"], "fps": Fraction(header["video"]["fps"])})
+                people = []
+                for number in header["people"]:
+                    names = {key.split("/", 1)[1]: key for key in file.files if key.startswith(f"person{number}/")}
+                    fields = set(Person.__dataclass_fields__) & set(names)
+                    people.append(Person(id=number, **{name: file[names[name]] for name in fields}))
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file", hint=hint) from None
+        except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: not a vibe result ({type(error).__name__}: {error})", hint=hint) from None
+        return cls(video=video, people=people, model=header["model"], body=header["body"],
+                   metadata=header["metadata"])
+
+
+def write_npz(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays to a compressed .npz, byte-identical for equal arrays, and rename it into place."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asanyarray(value), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(name + ".npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue(),
+                             compress_type=zipfile.ZIP_DEFLATED)
+    os.replace(part, path)

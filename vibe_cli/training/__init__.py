@@ -1,0 +1,1 @@
+"""Learning: synthetic people, data, losses, training."""
