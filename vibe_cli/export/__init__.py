@@ -1,0 +1,76 @@
+"""Finished motion in other programs' formats: a small file a format, one registry, no renderer needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from vibe_cli.errors import UsageError
+from vibe_cli.progress import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vibe_cli.body import Body
+    from vibe_cli.results import Person, Result
+
+# name → the module that writes it (in its class `Writer`), and one line for people; nothing is imported here
+FORMATS: dict[str, tuple[str, str]] = {
+    "pkl": ("vibe_cli.export.pkl", "vibe_output.pkl in VIBE's layout, for joblib.load"),
+    "npz": ("vibe_cli.export.npz", "npz/person_001.npz …, AMASS's layout, z up, for the SMPL Blender add-on"),
+    "obj": ("vibe_cli.export.obj", "obj/person_001/000000.obj … a mesh a frame, y up, metres"),
+}
+CHUNK = 64  # frames whose meshes are in memory at once
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What a writer may be told."""
+
+    vertices: bool = True  # pkl: write the mesh's vertices as well, 83 kB a person and frame
+    every: int = 1         # obj: one mesh every so many frames of the clip
+    centred: bool = False  # obj: each pelvis at the origin instead of where the person stands
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise UsageError(f"every {self.every} frames: at least 1 is needed", hint="use --every 1 or more")
+
+
+class FormatWriter(Protocol):
+    """One format. `write` puts whole files into `folder` or none, and says which."""
+
+    name: str
+    extension: str
+
+    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions,
+              progress: Progress) -> list[Path]:
+        """Write everybody's motion under `folder`, which exists; the files, or their one folder."""
+        ...
+
+
+def format_writer(name: str) -> FormatWriter:
+    """The writer of a format; UsageError names those there are."""
+    if name not in FORMATS:
+        raise UsageError(f"no such format: {name}", hint="choose one of: " + ", ".join(FORMATS))
+    return import_module(FORMATS[name][0]).Writer()
+
+
+def person_name(person: Person) -> str:
+    """What a person's file or folder is called."""
+    return f"person_{person.id:03d}"
+
+
+def select(person: Person, index: slice | np.ndarray) -> Person:
+    """A person in some of their frames only, without keypoints; `index` is into the track."""
+    fields = ("frames", "boxes", "pose", "camera", "confidence", "filled")
+    return replace(person, keypoints=None, **{name: getattr(person, name)[index] for name in fields})
+
+
+def chunks(person: Person, size: int = CHUNK) -> Iterator[tuple[slice, Person]]:
+    """A person's frames, at most `size` at a time: their place in the track, and a Person of them."""
+    for start in range(0, len(person), size):
+        part = slice(start, min(start + size, len(person)))
+        yield part, select(person, part)

@@ -1,0 +1,85 @@
+"""Wavefront `.obj`, a mesh a frame in one folder a person, numbered by the clip's frames.
+
+The camera's axes are turned by 180° about x: x right, y up, z towards the camera, so that a person who faces
+the camera faces +z. Metres; people stand where they stood before the camera, which is the origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vibe_cli.errors import UsageError
+from vibe_cli.export import ExportOptions, chunks, person_name, select
+from vibe_cli.outputs import replacing_folder
+from vibe_cli.progress import Progress
+
+if TYPE_CHECKING:
+    from vibe_cli.body import Body
+    from vibe_cli.results import Person, Result
+
+CAMERA_TO_Y_UP = np.array([1, -1, -1], np.float32)  # 180° about x
+
+
+class Writer:
+    """Meshes that any 3D program opens."""
+
+    name = "obj"
+    extension = ".obj"
+
+    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions,
+              progress: Progress) -> list[Path]:
+        """Write obj/person_001/000000.obj and so on; the folder, or nothing when nobody is in the result."""
+        people = [some for person in result.people if len(some := thinned(person, options.every))]
+        if not people:
+            if result.people:
+                raise UsageError(f"nobody is in a frame that is a multiple of {options.every}",
+                                 hint="use a smaller --every")
+            return []
+        faces = _face_lines(body.faces)
+        with replacing_folder(folder / "obj") as part:
+            meshes = (mesh for person in people for mesh in _meshes(person, result, body, options))
+            for person, frame, vertices in progress(meshes, "Exporting obj", sum(map(len, people))):
+                path = part / person_name(person) / f"{frame:06d}.obj"
+                path.parent.mkdir(exist_ok=True)
+                head = _comment(result, person, frame, options)
+                path.write_text(head + _vertex_lines(vertices) + faces, encoding="utf-8", newline="\n")
+        return [folder / "obj"]
+
+
+def thinned(person: Person, every: int) -> Person:
+    """The person in the clip's frames 0, every, 2 · every …, so that several people stay in step."""
+    return select(person, person.frames % every == 0)
+
+
+def _meshes(person: Person, result: Result, body: Body,
+            options: ExportOptions) -> Iterator[tuple[Person, int, np.ndarray]]:
+    """The person, the clip's frame and the vertices (V, 3), y up, of every frame."""
+    from vibe_cli.body import vertices_of
+
+    for _, some in chunks(person):
+        vertices = vertices_of(some, body)
+        if not options.centred:
+            vertices = vertices + some.translation(result.video)[:, None]
+        for frame, mesh in zip(some.frames, vertices * CAMERA_TO_Y_UP, strict=True):
+            yield person, int(frame), mesh
+
+
+def _comment(result: Result, person: Person, frame: int, options: ExportOptions) -> str:
+    """What the numbers mean, as OBJ comments."""
+    origin = "the pelvis" if options.centred else "the camera"
+    return (f"# person {person.id}, frame {frame} of the clip, {float(result.video.fps):g} frames a second\n"
+            f"# metres; x right, y up, z towards the camera; origin: {origin}\n# body: {result.body}\n")
+
+
+def _vertex_lines(vertices: np.ndarray) -> str:
+    """Vertices (V, 3) as text, to a hundredth of a millimetre."""
+    return "v %.5f %.5f %.5f\n" * len(vertices) % tuple(vertices.ravel().tolist())
+
+
+def _face_lines(faces: np.ndarray) -> str:
+    """Triangles (F, 3) as text; OBJ counts from one."""
+    return "f %d %d %d\n" * len(faces) % tuple((faces + 1).ravel().tolist())

@@ -1,0 +1,80 @@
+"""`vibe_output.pkl`: what scripts for VIBE's output read with `joblib.load`: plain dicts of numpy."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vibe_cli import camera
+from vibe_cli.export import ExportOptions, chunks
+from vibe_cli.outputs import replacing_file
+from vibe_cli.progress import Progress
+
+if TYPE_CHECKING:
+    from vibe_cli.body import Body
+    from vibe_cli.results import Person, Result
+
+FILE_NAME = "vibe_output.pkl"
+PICKLE_PROTOCOL = 4  # read by every Python 3 that VIBE's own scripts run on
+
+
+class Writer:
+    """VIBE's layout: person id → arrays over the T frames of that person, camera axes, the pelvis at zero."""
+
+    name = "pkl"
+    extension = ".pkl"
+
+    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions,
+              progress: Progress) -> list[Path]:
+        """Write one file for everybody. Vertices lie in a scratch file meanwhile, so memory stays small."""
+        import joblib
+
+        path = folder / FILE_NAME
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".verts-", ignore_cleanup_errors=True) as scratch:
+            people = {}
+            for person in progress(result.people, "Exporting pkl", len(result.people)):
+                people[person.id] = person_fields(person, result, body)
+                if options.vertices:
+                    people[person.id]["verts"] = _vertices(person, body, Path(scratch) / f"{person.id}.npy")
+            with replacing_file(path) as part:
+                joblib.dump(people, part, protocol=PICKLE_PROTOCOL)
+            people.clear()  # closes the scratch files, which Windows cannot delete while they are open
+        return [path]
+
+
+def person_fields(person: Person, result: Result, body: Body) -> dict[str, Any]:
+    """Everything of a person but the vertices, under VIBE's names (formats.md, section 5)."""
+    from vibe_cli.body import joints_of
+
+    joints = joints_of(person, body)
+    image_camera = person.image_camera(result.video)
+    pixels = camera.project_image(joints, image_camera, result.video.width, result.video.height)
+    return {
+        "pred_cam": person.camera,
+        "orig_cam": image_camera.astype(np.float32),
+        "pose": person.pose.reshape(len(person), 72),
+        "betas": np.repeat(person.betas[None], len(person), axis=0),
+        "joints3d": joints,
+        "joints2d": person.keypoints,
+        "joints2d_img_coord": pixels.astype(np.float32),
+        "bboxes": person.boxes,
+        "frame_ids": person.frames,
+        "body": result.body,
+    }
+
+
+def _vertices(person: Person, body: Body, path: Path) -> np.ndarray:
+    """(T, V, 3) float32 vertices in a file that is mapped into memory, computed a chunk at a time."""
+    from vibe_cli.body import vertices_of
+
+    vertices = None
+    for part, some in chunks(person):
+        values = vertices_of(some, body)
+        if vertices is None:
+            shape = (len(person), *values.shape[1:])
+            vertices = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        vertices[part] = values
+    return np.zeros((0, 0, 3), np.float32) if vertices is None else vertices

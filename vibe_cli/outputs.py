@@ -1,0 +1,139 @@
+"""Where a run's files lie, and how they get there: whole or not at all.
+
+    output/<clip>/result.npz   everybody's motion          run.json      what was done, and how long it took
+                  overlay.mp4  the picture of it           vibe_output.pkl, npz/, obj/   what was exported
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vibe_cli.errors import InputError, UsageError
+
+DEFAULT_OUTPUT = Path("output")
+RESULT_NAME = "result.npz"
+REPORT_NAME = "run.json"
+OVERLAY_NAME = "overlay.mp4"
+
+
+def plan_folders(inputs: Sequence[Path], output: Path) -> list[Path]:
+    """The folder of each clip under `output`: its name, with as many parent folders as keep clips apart.
+
+    The same clip gets the same folder again; a folder that holds another clip's run is never taken.
+    UsageError when an input is given twice.
+    """
+    resolved = [Path(path).resolve() for path in inputs]
+    if len(set(resolved)) < len(resolved):
+        twice = next(path for path, full in zip(inputs, resolved, strict=True) if resolved.count(full) > 1)
+        raise UsageError(f"{twice}: given twice", hint="name each clip once")
+    deepest = max((len(path.parts) for path in resolved), default=0)
+    for keep_suffix in (False, True):
+        for depth in range(1, deepest + 1):
+            folders = [output / _tail(path, depth, keep_suffix) for path in resolved]
+            apart = len({os.path.normcase(folder) for folder in folders}) == len(folders)
+            if apart and not any(map(_holds_another, folders, resolved)):
+                return folders
+    raise UsageError(f"{output}: holds other clips of the same names", hint="choose another --output folder")
+
+
+def _tail(path: Path, depth: int, keep_suffix: bool) -> Path:
+    """The last `depth` parts of a path, the suffix of a file left out unless it is needed."""
+    parts = [part for part in path.parts if part != path.anchor][-depth:] or ["clip"]
+    name = path.name if keep_suffix or path.is_dir() else path.stem
+    return Path(*parts[:-1], name or "clip")
+
+
+def _holds_another(folder: Path, path: Path) -> bool:
+    """Whether the folder holds the run of a clip that is not `path`."""
+    try:
+        recorded = json.loads((folder / REPORT_NAME).read_text("utf-8"))["input"]["resolved"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return recorded != str(path)
+
+
+def make_writable(folder: Path) -> None:
+    """Create a folder and prove that a file can be written there; InputError otherwise."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{folder}: cannot write there ({reason})",
+                         hint="choose another folder with --output") from None
+
+
+def remove_if_empty(folder: Path, root: Path) -> None:
+    """Remove a folder and its parents up to `root`, as far as they are empty."""
+    while True:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        if folder == root or folder.parent == folder:
+            return
+        folder = folder.parent
+
+
+def newest_result(output: Path) -> Path:
+    """The result.npz written last under `output`; InputError when there is none."""
+    found = [(path.stat().st_mtime_ns, path) for path in output.rglob(RESULT_NAME) if path.is_file()]
+    if not found:
+        raise InputError(f"{output}: no finished run in it",
+                         hint="make one with: vibe demo CLIP, or name a result: vibe export PATH/result.npz")
+    return max(found)[1]
+
+
+def find_result(path: Path) -> Path:
+    """The result file that a path names: the file itself, or the one in a run's folder."""
+    if path.is_dir():
+        inside = path / RESULT_NAME
+        if not inside.is_file():
+            raise InputError(f"{path}: no {RESULT_NAME} in this folder",
+                             hint="name the folder of one clip, or the file itself")
+        return inside
+    if not path.exists():
+        raise InputError(f"{path}: no such file", hint=f"a result is the {RESULT_NAME} of `vibe demo`")
+    return path
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed onto it at the end, removed when the block fails."""
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path` to fill; takes the place of `path` at the end, or vanishes on failure."""
+    part = Path(tempfile.mkdtemp(prefix=path.name + ".", suffix=".part", dir=path.parent))
+    part.chmod(0o755)
+    try:
+        yield part
+        if path.exists():
+            old = path.with_name(part.name[:-len(".part")] + ".old")
+            os.replace(path, old)
+            os.replace(part, path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_json(path: Path, values: dict) -> None:
+    """Write readable JSON, whole or not at all; text outside ASCII stays readable."""
+    with replacing_file(path) as part:
+        part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
