@@ -6,8 +6,11 @@ metres from its pelvis, to s·(x + tx), s·(y + ty) in −1..1 of the square cro
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
+Array = TypeVar("Array")  # np.ndarray or torch.Tensor
 CROP_SIZE = 224
 FOCAL_LENGTH = 5000.0
 
@@ -40,6 +43,25 @@ def crop_translation(camera: np.ndarray, focal: float = FOCAL_LENGTH, size: int 
     """Crop camera (T, 3) → translation (T, 3) metres before a crop of `size` pixels seen at `focal`."""
     depth = 2 * focal / (size * camera[:, 0] + 1e-9)
     return np.stack([camera[:, 1], camera[:, 2], depth], axis=1)
+
+
+def project_crop(points: Array, camera: Array, focal: float = FOCAL_LENGTH, size: int = CROP_SIZE) -> Array:
+    """Body points (…, N, 3) and crop cameras (…, 3) → (…, N, 2) in −1..1 of the crop; numpy or torch alike.
+
+    In perspective, at `crop_translation` from the camera: this is what the published networks were trained on.
+    """
+    depth = 2 * focal / (size * camera[..., None, :1] + 1e-9) + points[..., 2:]
+    return (points[..., :2] + camera[..., None, 1:]) / depth * (2 * focal / size)
+
+
+def recentre(camera: Array, origin: Array) -> Array:
+    """Crop cameras (…, 3) of points p → those that see p − `origin` (…, 3) at the same place; numpy or torch.
+
+    Published networks place the camera by SMPL's origin, this program by the pelvis (`Body.rest_joints`).
+    """
+    shifted = camera + 0
+    shifted[..., 1:] += origin[..., :2]
+    return shifted
 
 
 def default_intrinsics(width: int, height: int) -> np.ndarray:

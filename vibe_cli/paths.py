@@ -1,0 +1,33 @@
+"""Where models lie: those shipped with the program, and the user's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+
+
+def models_dir() -> Path:
+    """The shipped models: the installed package `vibe_models`, or models/ beside vibe_cli in a checkout."""
+    if importlib.util.find_spec("vibe_models") is not None:
+        return Path(str(resources.files("vibe_models")))
+    return Path(__file__).resolve().parent.parent / "models"
+
+
+def user_models_dir() -> Path:
+    """Models that the user imported: $VIBE_HOME/models, else vibe/models in the system's place for user data.
+
+    That place is $XDG_DATA_HOME or ~/.local/share on Linux, ~/Library/Application Support on macOS and
+    %LOCALAPPDATA% on Windows. The folder need not exist yet.
+    """
+    if home := os.environ.get("VIBE_HOME"):
+        return Path(home).expanduser() / "models"
+    if sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        data = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data / "vibe" / "models"

@@ -1,0 +1,228 @@
+"""Reading pickles without running them: every object becomes an inert record, its arrays are rebuilt by us.
+
+A pickle is a program. This reader admits only the names by which numpy arrays, numpy numbers, scipy.sparse
+matrices and chumpy arrays are stored, maps each to a record class of its own that merely keeps what it is
+given, and refuses every other name. Neither numpy's, scipy's nor chumpy's own rebuilding code runs.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from vibe_cli.errors import ModelError
+
+REFUSED_HINT = "do not open it with other programs either; get the file again from its official page"
+_DTYPE = re.compile(r"[|<>=]?[?biufcSUO]\d{0,4}|bool|u?int\d+|float\d+|complex\d+")
+_MAX_DENSE = 2**24  # entries of a sparse matrix written out
+
+
+class Record:
+    """What a pickle says of an object: the arguments it is made with and the state it is given."""
+
+    def __new__(cls, *args: Any) -> Record:
+        self = object.__new__(cls)
+        self.args, self.state = args, None
+        return self
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def value(self) -> Any:
+        """The object itself; ValueError where the record makes none."""
+        raise ValueError(f"{type(self).__name__} has no value of its own")
+
+
+class Marker(Record):
+    """A class that is only ever an argument: numpy.ndarray, object."""
+
+
+class Text(Record):
+    """Bytes, which Python 3 stores in old protocols as text and an encoding."""
+
+    def value(self) -> bytes:
+        text, encoding = self.args
+        if encoding != "latin1":
+            raise ValueError(f"bytes in {encoding!r}")
+        return text.encode("latin1")
+
+
+class Dtype(Record):
+    """The type of an array's elements; structured types are not admitted."""
+
+    def value(self) -> np.dtype:
+        name = self.args[0]
+        if not isinstance(name, str) or not _DTYPE.fullmatch(name):
+            raise ValueError(f"element type {name!r}")
+        dtype = np.dtype(name)
+        return dtype.newbyteorder(self.state[1]) if self.state and self.state[1] in ("<", ">") else dtype
+
+
+class Array(Record):
+    """A numpy array: shape, type, order and raw bytes are in its state."""
+
+    def value(self) -> np.ndarray:
+        shape, dtype, fortran, raw = self.state[-4:]
+        return _array(shape, resolve(dtype), raw, "F" if fortran else "C")
+
+
+class BufferArray(Record):
+    """A numpy array as protocol 5 stores it: bytes, type, shape, order."""
+
+    def value(self) -> np.ndarray:
+        raw, dtype, shape, order = self.args
+        return _array(shape, resolve(dtype), raw, "F" if order == "F" else "C")
+
+
+class Scalar(Record):
+    """A numpy number: type and raw bytes."""
+
+    def value(self) -> Any:
+        return _array((), resolve(self.args[0]), self.args[1], "C")[()]
+
+
+class Sparse(Record):
+    """A scipy.sparse matrix; it comes back dense."""
+
+    by = "column"
+
+    def value(self) -> np.ndarray:
+        state = self.state
+        shape = state["_shape"] if "_shape" in state else state["shape"]
+        rows, columns = (int(n) for n in shape)
+        if not 0 <= rows * columns <= _MAX_DENSE:
+            raise ValueError(f"sparse matrix of {rows} × {columns}")
+        data, inner = resolve(state["data"]), resolve(state["indices"])
+        outer_count, inner_count = (columns, rows) if self.by == "column" else (rows, columns)
+        counts = np.diff(resolve(state["indptr"]))
+        if len(counts) != outer_count or (counts < 0).any() or counts.sum() != len(inner):
+            raise ValueError("sparse matrix with broken row pointers")
+        if len(inner) and (inner.min() < 0 or inner.max() >= inner_count):
+            raise ValueError("sparse matrix with an index outside its shape")
+        outer = np.repeat(np.arange(outer_count), counts)
+        dense = np.zeros((rows, columns), dtype=data.dtype)
+        np.add.at(dense, (inner, outer) if self.by == "column" else (outer, inner), data)
+        return dense
+
+
+class SparseRows(Sparse):
+    """The same, row by row."""
+
+    by = "row"
+
+
+class Chumpy(Record):
+    """A chumpy array, whose value is its attribute x; None for an expression that stores no value."""
+
+    def value(self) -> np.ndarray | None:
+        return resolve(self.state["x"]) if isinstance(self.state, dict) and "x" in self.state else None
+
+
+class Rebuilt(Record):
+    """copyreg's way of making an object in old protocols: the record of its class."""
+
+    def __new__(cls, kind: type, base: Any = None, state: Any = None) -> Record:
+        if not (isinstance(kind, type) and issubclass(kind, Record)):
+            raise ValueError("an object of no known class")
+        return kind()
+
+
+NUMPY_NAMES = {"numpy.dtype": Dtype, "_codecs.encode": Text, "numpy.ndarray": Marker}
+for _home in ("numpy.core", "numpy._core"):
+    NUMPY_NAMES[f"{_home}.multiarray._reconstruct"] = Array
+    NUMPY_NAMES[f"{_home}.multiarray.scalar"] = Scalar
+    NUMPY_NAMES[f"{_home}.numeric._frombuffer"] = BufferArray
+_OBJECT_NAMES = {"copy_reg._reconstructor": Rebuilt, "copyreg._reconstructor": Rebuilt,
+                 "__builtin__.object": Marker, "builtins.object": Marker}
+_SPARSE_NAME = re.compile(r"scipy\.sparse\.(_?(csc|csr)\.)?(csc|csr)_(matrix|array)")
+_CHUMPY_NAME = re.compile(r"chumpy(\.\w+)+")
+
+
+class InertUnpickler(pickle._Unpickler):  # the Python one: it never trusts a length that the stream claims
+    """An unpickler that makes records and refuses, by name, whatever is not on the list."""
+
+    def __init__(self, stream: BinaryIO, path: str | Path, names: dict[str, type[Record]]) -> None:
+        super().__init__(stream, encoding="latin1")
+        self.path, self.names = path, names
+
+    def find_class(self, module: str, name: str) -> type[Record]:
+        """The record class of a name; ModelError for any name beyond the list."""
+        full = f"{module}.{name}"
+        if full in self.names:
+            return self.names[full]
+        raise ModelError(f"{self.path}: refused, the file asks for {full}, which no model file needs",
+                         hint=REFUSED_HINT)
+
+
+class ArrayUnpickler(InertUnpickler):
+    """Admits numpy, scipy.sparse and chumpy."""
+
+    def __init__(self, stream: BinaryIO, path: str | Path) -> None:
+        super().__init__(stream, path, NUMPY_NAMES | _OBJECT_NAMES)
+
+    def find_class(self, module: str, name: str) -> type[Record]:
+        """The record class of a name; ModelError for any name beyond the list."""
+        full = f"{module}.{name}"
+        if match := _SPARSE_NAME.fullmatch(full):
+            return Sparse if match[3] == "csc" else SparseRows
+        if _CHUMPY_NAME.fullmatch(full):
+            return Chumpy
+        return super().find_class(module, name)
+
+
+def load_arrays(stream: BinaryIO, path: str | Path) -> Any:
+    """Read one pickle of arrays, numbers, text and containers of them.
+
+    Text of Python 2 is decoded as latin1; sparse matrices come back dense. ModelError, naming `path`, where
+    the pickle asks for anything else or is damaged.
+    """
+    try:
+        return resolve(ArrayUnpickler(stream, path).load())
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged pickle fails in any way at all, never dangerously
+        raise ModelError(f"{path}: damaged or not a pickle of arrays ({type(error).__name__}: {error})",
+                         hint="get the file again from its official page") from None
+
+
+def resolve(value: Any, seen: dict[int, Any] | None = None) -> Any:
+    """Records inside dicts, lists and tuples → the values they stand for; a shared one is made once."""
+    seen = {} if seen is None else seen
+    if id(value) in seen:
+        return seen[id(value)][1]
+    if isinstance(value, Record):
+        made = value.value()
+    elif isinstance(value, (dict, OrderedDict)):
+        made = {key: resolve(item, seen) for key, item in value.items()}
+    elif type(value) in (list, tuple):
+        made = type(value)(resolve(item, seen) for item in value)
+    else:
+        return value
+    seen[id(value)] = value, made  # the value is kept too, so that its id stays its own
+    return made
+
+
+def _array(shape: Any, dtype: np.dtype, raw: Any, order: str) -> np.ndarray:
+    """Bytes (or, for an array of objects, a list) → array, after comparing its length with the shape's."""
+    shape = tuple(int(n) for n in shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {shape}")
+    count = math.prod(shape)
+    if dtype.hasobject:
+        if not isinstance(raw, list) or len(raw) != count:
+            raise ValueError(f"{count} objects announced")
+        array = np.empty(count, dtype=object)
+        for index, item in enumerate(raw):
+            array[index] = resolve(item)
+        return array.reshape(shape, order=order)
+    raw = resolve(raw)
+    raw = raw.encode("latin1") if isinstance(raw, str) else raw
+    if len(raw) != count * dtype.itemsize:
+        raise ValueError(f"{count * dtype.itemsize} bytes announced, {len(raw)} stored")
+    return np.frombuffer(raw, dtype=dtype).reshape(shape, order=order)

@@ -1,0 +1,18 @@
+"""SMPL's skeleton and the 49 joints, as numbers; shared by bodies, file readers and exporters."""
+
+from __future__ import annotations
+
+JOINT_NAMES = (
+    "pelvis", "l_hip", "r_hip", "spine1", "l_knee", "r_knee", "spine2", "l_ankle", "r_ankle", "spine3",
+    "l_foot", "r_foot", "neck", "l_collar", "r_collar", "head", "l_shoulder", "r_shoulder", "l_elbow",
+    "r_elbow", "l_wrist", "r_wrist", "l_hand", "r_hand")
+PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+OPENPOSE_25 = (24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34)
+LSP_14 = (8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48)
+EXTRA_10 = (49, 50, 51, 52, 53, 24, 26, 25, 28, 27)
+# The 49 output joints, taken from 54: 24 of the skeleton, 21 vertex picks, 9 of the extra regressor.
+JOINTS_49 = OPENPOSE_25 + LSP_14 + EXTRA_10
+EVALUATION_14 = slice(25, 39)  # of the 49
+# The same 14 from the 17 joints of J_regressor_h36m.npy.
+H36M_TO_14 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)

@@ -1,0 +1,161 @@
+"""The user's model folder: official files converted to safetensors, each with a sidecar that says what it is.
+
+<folder>/<name>/config.yaml, weights.safetensors and, where the file holds them, body.safetensors (SMPL),
+regressor.safetensors (SPIN's) and discriminator.safetensors. The folder is `paths.user_models_dir()`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from vibe_cli.errors import ModelError
+from vibe_cli.paths import user_models_dir
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vibe_cli.official import OfficialFile
+
+SIDECAR = "config.yaml"
+# Which crop each published network was trained on: the box side is enlarged by this.
+_CROP_SCALES = {"spin": 1.2, "vibe": 1.1, "tcmr": 1.2}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """One entry of the user's model folder."""
+
+    folder: Path
+    config: dict  # the sidecar
+
+    @property
+    def name(self) -> str:
+        """Its name in the zoo: the folder's."""
+        return self.folder.name
+
+    @property
+    def kind(self) -> str:
+        """A key of official.KINDS."""
+        return self.config["kind"]
+
+
+def import_file(path: Path | str, root: Path | None = None) -> Imported:
+    """Recognise an official file, convert it into the user's model folder, and say what came of it.
+
+    A file that is already there is left as it is. A second file of the same kind gets its checksum's first
+    digits in its name. ModelError where the file is not official, does not fit or is unsafe.
+    """
+    from vibe_cli.official import read_official
+
+    official = read_official(path)
+    root = root or user_models_dir()
+    checksum = sha256(path)
+    for entry in list_imported(root):
+        if entry.config["source"]["sha256"] == checksum:
+            return entry
+    name = official.kind if not (root / official.kind).exists() else f"{official.kind}-{checksum[:8]}"
+    _write(official, checksum, root / name)
+    return Imported(root / name, _read_sidecar(root / name / SIDECAR))
+
+
+def list_imported(root: Path | None = None) -> list[Imported]:
+    """Everything that was imported, by name; ModelError where a sidecar is damaged."""
+    root = root or user_models_dir()
+    return [Imported(path.parent, _read_sidecar(path)) for path in sorted(root.glob(f"*/{SIDECAR}"))]
+
+
+def missing(entry: Imported, root: Path | None = None) -> list[str]:
+    """Kinds that an entry still needs and that are not in the folder; keys of official.KINDS."""
+    there = {other.kind for other in list_imported(root)}
+    if find_extra_regressor(root) is not None:
+        there.add("joints-extra")
+    return [need["kind"] for need in entry.config["needs"] if need["kind"] not in there]
+
+
+def find_body(root: Path | None = None) -> Path | None:
+    """The SMPL body to use: an imported SMPL file, else the body inside an imported checkpoint, else None."""
+    entries = [entry for entry in list_imported(root) if (entry.folder / "body.safetensors").is_file()]
+    entries.sort(key=lambda entry: entry.kind != "smpl")
+    return entries[0].folder / "body.safetensors" if entries else None
+
+
+def find_extra_regressor(root: Path | None = None) -> Tensor | None:
+    """J_regressor_extra (9, V): imported by itself, else out of an imported checkpoint, else None."""
+    from vibe_cli.safe_read import read_safetensors
+
+    entries = list_imported(root)
+    for entry in entries:
+        if entry.kind == "joints-extra":
+            return read_safetensors(entry.folder / "weights.safetensors")["regressor"]
+    for entry in entries:
+        path = entry.folder / "body.safetensors"
+        if entry.config.get("body_has_extra_joints"):
+            return read_safetensors(path)["J_regressor_extra"]
+    return None
+
+
+def sha256(path: Path | str) -> str:
+    """Checksum of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(official: OfficialFile, checksum: str, folder: Path) -> None:
+    """Write an entry beside its place and rename it: a crash leaves no half entry."""
+    from safetensors.torch import save_file
+
+    part = folder.with_name(folder.name + ".part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        files = {}
+        for name, tensors in official.parts.items():
+            own = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
+            save_file(own, part / f"{name}.safetensors")
+            files[f"{name}.safetensors"] = sha256(part / f"{name}.safetensors")
+        sidecar = yaml.safe_dump(_sidecar(official, checksum, files), sort_keys=False, allow_unicode=True)
+        (part / SIDECAR).write_text(sidecar, encoding="utf-8")
+        os.replace(part, folder)
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written ({error.strerror or error})",
+                         hint="set VIBE_HOME to a folder that you may write to") from None
+
+
+def _sidecar(official: OfficialFile, checksum: str, files: dict[str, str]) -> dict:
+    """What config.yaml says."""
+    from vibe_cli.official import KINDS
+
+    kind = KINDS[official.kind]
+    content = {
+        "kind": official.kind, "what": kind.what, "licence": kind.licence,
+        "source": {"file": official.path.name, "sha256": checksum, "from": kind.where},
+        "files": files,
+        "needs": [{"kind": need, "what": KINDS[need].what, "from": KINDS[need].where} for need in kind.needs]}
+    if official.network:
+        content |= {"network": official.network}
+    if official.kind in _CROP_SCALES:
+        # published cameras place the body by SMPL's origin, not by its pelvis
+        content |= {"crop_scale": _CROP_SCALES[official.kind], "camera_origin": "body"}
+    if "body" in official.parts:
+        content["body_has_extra_joints"] = "J_regressor_extra" in official.parts["body"]
+    return content | ({"notes": official.notes} if official.notes else {})
+
+
+def _read_sidecar(path: Path) -> dict:
+    """config.yaml of an entry; ModelError where it is not one."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(f"{path}: damaged ({type(error).__name__})",
+                         hint=f"delete {path.parent} and import again") from None
+    if not isinstance(content, dict) or not {"kind", "source", "needs"} <= set(content):
+        raise ModelError(f"{path}: not the sidecar of an imported model",
+                         hint=f"delete {path.parent} and import again")
+    return content
