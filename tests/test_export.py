@@ -36,8 +36,8 @@ def test_pkl_has_vibes_keys_shapes_and_types(body: Body, tmp_path: Path) -> None
     assert path.name == "vibe_output.pkl" and list(people) == [1, 7] and type(next(iter(people))) is int
     count, vertices = 4, len(body.v_template)
     shapes = {"pred_cam": (count, 3), "orig_cam": (count, 4), "verts": (count, vertices, 3),
-              "pose": (count, 72), "betas": (count, 10), "joints3d": (count, 49, 3), "joints2d_img_coord": (count, 49, 2),
-              "bboxes": (count, 4), "frame_ids": (count,)}
+              "pose": (count, 72), "betas": (count, 10), "joints3d": (count, 49, 3),
+              "joints2d_img_coord": (count, 49, 2), "bboxes": (count, 4), "frame_ids": (count,)}
     person = people[7]
     assert {name: person[name].shape for name in shapes} == shapes
     assert all(type(person[name]) is np.ndarray for name in shapes)
@@ -104,7 +104,7 @@ def test_npz_stands_upright_faces_the_camera_and_walks_to_the_right(body: Body, 
     assert np.allclose(vertices, in_camera[..., [0, 2, 1]] * [1, 1, -1], atol=1e-4)
 
 
-def test_npz_keeps_the_body_in_place_where_the_pelvis_is_not_at_the_origin(body: Body, tmp_path: Path) -> None:
+def test_npz_makes_up_for_a_template_whose_pelvis_is_not_at_the_origin(body: Body, tmp_path: Path) -> None:
     """SMPL's template has its pelvis about 0.2 m below the origin; `trans` makes up for it."""
     shifted = load_body(None)
     shift = torch.tensor([0.0, -0.22, 0.03])

@@ -136,13 +136,19 @@ def test_json_is_readable_by_people(tmp_path: Path) -> None:
     assert "танец" in text and json.loads(text) == {"input": "танец"}
 
 
-def test_a_stopwatch_adds_up_a_stages_visits(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(100))
-    monkeypatch.setattr("vibe_cli.progress.time.perf_counter", lambda: next(clock))
+def test_a_stopwatch_adds_up_visits_and_counts_no_second_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("vibe_cli.progress.time.perf_counter", lambda: now[0])
     watch = Stopwatch()
-    with watch("encode"):
-        pass
-    with watch("encode"):
-        pass
-    assert list(watch.each("ab", "decode")) == ["a", "b"]
-    assert watch.seconds == {"encode": 2, "decode": 3}
+
+    def frames():
+        for name in "ab":
+            now[0] += 3
+            yield name
+
+    for _ in range(2):
+        with watch("detect"):
+            now[0] += 1
+            for _ in watch.each(frames(), "decode"):
+                now[0] += 5
+    assert watch.seconds == {"detect": 22, "decode": 12} and sum(watch.seconds.values()) == now[0]

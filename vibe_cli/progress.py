@@ -24,27 +24,34 @@ def quiet(items: Iterable[Item], step: str, total: int | None = None) -> Iterabl
 
 
 class Stopwatch:
-    """Seconds spent a stage, added up over visits."""
+    """Seconds spent a stage, added up over visits; a stage within another is not counted twice."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._within: list[float] = []  # for each stage that is open: the seconds of the stages inside it
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes to a stage."""
+        """Add the time that the block takes, less that of stages inside it, to a stage."""
         start = time.perf_counter()
+        self._within.append(0.0)
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+            elapsed = time.perf_counter() - start
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed - self._within.pop()
+            if self._within:
+                self._within[-1] += elapsed
 
     def each(self, items: Iterable[Item], stage: str) -> Iterator[Item]:
         """The same items; the time that each takes to come is added to a stage."""
         source = iter(items)
         while True:
             with self(stage):
-                try:
-                    item = next(source)
-                except StopIteration:
-                    return
+                item = next(source, _END)
+            if item is _END:
+                return
             yield item
+
+
+_END = object()

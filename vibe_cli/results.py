@@ -94,6 +94,25 @@ class Track:
 
 
 @dataclass(frozen=True, eq=False)
+class Observations:
+    """What the encoder saw of one track."""
+
+    track: Track
+    boxes: np.ndarray       # (T, 4)     float32  the square that was cropped, scale included
+    features: np.ndarray    # (T, F)     float32  one feature vector a frame
+    keypoints: np.ndarray | None = None  # (T, K, 3) float32  x, y in image pixels and confidence, or None
+
+    def __post_init__(self) -> None:
+        _check(self, "boxes", np.float32, (len(self.track), 4))
+        _check(self, "features", np.float32, (len(self.track), None))
+        if self.keypoints is not None:
+            _check(self, "keypoints", np.float32, (len(self.track), None, 3))
+
+    def __len__(self) -> int:
+        return len(self.track)
+
+
+@dataclass(frozen=True, eq=False)
 class Person:
     """One tracked person over T frames."""
 
@@ -194,10 +213,13 @@ def write_npz(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays to a compressed .npz, byte-identical for equal arrays, and rename it into place."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, value in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asanyarray(value), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(name + ".npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue(),
-                             compress_type=zipfile.ZIP_DEFLATED)
-    os.replace(part, path)
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, value in arrays.items():
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, np.asanyarray(value), allow_pickle=False)
+                archive.writestr(zipfile.ZipInfo(name + ".npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue(),
+                                 compress_type=zipfile.ZIP_DEFLATED)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
