@@ -27,7 +27,7 @@ AXES = "camera: x right, y down, z into the image; metres; rest pose faces +z wi
 def _check(owner: object, name: str, dtype: type, shape: tuple[int | None, ...]) -> None:
     """Cast a field and raise ValueError unless it has the shape; None admits any length."""
     value = np.ascontiguousarray(getattr(owner, name), dtype=dtype)
-    if value.ndim != len(shape) or any(w is not None and w != h for w, h in zip(shape, value.shape)):
+    if value.ndim != len(shape) or any(w is not None and w != h for w, h in zip(shape, value.shape, strict=False)):
         raise ValueError(f"{type(owner).__name__}.{name}: shape {value.shape}, expected {shape}")
     object.__setattr__(owner, name, value)
 

@@ -20,6 +20,8 @@ NETWORKS = {
     "mposer": ("mposer", "Mposer", "MposerConfig"),
     "backbone": ("backbone", "Backbone", "BackboneConfig"),
     "regressor": ("regressor", "Regressor", "RegressorConfig"),
+    "open_encoder": ("open_encoder", "OpenEncoder", "OpenEncoderConfig"),
+    "centre": ("centre", "CentreNet", "CentreConfig"),
 }
 
 

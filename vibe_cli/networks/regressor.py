@@ -47,6 +47,7 @@ class Regressor(nn.Module):
         self.deccam = nn.Linear(hidden, CAMERA_SIZE)
         for head in (self.decpose, self.decshape, self.deccam):
             nn.init.xavier_uniform_(head.weight, gain=0.01)  # untrained, it stays near the mean
+            nn.init.zeros_(head.bias)
         self.register_buffer("init_pose", torch.tensor(IDENTITY_6D * JOINTS)[None])
         self.register_buffer("init_shape", torch.zeros(1, BETAS_SIZE))
         self.register_buffer("init_cam", torch.tensor(INITIAL_CAMERA)[None])

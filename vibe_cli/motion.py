@@ -1,0 +1,119 @@
+"""Features to motion: sliding windows over tracks of any length, blended without seams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vibe_cli.body import joints_of
+from vibe_cli.boxes import to_corners
+from vibe_cli.networks.lifter import fit_camera
+from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.options import MotionOptions
+from vibe_cli.results import Observations, Person
+from vibe_cli.rotations import axis_angle_from_matrix, project_to_rotation
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vibe_cli.pipeline import Model
+
+WINDOWS_AT_ONCE = 64
+SURE = 4.0  # summed confidence of the keypoints of a frame, from which they place the body
+
+
+def estimate_motion(seen: Observations, model: Model, options: MotionOptions) -> Person:
+    """One track's features → its motion, not yet smoothed.
+
+    The network sees `options.window` frames at a time. Betas are averaged over the track, as in the paper.
+    Where the encoder found keypoints, they place the body in the crop; the regressed camera serves elsewhere.
+    """
+    features = torch.from_numpy(seen.features).to(model.device)
+    with torch.inference_mode():
+        rotations, betas, camera = regress(model.network, features, options.window, options.stride)
+        if model.camera_origin == "body":  # published cameras place the body's own origin, ours its pelvis
+            camera[:, 1:] += model.body.rest_joints(betas[None])[0, 0, :2]
+    person = Person(id=seen.track.id, frames=seen.track.frames, boxes=seen.boxes,
+                    pose=axis_angle_from_matrix(rotations).cpu().numpy(), betas=betas.cpu().numpy(),
+                    camera=camera.cpu().numpy(), confidence=seen.track.scores, filled=seen.track.filled,
+                    keypoints=seen.keypoints)
+    return person if seen.keypoints is None else place_on_keypoints(person, model)
+
+
+def regress(network: nn.Module, features: Tensor, window: int | None,
+            stride: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Features (T, F) → rotations (T, 24, 3, 3), betas (10,), camera (T, 3)."""
+    if network.estimates == "middle":
+        rotations, betas, camera = _every_middle(network, features, network.window)
+        return rotations, betas.mean(0), camera
+    return _blend_windows(network, features, window or network.window, stride)
+
+
+def window_starts(length: int, window: int, stride: int) -> list[int]:
+    """First frames of the windows over a track; the last window ends with the track."""
+    if length <= window:
+        return [0]
+    return [*range(0, length - window, stride), length - window]
+
+
+def window_weights(window: int) -> Tensor:
+    """(window,) how much each frame of a window counts in the blend: a triangle, nowhere zero."""
+    place = torch.arange(window)
+    return torch.minimum(place + 1, window - place).float()
+
+
+def _blend_windows(network: nn.Module, features: Tensor, window: int,
+                   stride: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted mean over all windows that see a frame; of rotations the chordal mean.
+
+    A track shorter than the window is one window of its own length.
+    """
+    length = len(features)
+    window = min(window, length)
+    starts = window_starts(length, window, min(stride or max(1, window // 2), window))
+    weight = window_weights(window).to(features)
+    total = features.new_zeros(length)
+    sums = [features.new_zeros(length, *shape) for shape in ((24, 3, 3), (10,), (3,))]
+    for chosen in _chunks(starts):
+        output = network(torch.stack([features[s:s + window] for s in chosen]))
+        for row, start in enumerate(chosen):
+            there = slice(start, start + window)
+            total[there] += weight
+            for target, value in zip(sums, (output.rotations, output.betas, output.camera), strict=True):
+                target[there] += value[row] * weight.view(-1, *[1] * (value.ndim - 2))
+    rotations, betas, camera = (s / total.view(-1, *[1] * (s.ndim - 1)) for s in sums)
+    return project_to_rotation(rotations), betas.mean(0), camera
+
+
+def _every_middle(network: nn.Module, features: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor]:
+    """One window about every frame, the track's first and last features repeated beyond its ends.
+
+    Frame window/2 of a window is the one estimated (TCMR estimates frame 8 of 16).
+    """
+    length = len(features)
+    at = torch.arange(length, device=features.device)[:, None]
+    index = (at + torch.arange(window, device=features.device) - window // 2).clamp(0, length - 1)
+    parts: list[MotionOutput] = [network(features[rows]) for rows in index.split(WINDOWS_AT_ONCE)]
+    return (torch.cat([p.rotations[:, 0] for p in parts]), torch.cat([p.betas[:, 0] for p in parts]),
+            torch.cat([p.camera[:, 0] for p in parts]))
+
+
+def _chunks(starts: list[int]) -> Iterator[list[int]]:
+    for first in range(0, len(starts), WINDOWS_AT_ONCE):
+        yield starts[first:first + WINDOWS_AT_ONCE]
+
+
+def place_on_keypoints(person: Person, model: Model) -> Person:
+    """The same motion with cameras that lay the body's joints on the keypoints, where these are sure enough."""
+    from dataclasses import replace
+
+    joints = torch.from_numpy(joints_of(person, model.body)[..., :2])
+    corner, side = to_corners(person.boxes)[:, None, :2], person.boxes[:, None, 2:]
+    points = torch.from_numpy((person.keypoints[..., :2] - corner) / side * 2 - 1)
+    weight = torch.from_numpy(person.keypoints[..., 2])
+    sure = (weight.sum(-1) / SURE).clamp(0, 1)[:, None].numpy()
+    fitted = fit_camera(joints, points, weight + 1e-6).numpy()
+    return replace(person, camera=sure * fitted + (1 - sure) * person.camera)

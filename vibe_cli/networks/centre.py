@@ -1,0 +1,50 @@
+"""The open person detector: a centre heat map and box sides on the keypoint backbone (CenterNet's form)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vibe_cli.networks.keypoints import Backbone, Pyramid
+
+BOX_UNIT = 64.0  # input pixels; sides are predicted as logarithms of it
+
+
+@dataclass(frozen=True)
+class CentreConfig:
+    """Sizes of the detector."""
+
+    width: int = 32      # as the keypoint network's, whose backbone it starts from
+    channels: int = 96
+    size: int = 384      # pixels of the frame's longer side
+    threshold: float = 0.3
+
+
+class CentreNet(nn.Module):
+    """Frame → people's centres and boxes."""
+
+    def __init__(self, config: CentreConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or CentreConfig()
+        self.backbone = Backbone(config.width)
+        self.pyramid = Pyramid(config.width, config.channels)
+        self.heat = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True), nn.Conv2d(64, 1, 1))
+        self.sides = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True),
+                                   nn.Conv2d(64, 4, 1))
+        nn.init.constant_(self.heat[-1].bias, -4.0)  # people are rare: start by finding nobody
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W), normalised as for the keypoint network, sides multiples of 32.
+
+        Returns heat (N, 1, H/8, W/8) logits and sides (N, 4, H/8, W/8): logarithms of the distances left, top,
+        right and bottom from a cell's centre to the box, over BOX_UNIT input pixels.
+        """
+        x = self.pyramid(self.backbone(images))
+        return self.heat(x).float(), self.sides(x).float()
+
+
+def sides_to_pixels(sides: Tensor) -> Tensor:
+    """Logarithmic sides → input pixels, at most 32 units."""
+    return BOX_UNIT * torch.exp(sides.clamp(max=3.5))

@@ -1,0 +1,132 @@
+"""The open encoder's eye: 44 points in a crop, each with its depth, and which way the person faces.
+
+A narrow ResNet-18 with a feature pyramid to stride 8; one heat map a point, decoded around its peak. The
+expectation over the whole map (soft-argmax) would average a left and a right leg into the middle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
+
+YAW_BINS = 12
+PIXEL_MEAN, PIXEL_STD = 0.45, 0.25
+STRIDE = 8
+
+
+@dataclass(frozen=True)
+class KeypointConfig:
+    """Sizes of the keypoint network."""
+
+    width: int = 32      # channels of the first stage; 2, 4 and 8 times as many follow
+    channels: int = 96   # of the pyramid
+    size: int = 128      # pixels of a crop, a multiple of 32
+    scale: float = 1.2   # side of the crop over the larger side of the person's box
+
+
+@dataclass(frozen=True)
+class KeypointMaps:
+    """Raw outputs for N crops; K points, h = w = size / 8."""
+
+    heat: Tensor    # (N, K, h, w) logits, a distribution over cells for each point
+    depth: Tensor   # (N, K, h, w) metres behind the pelvis, if the point were in that cell
+    union: Tensor   # (N, P, h, w) logits, left and right of a pair together
+    yaw: Tensor     # (N, YAW_BINS) logits of the facing direction; bin 0 faces the camera
+    root: Tensor    # (N, 6) root rotation in 6D
+    pooled: Tensor  # (N, 8·width) mean of the last stage
+
+
+class Backbone(ResNet):
+    """ResNet-18 with `width` channels in its first stage; returns the maps at strides 8, 16, 32."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(BasicBlock, [1, 1, 1, 1], num_classes=1)
+        self.inplanes = width
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = self._make_layer(BasicBlock, width, 2)
+        self.layer2 = self._make_layer(BasicBlock, 2 * width, 2, stride=2)
+        self.layer3 = self._make_layer(BasicBlock, 4 * width, 2, stride=2)
+        self.layer4 = self._make_layer(BasicBlock, 8 * width, 2, stride=2)
+        del self.fc
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 3, H, W) → maps of 2, 4 and 8 times `width` channels."""
+        x = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        eight = self.layer2(x)
+        sixteen = self.layer3(eight)
+        return eight, sixteen, self.layer4(sixteen)
+
+
+class Pyramid(nn.Module):
+    """Brings the three maps of a Backbone together at stride 8."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(_block(width * k, channels, 1) for k in (2, 4, 8))
+        self.smooth = nn.ModuleList(_block(channels, channels, 3) for _ in range(2))
+
+    def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """→ (N, channels, H/8, W/8)."""
+        eight, sixteen, thirty_two = (layer(x) for layer, x in zip(self.lateral, maps, strict=False))
+        x = self.smooth[0](interpolate(thirty_two, scale_factor=2, mode="nearest") + sixteen)
+        return self.smooth[1](interpolate(x, scale_factor=2, mode="nearest") + eight)
+
+
+class KeypointNet(nn.Module):
+    """Crop → KeypointMaps."""
+
+    def __init__(self, config: KeypointConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or KeypointConfig()
+        self.backbone = Backbone(config.width)
+        self.pyramid = Pyramid(config.width, config.channels)
+        self.heat = nn.Conv2d(config.channels, COUNT, 1)
+        self.depth = nn.Conv2d(config.channels, COUNT, 1)
+        self.union = nn.Conv2d(config.channels, len(LEFT_RIGHT_PAIRS), 1)
+        self.facing = nn.Sequential(nn.Linear(8 * config.width, 256), nn.ReLU(True), nn.Linear(256, YAW_BINS + 6))
+
+    def forward(self, crops: Tensor) -> KeypointMaps:
+        """(N, 3, size, size), RGB less PIXEL_MEAN over PIXEL_STD → maps in float32."""
+        maps = self.backbone(crops)
+        pooled = maps[2].mean((2, 3))
+        facing = self.facing(pooled).float()
+        x = self.pyramid(maps)
+        return KeypointMaps(heat=self.heat(x).float(), depth=self.depth(x).float(), union=self.union(x).float(),
+                            yaw=facing[:, :YAW_BINS], root=facing[:, YAW_BINS:], pooled=pooled.float())
+
+
+def cell_centres(count: int, device: torch.device | None = None) -> Tensor:
+    """(count,) centres of a row of cells in −1..1."""
+    return (torch.arange(count, device=device) + 0.5) / count * 2 - 1
+
+
+def decode_peaks(heat: Tensor, depth: Tensor, spread: float = 1.6) -> tuple[Tensor, Tensor, Tensor]:
+    """Soft-argmax within a Gaussian window of `spread` cells around each peak.
+
+    (N, K, h, w) logits and depths → points (N, K, 2) in −1..1, confidence (N, K) = the probability in the
+    window, depth (N, K) metres as read there.
+    """
+    n, k, h, w = heat.shape
+    probability = heat.flatten(2).softmax(-1)
+    peak = probability.argmax(-1)
+    rows, columns = torch.arange(h, device=heat.device), torch.arange(w, device=heat.device)
+    window_y = torch.exp(-((rows - (peak // w)[..., None]) ** 2) / (2 * spread**2))
+    window_x = torch.exp(-((columns - (peak % w)[..., None]) ** 2) / (2 * spread**2))
+    local = probability.view(n, k, h, w) * window_y[..., None] * window_x[..., None, :]
+    confidence = local.sum((2, 3))
+    local = local / confidence.clamp_min(1e-9)[..., None, None]
+    x = (local.sum(2) * cell_centres(w, heat.device)).sum(-1)
+    y = (local.sum(3) * cell_centres(h, heat.device)).sum(-1)
+    return torch.stack([x, y], -1), confidence.clamp(0, 1), (local * depth).sum((2, 3))
+
+
+def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
+                         nn.BatchNorm2d(outputs), nn.ReLU(True))

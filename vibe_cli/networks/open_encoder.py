@@ -1,0 +1,59 @@
+"""The open encoder: a crop's 2.5D keypoints, and features lifted from them; our stand-in for SPIN's backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vibe_cli.networks.keypoints import PIXEL_MEAN, PIXEL_STD, KeypointConfig, KeypointNet
+from vibe_cli.networks.lifter import Lifter, LifterConfig, observe
+from vibe_cli.networks.outputs import EncoderOutput
+from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
+from vibe_cli.skeleton import JOINTS_49
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+KEYPOINTS_49 = [KEYPOINTS_OF_54.index(k) for k in JOINTS_49]
+
+
+@dataclass(frozen=True)
+class OpenEncoderConfig:
+    """Sizes of both halves."""
+
+    width: int = 32       # of the keypoint network
+    channels: int = 96
+    size: int = 128       # pixels of a crop
+    scale: float = 1.2    # side of the crop over the larger side of the person's box
+    features: int = 512   # F
+    hidden: int = 768     # of the lifter
+    blocks: int = 2
+
+    @property
+    def keypoints(self) -> KeypointConfig:
+        """The keypoint network's part."""
+        return KeypointConfig(self.width, self.channels, self.size, self.scale)
+
+    @property
+    def lifter(self) -> LifterConfig:
+        """The lifter's part."""
+        return LifterConfig(self.features, self.hidden, self.blocks, 8 * self.width)
+
+
+class OpenEncoder(nn.Module):
+    """Crops → features and the 49 joints as 2D keypoints."""
+
+    def __init__(self, config: OpenEncoderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or OpenEncoderConfig()
+        self.eye = KeypointNet(self.config.keypoints)
+        self.lifter = Lifter(self.config.lifter)
+        mean, std = (torch.tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+        self.register_buffer("gain", std / PIXEL_STD, persistent=False)
+        self.register_buffer("shift", (mean - PIXEL_MEAN) / PIXEL_STD, persistent=False)
+
+    def forward(self, crops: Tensor) -> EncoderOutput:
+        """(N, 3, size, size) RGB, normalised by ImageNet's mean and deviation as for every encoder."""
+        seen = observe(self.eye(crops * self.gain + self.shift))
+        keypoints = torch.cat([seen.points, seen.confidence[..., None]], dim=-1)[:, KEYPOINTS_49]
+        return EncoderOutput(features=self.lifter(seen), keypoints=keypoints)

@@ -1,0 +1,225 @@
+"""Train the keypoint network on synthetic crops, for a stated time, resumable.
+
+Heat maps by spatial cross-entropy with a light soft-argmax term; left/right-blind union maps, the facing
+direction and the root rotation as auxiliaries. The share of frontal views fades over the run, else backs are
+drawn as fronts.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from vibe_cli.networks.keypoints import (
+    PIXEL_MEAN,
+    PIXEL_STD,
+    YAW_BINS,
+    KeypointConfig,
+    KeypointMaps,
+    KeypointNet,
+    cell_centres,
+    decode_peaks,
+)
+from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
+from vibe_cli.rotations import matrix_from_6d
+from vibe_cli.training.synth.crops import CropSource, Labels, mirror_labels
+
+LESS_CERTAIN = [3, 6, 9, 13, 14, 22, 23]  # spine, collars and fingers: half the weight
+TARGET_SPREAD = 0.8  # cells
+
+
+@dataclass(frozen=True)
+class KeypointTraining:
+    """Options of a run."""
+
+    minutes: float = 60.0
+    batch: int = 64
+    rate: float = 1e-3         # peak learning rate, cosine to zero
+    frontal_start: float = 0.6
+    frontal_end: float = 0.15
+    decay: float = 0.02        # AdamW's
+    average: float = 0.998     # of the weights
+    small: int = 96            # pixels of the crops at first, which is faster
+    small_share: float = 0.6   # of the run
+    uses: int = 2              # of every composed batch: as it is and mirrored
+    workers: int = 2
+    threads: int = 2
+    seed: int = 0
+    save_every: float = 240.0  # seconds
+
+
+def to_input(crops: np.ndarray | Tensor) -> Tensor:
+    """(N, S, S, 3) uint8 RGB → (N, 3, S, S) as the keypoint network expects."""
+    x = torch.as_tensor(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float()
+    return ((x / 255 - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
+
+
+def yaw_target(root: Tensor) -> Tensor:
+    """(N, 3, 3) root rotations → (N, YAW_BINS) soft bins of the facing direction; bin 0 faces the camera."""
+    yaw = torch.atan2(root[:, 0, 2], -root[:, 2, 2])
+    centres = torch.arange(YAW_BINS, device=root.device) * (2 * math.pi / YAW_BINS)
+    near = torch.cos(yaw[:, None] - centres)
+    return (near * 12).softmax(-1)
+
+
+class _Stream(IterableDataset):
+    """Endless batches; every worker draws its own."""
+
+    def __init__(self, folder: Path, options: KeypointTraining, size: int, progress: Tensor, start: int) -> None:
+        self.folder, self.options, self.size = folder, options, size
+        self.progress, self.start = progress, start
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, Labels]]:
+        import cv2
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        worker = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.options.seed, self.start, worker.id if worker else 0])
+        source, o = CropSource(self.folder), self.options
+        while True:
+            frontal = o.frontal_start + (o.frontal_end - o.frontal_start) * float(self.progress)
+            size = o.small if float(self.progress) < o.small_share else self.size
+            yield source.batch(rng, source.draw(rng, o.batch, frontal), size)
+
+
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; where it does not, emulation is ten times slower."""
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
+def _uses(loader: Iterator, times: int) -> Iterator[tuple[Tensor, Labels]]:
+    """Every batch as it is and, where `times` is 2, mirrored."""
+    for crops, labels in loader:
+        x = to_input(crops)
+        yield x, labels
+        if times > 1:
+            yield x.flip(3), mirror_labels(labels)
+
+
+def keypoint_loss(maps: KeypointMaps, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of a batch and its parts; points outside the crop count for nothing."""
+    pixels, points = torch.from_numpy(labels.pixels), torch.from_numpy(labels.points)
+    weight = torch.ones(COUNT)
+    weight[LESS_CERTAIN] = 0.5
+    inside = (pixels.abs() < 1).all(-1).float() * weight
+    h, w = maps.heat.shape[-2:]
+    cells = (pixels * 0.5 + 0.5) * torch.tensor([w, h]) - 0.5
+    dx = torch.arange(w) - cells[..., 0, None]
+    dy = torch.arange(h) - cells[..., 1, None]
+    target = torch.exp(-(dy[..., None] ** 2 + dx[..., None, :] ** 2) / (2 * TARGET_SPREAD**2))
+    target = target / (target.sum((2, 3), keepdim=True) + 1e-6)
+    log_heat = maps.heat.flatten(2).log_softmax(-1)
+    probability = log_heat.exp().view_as(maps.heat)
+    soft = torch.stack([(probability.sum(2) * cell_centres(w)).sum(-1),
+                        (probability.sum(3) * cell_centres(h)).sum(-1)], -1)
+    depth = (maps.depth * target).sum((2, 3))
+    seen = target * inside[..., None, None]
+    left, right = zip(*LEFT_RIGHT_PAIRS, strict=False)
+    union = seen[:, list(left)] + seen[:, list(right)]
+    mass = union.sum((2, 3))
+    log_union = maps.union.flatten(2).log_softmax(-1)
+    root = torch.from_numpy(labels.rotations[:, 0])
+    yaw = yaw_target(root)
+    parts = {
+        "heat": -((target.flatten(2) * log_heat).sum(-1) * inside).mean(),
+        "soft": ((soft - pixels).abs().sum(-1) * inside).mean(),
+        "depth": ((depth - points[..., 2]).abs() * inside).mean(),
+        "union": -(((union / (mass[..., None, None] + 1e-6)).flatten(2) * log_union).sum(-1) * (mass > 0.3)).mean(),
+        "yaw": -(yaw * (maps.yaw.log_softmax(-1) - (yaw + 1e-9).log())).sum(-1).mean(),
+        "root": ((matrix_from_6d(maps.root) - root) ** 2).sum((1, 2)).mean()}
+    scale = {"heat": 1.0, "soft": 1.0, "depth": 1.0, "union": 0.6, "yaw": 0.3, "root": 0.15}
+    return sum(scale[k] * v for k, v in parts.items()), parts
+
+
+def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: KeypointTraining,
+                    report: Callable[[str], None]) -> None:
+    """Train until `options.minutes` of training time are spent; resumes from `out` when it exists."""
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    net = KeypointNet(config).to(memory_format=torch.channels_last)
+    averaged = copy.deepcopy(net)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=options.rate, weight_decay=options.decay)
+    steps, spent = 0, 0.0
+    if out.exists():
+        state = torch.load(out, weights_only=True)
+        net.load_state_dict(state["net"])
+        averaged.load_state_dict(state["averaged"])
+        optimiser.load_state_dict(state["optimiser"])
+        steps, spent = state["steps"], state["spent"]
+    progress = torch.zeros(1).share_memory_()
+    stream = _Stream(cache, options, config.size, progress, steps)
+    batches = _uses(iter(DataLoader(stream, batch_size=None, num_workers=options.workers, prefetch_factor=4)),
+                    options.uses)
+    half = fast_bfloat16()
+    running: dict[str, float] = {}
+    saved = told = clock = time.monotonic()
+    while spent < options.minutes * 60:
+        crops, labels = next(batches)
+        done = spent / (options.minutes * 60)
+        progress[0] = done
+        for group in optimiser.param_groups:
+            group["lr"] = options.rate * min(1, (steps + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            maps = net(crops)
+        loss, parts = keypoint_loss(maps, labels)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        steps += 1
+        _average(averaged, net, min(options.average, steps / (steps + 20)))
+        now = time.monotonic()
+        spent, clock = spent + now - clock, now
+        running = {k: 0.99 * running.get(k, v.item()) + 0.01 * v.item() for k, v in parts.items()}
+        if now - told > 60:
+            told = now
+            report(f"{spent / 60:.1f} min, {steps * options.batch} crops, "
+                   + ", ".join(f"{k} {v:.3f}" for k, v in running.items()))
+        if now - saved > options.save_every or spent >= options.minutes * 60:
+            saved = now
+            part = out.with_name(out.name + ".part")
+            torch.save({"net": net.state_dict(), "averaged": averaged.state_dict(),
+                        "optimiser": optimiser.state_dict(), "steps": steps, "spent": spent,
+                        "config": asdict(config), "crops": steps * options.batch}, part)
+            part.rename(out)
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, net: nn.Module, keep: float) -> None:
+    for a, b in zip(averaged.state_dict().values(), net.state_dict().values(), strict=False):
+        if a.dtype.is_floating_point:
+            a.lerp_(b, 1 - keep)
+        else:
+            a.copy_(b)
+
+
+@torch.no_grad()
+def validate_keypoints(net: KeypointNet, cache: Path, count: int = 2000) -> dict[str, float]:
+    """Mean errors on held-out motions: pixels of the crop by facing, depth in metres, sides exchanged."""
+    source, rng = CropSource(cache, "held"), np.random.default_rng(0)
+    net.eval()
+    rows = []
+    for start in range(0, min(count, len(source)), 100):
+        crops, labels = source.batch(rng, np.arange(start, start + 100), net.config.size, augment=False)
+        maps = net(to_input(crops))
+        points, _, depth = (x.numpy() for x in decode_peaks(maps.heat, maps.depth))
+        error = np.linalg.norm(points - labels.pixels, axis=-1)[:, :24].mean(1) * net.config.size / 2
+        swap = np.zeros(COUNT, int) + np.arange(COUNT)
+        for a, b in LEFT_RIGHT_PAIRS:
+            swap[a], swap[b] = b, a
+        swapped = np.linalg.norm(points[:, swap] - labels.pixels, axis=-1)[:, :24].mean(1) * net.config.size / 2
+        facing = -labels.rotations[:, 0, 2, 2]
+        rows.append(np.stack([error, swapped < error, facing, np.abs(depth - labels.points[..., 2]).mean(1)], 1))
+    error, swapped, facing, depth = np.concatenate(rows).T
+    back = facing < -0.5
+    return {"px": error.mean(), "px_front": error[facing > 0.5].mean(), "px_back": error[back].mean(),
+            "depth_m": depth.mean(), "swapped_back": swapped[back].mean(), "swapped": swapped.mean()}

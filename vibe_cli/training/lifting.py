@@ -1,0 +1,193 @@
+"""Train the lifter and the regressor: first on simulated observations of poses, then on what the network saw.
+
+Both stages see single frames; the temporal network is trained on top, on sequences (training/temporal.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vibe_cli.networks.keypoints import KeypointNet
+from vibe_cli.networks.lifter import Lifter, Observation, fit_camera, observe
+from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.networks.regressor import Regressor
+from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
+from vibe_cli.rotations import sixd_from_matrix
+from vibe_cli.training.keypoints import LESS_CERTAIN, to_input, yaw_target
+from vibe_cli.training.points import PointBody
+from vibe_cli.training.synth.crops import FLIP, CropSource, Labels, mirror_labels
+
+
+@dataclass(frozen=True)
+class LiftingTraining:
+    """Options of both stages."""
+
+    simulated_minutes: float = 4.0
+    seen_minutes: float = 8.0
+    batch: int = 256
+    rate: float = 8e-4
+    decay: float = 0.03
+    threads: int = 2
+    seed: int = 0
+
+
+def tensors(labels: Labels) -> dict[str, Tensor]:
+    """Labels as tensors by name."""
+    return {k: torch.as_tensor(getattr(labels, k)) for k in ("rotations", "betas", "points", "pixels")}
+
+
+def weak_camera(points: Tensor, pixels: Tensor) -> Tensor:
+    """The weak-perspective camera (N, 3) that explains labels best."""
+    return fit_camera(points[..., :2], pixels, torch.ones_like(pixels[..., 0]))
+
+
+def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]) -> tuple[Tensor, dict]:
+    """L3D, L2D and LSMPL of VIBE's eq. 1 for N frames, 2D through the best camera so that it cannot hide pose."""
+    rotations = output.rotations.flatten(0, -4)
+    betas, camera = output.betas.flatten(0, -2), output.camera.flatten(0, -2)
+    points = body(rotations, betas)
+    joint_weight = torch.ones(24)
+    joint_weight[0], joint_weight[[10, 11, 22, 23]] = 3.0, 0.05
+    weight = torch.ones(COUNT)
+    weight[LESS_CERTAIN] = 0.5
+    seen = (truth["pixels"].abs() < 1).all(-1).float() * 0.9 + 0.1
+    best = fit_camera(points[..., :2], truth["pixels"], seen)
+    flat = best[:, None, :1] * (points[..., :2] + best[:, None, 1:])
+    wanted = weak_camera(truth["points"], truth["pixels"])
+    shape = (betas - truth["betas"]).abs()
+    parts = {
+        "rotation": (((rotations - truth["rotations"]) ** 2).sum((2, 3)) * joint_weight).mean(),
+        "joints": ((points - truth["points"]).abs().sum(-1) * weight).mean(),
+        "pixels": ((flat - truth["pixels"]).abs().sum(-1) * seen * weight).mean(),
+        "betas": shape[:, 1:].mean() + 0.2 * shape[:, 0].mean(),  # a crop does not show the size
+        "camera": (camera - wanted).abs().mean()}
+    scale = {"rotation": 0.6, "joints": 4.0, "pixels": 2.0, "betas": 0.05, "camera": 0.5}
+    return sum(scale[k] * v for k, v in parts.items()), parts
+
+
+def simulate(rng: np.random.Generator, labels: dict[str, Tensor], body: PointBody, count: int,
+             pooled: int) -> tuple[Observation, dict[str, Tensor]]:
+    """Random labels seen from random sides by an eye that errs: noise, outliers, missing and exchanged points."""
+    index = torch.from_numpy(rng.integers(len(labels["betas"]), size=count))
+    rotations, points = labels["rotations"][index].clone(), labels["points"][index]
+    turn = _views(count)
+    rotations[:, 0], points = turn @ rotations[:, 0], points @ turn.transpose(1, 2)
+    distance = torch.exp(torch.rand(count, 1, 1) * 1.7 + 0.8)
+    flat = points[..., :2] / (points[..., 2:] + distance)
+    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+    side = (high - low).amax(-1, keepdim=True) * 1.2 * torch.exp(torch.rand(count, 1, 1) * 0.4 - 0.2)
+    pixels = (flat - (low + high) / 2) / (side / 2) + torch.rand(count, 1, 2) * 0.3 - 0.15
+    truth = {"rotations": rotations, "betas": labels["betas"][index], "points": points, "pixels": pixels}
+    return _err(truth, pooled), truth
+
+
+def _views(count: int) -> Tensor:
+    """(count, 3, 3) turns about the vertical by any angle, about the other axes a little."""
+    yaw, pitch, roll = torch.rand(count) * 2 * math.pi, torch.randn(count) * 0.2, torch.randn(count) * 0.15
+    one, zero = torch.ones(count), torch.zeros(count)
+
+    def stack(rows: list) -> Tensor:
+        return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+    c, s = torch.cos, torch.sin
+    about_y = stack([[c(yaw), zero, s(yaw)], [zero, one, zero], [-s(yaw), zero, c(yaw)]])
+    about_x = stack([[one, zero, zero], [zero, c(pitch), -s(pitch)], [zero, s(pitch), c(pitch)]])
+    about_z = stack([[c(roll), -s(roll), zero], [s(roll), c(roll), zero], [zero, zero, one]])
+    return about_z @ about_x @ about_y
+
+
+def _err(truth: dict[str, Tensor], pooled: int) -> Observation:
+    count = len(truth["betas"])
+    sigma = torch.exp(torch.rand(count, 1, 1) * 2.5 - 4.2)
+    points = truth["pixels"] + torch.randn(count, COUNT, 2) * sigma * torch.exp(torch.randn(count, COUNT, 1) * 0.5)
+    outlier = torch.rand(count, COUNT, 1) < 0.05
+    points = torch.where(outlier, truth["pixels"][:, torch.randperm(COUNT)] + 0.1 * torch.randn_like(points), points)
+    depth = truth["points"][..., 2] + torch.randn(count, COUNT) * (0.03 + sigma[..., 0] * 1.5)
+    confidence = torch.exp(-sigma[..., 0] * 4 + torch.randn(count, COUNT) * 0.3).clamp(0, 1)
+    missing = torch.rand(count, COUNT) < torch.where(torch.rand(count, 1) < 0.4, 0.35, 0.03)
+    middle = truth["pixels"][..., 1].median(1, keepdim=True).values + torch.randn(count, 1) * 0.2
+    half = (torch.rand(count, 1) < 0.2) & (truth["pixels"][..., 1] > middle)
+    root = sixd_from_matrix(truth["rotations"][:, 0])
+    sure = torch.rand(count, 1)
+    yaw = yaw_target(truth["rotations"][:, 0]) * sure + (1 - sure) / 12
+    return Observation(points, confidence.masked_fill(missing | half, 0), depth, yaw,
+                       root * sure + torch.randn(count, 6) * 0.3 * (1.2 - sure), torch.zeros(count, pooled))
+
+
+@torch.no_grad()
+def see(net: KeypointNet, source: CropSource, rng: np.random.Generator, index: np.ndarray,
+        augment: bool = True) -> tuple[Observation, dict[str, Tensor]]:
+    """Compose crops and observe them."""
+    crops, labels = source.batch(rng, index, net.config.size, augment)
+    return observe(net(to_input(crops))), tensors(labels)
+
+
+def collect(net: KeypointNet, source: CropSource, count: int, seed: int, augment: bool = True,
+            ordered: bool = False) -> tuple[Observation, dict[str, Tensor]]:
+    """What the network sees of `count` crops: random ones, or the first in order."""
+    rng, rows, net = np.random.default_rng(seed), [], net.eval()
+    for start in range(0, count, 64):
+        n = min(64, count - start)
+        index = np.arange(start, start + n) if ordered else source.draw(rng, n, 0.2)
+        rows.append(see(net, source, rng, index, augment))
+    seen, truth = zip(*rows, strict=False)
+    return (Observation(**{k: torch.cat([getattr(s, k) for s in seen]) for k in vars(seen[0])}),
+            {k: torch.cat([t[k] for t in truth]) for k in truth[0]})
+
+
+def mirror(seen: Observation, truth: dict[str, Tensor]) -> tuple[Observation, dict[str, Tensor]]:
+    """The mirror image of observations and labels; pooled features have none and are blanked."""
+    labels = mirror_labels(Labels(**{k: v.numpy() for k, v in truth.items()}))
+    flip = torch.from_numpy(FLIP)
+    root = seen.root.view(-1, 3, 2) * flip[:, None] * flip[:2]
+    yaw = seen.yaw[:, [0, *range(seen.yaw.shape[1] - 1, 0, -1)]]
+    return Observation((seen.points * flip[:2])[:, MIRRORED_KEYPOINTS], seen.confidence[:, MIRRORED_KEYPOINTS],
+                       seen.depth[:, MIRRORED_KEYPOINTS], yaw, root.flatten(1),
+                       torch.zeros_like(seen.pooled)), tensors(labels)
+
+
+def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: dict[str, Tensor],
+                 seen: tuple[Observation, dict[str, Tensor]], options: LiftingTraining,
+                 report: Callable[[str], None]) -> None:
+    """Both stages, in place."""
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+    network = nn.ModuleList([lifter, regressor]).train()
+    with torch.no_grad():
+        regressor.init_pose.copy_(sixd_from_matrix(stills["rotations"]).mean(0).reshape(1, -1))
+        regressor.init_pose[0, :6] = torch.tensor([1.0, 0, 0, -1, 0, 0])  # upright, facing the camera
+
+    def simulated() -> tuple[Observation, dict[str, Tensor]]:
+        return simulate(rng, stills, body, options.batch, lifter.config.pooled)
+
+    def observed() -> tuple[Observation, dict[str, Tensor]]:
+        index = torch.from_numpy(rng.integers(len(seen[1]["betas"]), size=options.batch))
+        batch = seen[0].map(lambda x: x[index]), {k: v[index] for k, v in seen[1].items()}
+        return mirror(*batch) if rng.random() < 0.3 else batch
+
+    for name, draw, minutes in (("simulated", simulated, options.simulated_minutes),
+                                ("seen", observed, options.seen_minutes)):
+        optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
+        start, steps, told = time.monotonic(), 0, time.monotonic()
+        while (done := (time.monotonic() - start) / max(60 * minutes, 1e-6)) < 1:
+            for group in optimiser.param_groups:
+                group["lr"] = options.rate * min(1, (steps + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
+            batch, truth = draw()
+            loss, parts = lifting_loss(regressor(lifter(batch)[:, None]), body, truth)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            steps += 1
+            if time.monotonic() - told > 60:
+                told = time.monotonic()
+                report(f"{name} {steps} steps, " + ", ".join(f"{k} {v.item():.3f}" for k, v in parts.items()))
+    network.eval()

@@ -1,0 +1,40 @@
+"""The 44 keypoints of the open body as a differentiable function of pose and shape, without its mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vibe_cli.skeleton import PARENTS
+from vibe_cli.training.synth.bodies import SynthBody
+
+
+class PointBody(nn.Module):
+    """Rotations and betas → keypoints."""
+
+    def __init__(self, body: SynthBody) -> None:
+        super().__init__()
+        for name in ("joints", "joint_dirs", "point_moments", "point_moment_dirs", "point_weights"):
+            self.register_buffer(name, torch.from_numpy(getattr(body, name).astype(np.float32)))
+
+    @classmethod
+    def load(cls, path: Path) -> PointBody:
+        """From the open body's file."""
+        return cls(SynthBody.load(path))
+
+    def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """Relative rotations (N, 24, 3, 3), betas (N, 10) → points (N, K, 3) metres, pelvis at the origin."""
+        joints = self.joints + torch.einsum("jdb,nb->njd", self.joint_dirs, betas)
+        moments = self.point_moments + torch.einsum("kjdb,nb->nkjd", self.point_moment_dirs, betas)
+        world, position = [rotations[:, 0]], [torch.zeros_like(joints[:, 0])]
+        for j in range(1, 24):
+            p = PARENTS[j]
+            position.append(position[p] + (world[p] @ (joints[:, j] - joints[:, p])[..., None])[..., 0])
+            world.append(world[p] @ rotations[:, j])
+        world, position = torch.stack(world, 1), torch.stack(position, 1)
+        offsets = position - (world @ joints[..., None])[..., 0]
+        surface = torch.einsum("njab,nkjb->nka", world, moments) + self.point_weights @ offsets
+        return torch.cat([position, surface], 1)

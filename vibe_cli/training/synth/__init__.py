@@ -1,0 +1,1 @@
+"""Synthetic people: endless pictures and clips of dressed bodies in motion, with exact labels."""

@@ -1,0 +1,76 @@
+"""The open body prepared for drawing many people quickly: a coarse mesh and exact tables for keypoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+from scipy import sparse
+
+from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
+from vibe_cli.skeleton import PARENTS
+from vibe_cli.training.open_body import coarsen
+
+
+@dataclass(frozen=True, eq=False)
+class SynthBody:
+    """Numpy arrays of the open body; V coarse vertices, K keypoints."""
+
+    vertices: np.ndarray      # (V, 3)
+    shapedirs: np.ndarray     # (V, 3, 10)
+    weights: np.ndarray       # (V, 24)
+    faces: np.ndarray         # (F, 3) int32
+    joints: np.ndarray        # (24, 3)
+    joint_dirs: np.ndarray    # (24, 3, 10)
+    point_moments: np.ndarray      # (K − 24, 24, 3)      sum of regressor · skinning weight · vertex
+    point_moment_dirs: np.ndarray  # (K − 24, 24, 3, 10)  the same of the shape directions
+    point_weights: np.ndarray      # (K − 24, 24)
+    vertex_faces: sparse.csr_matrix  # (V, F) incidence, to sum face normals
+    face_landmarks: dict[str, np.ndarray]  # eye, ear: rest positions, for hair
+
+    @classmethod
+    def load(cls, path: Path, faces: int = 7000) -> SynthBody:
+        """Read the shipped tensors and coarsen the mesh to about `faces` triangles."""
+        full = {k: v.astype(np.int64 if k == "faces" else np.float64) for k, v in load_file(path).items()}
+        triangles, index, blend = coarsen(full["v_template"], full["faces"], faces)
+        points = np.concatenate([full["J_regressor"], full["extra_regressor"]])[KEYPOINTS_OF_54][24:]
+        weights = full["lbs_weights"] / full["lbs_weights"].sum(axis=1, keepdims=True)
+        count = len(index)
+        incidence = sparse.csr_matrix((np.ones(triangles.size), (
+            triangles.ravel(), np.repeat(np.arange(len(triangles)), 3))), shape=(count, len(triangles)))
+        rest = points @ full["v_template"]
+        return cls(
+            vertices=np.einsum("vi,vid->vd", blend, full["v_template"][index]),
+            shapedirs=np.einsum("vi,vidb->vdb", blend, full["shapedirs"][index]),
+            weights=np.einsum("vi,vij->vj", blend, weights[index]), faces=triangles.astype(np.int32),
+            joints=full["J_regressor"] @ full["v_template"],
+            joint_dirs=np.einsum("jv,vdb->jdb", full["J_regressor"], full["shapedirs"]),
+            point_moments=np.einsum("kv,vj,vd->kjd", points, weights, full["v_template"], optimize=True),
+            point_moment_dirs=np.einsum("kv,vj,vdb->kjdb", points, weights, full["shapedirs"], optimize=True),
+            point_weights=points @ weights, vertex_faces=incidence,
+            face_landmarks={"eye": rest[2], "ear": rest[4]})
+
+    def pose(self, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Forward kinematics of (24, 3, 3) relative rotations.
+
+        Returns global rotations (24, 3, 3), skinning offsets (24, 3) and keypoints (K, 3), pelvis at the origin.
+        """
+        joints = self.joints + self.joint_dirs @ betas
+        world, position = np.empty((24, 3, 3)), np.zeros((24, 3))
+        world[0] = rotations[0]
+        for j in range(1, 24):
+            p = PARENTS[j]
+            world[j] = world[p] @ rotations[j]
+            position[j] = position[p] + world[p] @ (joints[j] - joints[p])
+        offsets = position - np.einsum("jab,jb->ja", world, joints)
+        moments = self.point_moments + self.point_moment_dirs @ betas
+        points = np.einsum("jab,kjb->ka", world, moments) + self.point_weights @ offsets
+        return world, offsets, np.concatenate([position, points])
+
+    def normals(self, vertices: np.ndarray) -> np.ndarray:
+        """(V, 3) unit vertex normals."""
+        a, b, c = (vertices[self.faces[:, i]] for i in range(3))
+        normals = self.vertex_faces @ np.cross(b - a, c - a)
+        return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)

@@ -1,0 +1,230 @@
+"""Compose cut-outs with backgrounds, company and occluders into training crops, with labels that follow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
+from vibe_cli.training.synth.people import MARGIN, SIZE
+
+# Points whose bounding box a tight crop may be cut to: upper body, head and arms, legs, head and hips.
+CUTS = [[12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2], [12, 15, 16, 17, 9, 6, 18, 19, 22, 23],
+        [0, 1, 2, 4, 5, 7, 8], [15, 16, 17, 12, 20, 21, 18, 19, 0, 1, 2, 4, 5]]
+SCALE = 1.2  # side of a crop over the person's extent
+FLIP = np.array([-1.0, 1, 1], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of N crops; K points."""
+
+    rotations: np.ndarray  # (N, 24, 3, 3) float32
+    betas: np.ndarray      # (N, 10)
+    points: np.ndarray     # (N, K, 3) metres from the pelvis, camera axes
+    pixels: np.ndarray     # (N, K, 2) in −1..1 of the crop
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a crop samples its source: centre and half side in source pixels, turn, mirror."""
+
+    centre: np.ndarray
+    half: float
+    angle: float = 0.0
+    flip: bool = False
+
+    def matrix(self) -> np.ndarray:
+        """(2, 3): crop coordinates in −1..1 → source pixels."""
+        c, s, f = math.cos(self.angle), math.sin(self.angle), -1 if self.flip else 1
+        return np.array([[self.half * c * f, -self.half * s, self.centre[0]],
+                         [self.half * s * f, self.half * c, self.centre[1]]])
+
+    def sample(self, image: np.ndarray, size: int) -> np.ndarray:
+        """Warp the source to (size, size)."""
+        to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
+        warp = (np.vstack([self.matrix(), [0, 0, 1]]) @ to_unit)[:2]
+        warp[:, 2] -= 0.5
+        return cv2.warpAffine(image, warp, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+    def points(self, pixels: np.ndarray) -> np.ndarray:
+        """Source pixels (K, 2) → −1..1 of the crop."""
+        return (pixels - self.centre) @ np.linalg.inv(self.matrix()[:, :2]).T
+
+
+class CropSource:
+    """Cut-outs of a cache folder, composed anew at every call."""
+
+    def __init__(self, folder: Path, name: str = "stills") -> None:
+        stems = [p.with_suffix("") for p in sorted(folder.glob(f"{name}_*.npy"))]
+        self.images = [np.load(f"{stem}.npy", mmap_mode="r") for stem in stems]
+        labels = [np.load(f"{stem}_labels.npz") for stem in stems]
+        self.ends = np.cumsum([len(i) for i in self.images])
+        self.labels = Labels(*(np.concatenate([x[k] for x in labels])
+                               for k in ("rotations", "betas", "points", "pixels")))
+        self.backgrounds = np.load(folder / "backgrounds.npy", mmap_mode="r")
+        self.frontal = np.flatnonzero(self.labels.rotations[:, 0, 0, 0] > 0.5)
+        rng = np.random.default_rng(3)
+        self.noise = rng.normal(0, 1, (4, 400, 400, 3)).astype(np.float32)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def cutout(self, index: int) -> np.ndarray:
+        """(SIZE, SIZE, 4) premultiplied BGRA."""
+        part = int(np.searchsorted(self.ends, index, "right"))
+        return np.ascontiguousarray(self.images[part][index - (self.ends[part - 1] if part else 0)])
+
+    def draw(self, rng: np.random.Generator, count: int, frontal: float) -> np.ndarray:
+        """(count,) random indices, a share `frontal` of them facing the camera."""
+        index = rng.integers(len(self), size=count)
+        front = rng.random(count) < frontal
+        index[front] = rng.choice(self.frontal, front.sum())
+        return index
+
+    def batch(self, rng: np.random.Generator, index: np.ndarray, size: int,
+              augment: bool = True) -> tuple[np.ndarray, Labels]:
+        """Compose crops (N, size, size, 3) uint8 RGB of the people at `index`, with their labels."""
+        placed = [self._compose(rng, int(i), size, augment) for i in index]
+        crops = np.ascontiguousarray(np.stack([crop for crop, _ in placed])[..., ::-1])
+        return crops, move_labels(self.labels, index, [p for _, p in placed])
+
+    def _compose(self, rng: np.random.Generator, index: int, size: int,
+                 augment: bool) -> tuple[np.ndarray, Placement]:
+        place = _place(rng, self.labels.pixels[index]) if augment else Placement(
+            np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
+        person = place.sample(self.cutout(index), size)
+        image = self._background(rng, size)
+        if not augment:
+            return over(image, person), place
+        company = rng.random()
+        other = self._somebody(rng, place.half, size) if company < 0.36 else None
+        if other is not None and company < 0.28:
+            image = over(image, other)
+        image = over(image, person)
+        if other is not None and company >= 0.28:
+            image = over(image, other)
+        if rng.random() < 0.3:
+            image = self._occlude(rng, image)
+        return self.degrade(rng, image), place
+
+    def _background(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        source, half = self.backgrounds[rng.integers(len(self.backgrounds))], rng.uniform(0.35, 1) * 96
+        centre = 96 + rng.uniform(-1, 1, 2) * (96 - half)
+        image = Placement(centre, half, flip=rng.random() < 0.5).sample(np.ascontiguousarray(source), size)
+        return image[..., rng.permutation(3)] if rng.random() < 0.5 else image
+
+    def _somebody(self, rng: np.random.Generator, half: float, size: int) -> np.ndarray:
+        centre = SIZE / 2 + rng.uniform(-0.5, 0.5, 2) * [1.12 * SIZE, 0.45 * SIZE]
+        place = Placement(centre, half * math.exp(rng.uniform(-0.3, 0.5)), rng.normal() * 0.15,
+                          rng.random() < 0.5)
+        return place.sample(self.cutout(int(rng.integers(len(self)))), size)
+
+    def _occlude(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        size = len(image)
+        mask, centre = np.zeros((size, size), np.uint8), tuple(int(v) for v in rng.integers(0, size, 2))
+        a, b, angle = (int(rng.uniform(0.04, 0.25) * size), int(rng.uniform(0.03, 0.18) * size),
+                       float(rng.uniform(0, 180)))
+        if rng.random() < 0.5:
+            cv2.ellipse(mask, centre, (a, b), angle, 0, 360, 1, -1)
+        else:
+            cv2.fillPoly(mask, [cv2.boxPoints((centre, (2 * a, 2 * b), angle)).astype(np.int32)], 1)
+        return np.where(mask[..., None] > 0, self._background(rng, size), image)
+
+    def degrade(self, rng: np.random.Generator, image: np.ndarray, borders: bool = True) -> np.ndarray:
+        """Exposure, colour cast, low resolution, blur, compression, noise and (if `borders`) black edges."""
+        size = len(image)
+        image = cv2.LUT(image, _tone_curve(rng))
+        if rng.random() < 0.12:
+            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        if rng.random() < 0.35:
+            small = max(16, int(rng.uniform(0.3, 0.8) * size))
+            image = cv2.resize(cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA), (size, size))
+        elif rng.random() < 0.2:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
+        elif rng.random() < 0.12:
+            image = _motion_blur(rng, image)
+        if rng.random() < 0.25:
+            packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(25, 90))])[1]
+            image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        if rng.random() < 0.4:
+            y, x = rng.integers(0, self.noise.shape[1] - size, 2)
+            grain = self.noise[rng.integers(len(self.noise)), y:y + size, x:x + size]
+            image = np.clip(image + grain * rng.uniform(2, 16), 0, 255).astype(np.uint8)
+        if borders and rng.random() < 0.2:
+            image = _black_border(rng, image)
+        return image
+
+
+def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """Lay a premultiplied BGRA picture over a BGR one."""
+    rest = cv2.cvtColor(255 - above[..., 3:], cv2.COLOR_GRAY2BGR)
+    return cv2.add(cv2.multiply(np.ascontiguousarray(below), rest, scale=1 / 255), above[..., :3])
+
+
+def move_labels(labels: Labels, index: np.ndarray, places: list[Placement]) -> Labels:
+    """The labels at `index` as the crops show them: turned in the plane and mirrored."""
+    rotations, points = labels.rotations[index].copy(), labels.points[index].copy()
+    pixels = np.stack([p.points(labels.pixels[i]) for p, i in zip(places, index, strict=False)]).astype(np.float32)
+    angle = np.array([p.angle for p in places])
+    turn = np.zeros((len(index), 3, 3), np.float32)
+    turn[:, 0, 0], turn[:, 0, 1] = np.cos(angle), np.sin(angle)
+    turn[:, 1, 0], turn[:, 1, 1], turn[:, 2, 2] = -np.sin(angle), np.cos(angle), 1
+    rotations[:, 0] = turn @ rotations[:, 0]
+    points = points @ turn.swapaxes(1, 2)
+    moved, flip = Labels(rotations, labels.betas[index], points, pixels), np.array([p.flip for p in places])
+    mirrored = mirror_labels(moved)
+    for name in ("rotations", "points"):
+        getattr(moved, name)[flip] = getattr(mirrored, name)[flip]
+    pixels[flip] = pixels[flip][:, MIRRORED_KEYPOINTS]  # Placement.points has mirrored the coordinate already
+    return moved
+
+
+def mirror_labels(labels: Labels) -> Labels:
+    """The labels of the mirrored crops."""
+    return Labels(FLIP[:, None] * labels.rotations[:, MIRRORED_JOINTS] * FLIP, labels.betas,
+                  (labels.points * FLIP)[:, MIRRORED_KEYPOINTS],
+                  (labels.pixels * FLIP[:2])[:, MIRRORED_KEYPOINTS])
+
+
+def _place(rng: np.random.Generator, pixels: np.ndarray) -> Placement:
+    half = SIZE / 2 * SCALE / MARGIN * math.exp(rng.uniform(-0.22, 0.22))
+    angle = rng.normal() * 0.2 if rng.random() < 0.5 else 0.0
+    flip = rng.random() < 0.5
+    centre = SIZE / 2 + rng.uniform(-0.15, 0.15, 2) * half
+    if rng.random() < 0.25:  # only a part of the person is in the box
+        seen = pixels[CUTS[rng.integers(len(CUTS))]]
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        centre = (low + high) / 2 + rng.normal(size=2) * 4
+        half = max(float((high - low).max()) * 0.6 * math.exp(rng.uniform(-0.15, 0.25)), 22.0)
+    return Placement(centre, half, angle, flip)
+
+
+def _tone_curve(rng: np.random.Generator) -> np.ndarray:
+    x = np.arange(256) / 255
+    gamma = math.exp(rng.uniform(-0.5, 0.5)) if rng.random() < 0.6 else 1.0
+    contrast = rng.uniform(0.5, 1.4) if rng.random() < 0.6 else 1.0
+    brightness = rng.uniform(-0.15, 0.15) if rng.random() < 0.6 else 0.0
+    y = (x**gamma - 0.45) * contrast + 0.45 + brightness
+    return np.clip(y[:, None] * (1 + rng.normal(size=3) * 0.07) * 255, 0, 255).astype(np.uint8)[None]
+
+
+def _motion_blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    length, angle = int(rng.integers(3, 10)), rng.uniform(0, math.pi)
+    kernel = np.zeros((length, length), np.float32)
+    half = (length - 1) / 2
+    reach = np.array([math.cos(angle), math.sin(angle)]) * half
+    start, end = (tuple(int(round(half + s * r)) for r in reach) for s in (-1, 1))
+    cv2.line(kernel, start, end, 1.0)
+    return cv2.filter2D(image, -1, kernel / kernel.sum())
+
+
+def _black_border(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    width, side, image = int(rng.uniform(0.03, 0.28) * len(image)), rng.integers(5), image.copy()
+    view = [image[:width], image[:, :width], image[:, -width:], image[-width:], image[-width:]][side]
+    view[:] = 0
+    return image

@@ -1,0 +1,130 @@
+"""Poses to draw: motion capture, mixed, mirrored and perturbed, and wide random ones that nobody captured."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from vibe_cli.networks.skeleton import MIRRORED_JOINTS
+from vibe_cli.training.mocap import AT_REST, Clip
+
+UPPER = [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
+LEGS = [1, 2, 4, 5, 7, 8]
+MIRROR = np.diag([-1.0, 1, 1])
+IMAGE_FROM_WORLD = np.diag([1.0, -1, -1])  # y up, facing +z → y down, facing the camera
+HOLD_OUT_EVERY = 8
+
+
+class PoseBank:
+    """Motion-capture clips to sample from; every eighth motion is held out for validation."""
+
+    def __init__(self, clips: list[Clip], held_out: bool = False) -> None:
+        self.clips = [c.rotations for i, c in enumerate(clips) if (i % HOLD_OUT_EVERY == 3) == held_out]
+        self.poses = np.concatenate(self.clips)
+        self.weights = _novelty(self.poses)
+
+    def pose(self, rng: np.random.Generator) -> np.ndarray:
+        """(24, 3, 3): one pose, as captured, mixed of two, or partly random; root upright as captured."""
+        kind, pose = rng.random(), self._any(rng)
+        if kind < 0.25:
+            pose[UPPER] = self._any(rng)[UPPER]
+        elif kind < 0.55:
+            wide, part = random_pose(rng), rng.random()
+            joints = slice(1, None) if part < 0.5 else UPPER if part < 0.75 else LEGS
+            pose[joints] = wide[joints]
+        noise = np.zeros((24, 3))
+        noise[1:] = rng.normal(0, rng.choice([0.03, 0.1, 0.2]), (23, 3))
+        pose = pose @ Rotation.from_rotvec(noise).as_matrix()
+        pose[AT_REST] = np.eye(3)
+        return mirrored(pose) if rng.random() < 0.5 else pose
+
+    def clip(self, rng: np.random.Generator, length: int) -> np.ndarray:
+        """(length, 24, 3, 3): a piece of a motion, played at 0.6 to 1.6 of its speed, perhaps mirrored."""
+        speed = np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
+        need = int(np.ceil((length - 1) * speed)) + 2
+        usable = [c for c in self.clips if len(c) >= need]
+        source = usable[rng.choice(len(usable), p=_share([np.sqrt(len(c)) for c in usable]))]
+        start = rng.integers(len(source) - need + 1)
+        piece = source[start:start + need].astype(float)
+        at = np.arange(length) * speed
+        low, part = at.astype(int), (at % 1)[:, None, None, None]
+        blend = (1 - part) * piece[low] + part * piece[low + 1]
+        u, _, vt = np.linalg.svd(blend)
+        bias = np.zeros((24, 3))
+        bias[1:] = rng.normal(0, rng.choice([0.02, 0.08, 0.15]), (23, 3))
+        out = (u @ vt) @ Rotation.from_rotvec(bias).as_matrix()
+        out[:, AT_REST] = np.eye(3)
+        return mirrored(out) if rng.random() < 0.5 else out
+
+    def _any(self, rng: np.random.Generator) -> np.ndarray:
+        return self.poses[np.searchsorted(self.weights, rng.random())].astype(float)
+
+
+def _share(weights: list) -> np.ndarray:
+    return np.asarray(weights, float) / np.sum(weights)
+
+
+def _novelty(poses: np.ndarray) -> np.ndarray:
+    """(n,) cumulative sampling weights that keep standing and walking from drowning the rest."""
+    flat = poses[:, [1, 2, 4, 5, 16, 17, 18, 19], :, :2].reshape(len(poses), -1)
+    mean = flat.mean(axis=0)
+    distance = np.linalg.norm(flat - mean, axis=1)
+    weight = 0.3 + (distance / distance.mean()) ** 2
+    return np.cumsum(weight) / weight.sum()
+
+
+def mirrored(rotations: np.ndarray) -> np.ndarray:
+    """(…, 24, 3, 3) → the mirror image of the pose: left and right exchanged."""
+    return MIRROR @ rotations[..., MIRRORED_JOINTS, :, :] @ MIRROR
+
+
+def random_pose(rng: np.random.Generator) -> np.ndarray:
+    """(24, 3, 3) within loose joint limits: legs that step, kick or sit, arms in any direction."""
+    angles = np.zeros((24, 3))
+
+    def turn(x: float, y: float, z: float) -> np.ndarray:
+        return Rotation.from_euler("YXZ", [y, x, z]).as_rotvec()
+
+    sitting = rng.random() < 0.3
+    for side, hip, knee, foot in ((1, 1, 4, 7), (-1, 2, 5, 8)):
+        flexion = rng.uniform(-1.9, -1.1) if sitting else rng.uniform(-1.9, 0.4)
+        angles[hip] = turn(flexion, rng.normal(0, 0.3), side * rng.uniform(-0.25, 0.9))
+        angles[knee] = [rng.uniform(0, 2.3) * (rng.random() < 0.85), 0, 0]
+        angles[foot] = rng.normal(0, 0.25, 3)
+    for j in (3, 6, 9):
+        angles[j] = [rng.normal(0.1, 0.15), rng.normal(0, 0.15), rng.normal(0, 0.12)]
+    angles[12], angles[15] = rng.normal(0, 0.2, 3), rng.normal(0, 0.25, 3)
+    for side, collar, shoulder, elbow, wrist in ((1, 13, 16, 18, 20), (-1, 14, 17, 19, 21)):
+        angles[shoulder] = _arm_towards(rng, side)
+        angles[elbow] = [0, -side * rng.uniform(0, 2.4) * (rng.random() < 0.8), 0] + rng.normal(0, 0.1, 3)
+        angles[wrist], angles[collar] = rng.normal(0, 0.25, 3), rng.normal(0, 0.1, 3)
+    return Rotation.from_rotvec(angles).as_matrix()
+
+
+def _arm_towards(rng: np.random.Generator, side: int) -> np.ndarray:
+    direction = rng.normal(size=3)
+    if rng.random() < 0.75:
+        direction[0] = abs(direction[0]) * side
+    if rng.random() < 0.5:
+        direction[1] = -abs(direction[1])
+    direction /= np.linalg.norm(direction)
+    rest = np.array([side, 0.0, 0.0])
+    axis = np.cross(rest, direction)
+    length = np.linalg.norm(axis) + 1e-9
+    swing = Rotation.from_rotvec(axis / length * np.arctan2(length, rest @ direction))
+    return (swing * Rotation.from_rotvec([rng.uniform(-1.2, 1.2), 0, 0])).as_rotvec()
+
+
+def view(rng: np.random.Generator) -> np.ndarray:
+    """(3, 3) that takes a root rotation from y-up world axes to the camera's.
+
+    Yaw is uniform; pitch and roll are small, and now and then it is any orientation at all.
+    """
+    turn = Rotation.from_euler("y", rng.uniform(0, 2 * np.pi))
+    kind = rng.random()
+    if kind < 0.15:
+        turn = Rotation.from_rotvec(rng.normal(0, 0.6, 3)) * turn
+    elif kind < 0.19:
+        turn = Rotation.random(random_state=int(rng.integers(1 << 31))) * turn
+    camera = Rotation.from_euler("xz", [rng.normal(0.08, 0.2), rng.normal(0, 0.08)])
+    return IMAGE_FROM_WORLD @ (camera * turn).as_matrix()
