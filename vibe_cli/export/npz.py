@@ -83,5 +83,6 @@ def rest_pelvis(person: Person, body: Body) -> np.ndarray:
     """(3,) the pelvis of the person's body at rest, in the template's coordinates."""
     import torch
 
+    betas = torch.from_numpy(person.betas).to(next(body.buffers()).device)
     with torch.inference_mode():
-        return body.rest_joints(torch.from_numpy(person.betas)[None])[0, 0].cpu().numpy()
+        return body.rest_joints(betas[None])[0, 0].cpu().numpy()

@@ -1,0 +1,62 @@
+"""`vibe export`: a finished run in another program's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vibe_cli.cli.options import (
+    chosen_result,
+    debug_option,
+    default,
+    output_option,
+    path_option,
+    result_argument,
+)
+from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.export import FORMATS, ExportOptions, format_writer
+from vibe_cli.outputs import make_writable
+
+FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.items())
+
+
+@click.command("export", short_help="Write a finished run in another program's format.")
+@result_argument
+@click.option("-f", "--format", "formats", type=click.Choice(list(FORMATS)), multiple=True, required=True,
+              help=f"May be given several times. {FORMAT_HELP}.")
+@path_option("--to", metavar="FOLDER", help="Where to write. [default: beside the result]")
+@path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
+@click.option("--every", type=click.IntRange(1), default=default(ExportOptions, "every"), show_default=True,
+              metavar="N", help="obj: a mesh every N frames of the clip.")
+@click.option("--centred", is_flag=True, help="obj: keep each pelvis at the origin.")
+@click.option("--verts/--no-verts", "vertices", default=default(ExportOptions, "vertices"), show_default=True,
+              help="pkl: write the mesh's vertices as well, 83 kB a person and frame.")
+@output_option
+@debug_option
+def command(result: Path | None, formats: tuple[str, ...], to: Path | None, body: Path | None, every: int,
+            centred: bool, vertices: bool, output: Path) -> None:
+    """Write a finished run in another program's format.
+
+    RESULT is a result.npz or the folder that holds it; left out, the newest run under the output folder.
+    """
+    options = ExportOptions(vertices=vertices, every=every, centred=centred)
+    path = chosen_result(result, output)
+
+    from vibe_cli.results import Result
+
+    motion = Result.load(path)
+    folder = to or path.parent
+    make_writable(folder)
+
+    from vibe_cli.finished import posed_by
+
+    motion, chosen_body, warning = posed_by(motion, body)
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    for name in dict.fromkeys(formats):
+        written = format_writer(name).write(motion, chosen_body, folder, options, terminal_progress())
+        for file in written:
+            click.echo(file)
+        if not written:
+            click.echo(f"{name}: nothing to write, nobody is in this result", err=True)

@@ -1,0 +1,65 @@
+"""The one place where errors become text and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from dataclasses import dataclass
+
+import click
+
+from vibe_cli.errors import (
+    EXIT_BUG,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    VibeError,
+)
+
+ISSUES = "run it again with --debug and report what it shows"
+DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+@dataclass
+class Settings:
+    """What holds for the whole run of the program."""
+
+    debug: bool = False
+
+
+def report(error: BaseException, debug: bool = False) -> int:
+    """Say what went wrong on stderr, in one line and a hint; the exit code."""
+    code, message, hint = explain(error)
+    if debug and code not in (EXIT_OK, EXIT_USAGE):
+        click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+    if message:
+        click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    return code
+
+
+def explain(error: BaseException) -> tuple[int, str | None, str | None]:
+    """An error's exit code, its one line (None: nothing to say) and what to do about it."""
+    if isinstance(error, VibeError):
+        return error.exit_code, one_line(error.message), error.hint
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code, None, None
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return EXIT_INTERRUPTED, "stopped by Ctrl-C; what was finished is kept, nothing is half-written", None
+    if isinstance(error, click.ClickException):
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vibe"
+        return EXIT_USAGE, one_line(error.format_message()), f"see: {command} --help"
+    if isinstance(error, SystemExit):  # click's, when whoever read our output has gone
+        return error.code if isinstance(error.code, int) else EXIT_BUG, None, None
+    if isinstance(error, MemoryError):
+        return EXIT_INPUT, "not enough memory", "use a smaller --batch-size, or a shorter clip"
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return EXIT_INPUT, one_line(f"the disk is full ({error})"), "free some space, or use another --output"
+    return EXIT_BUG, one_line(f"a bug in vibe: {type(error).__name__}: {error}"), ISSUES
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks."""
+    return " ".join(text.split())

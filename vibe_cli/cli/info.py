@@ -1,0 +1,200 @@
+"""`vibe info`: what is in a file, told by its content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vibe_cli.cli.options import debug_option, table
+from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.errors import InputError, ModelError
+from vibe_cli.outputs import RESULT_NAME
+
+if TYPE_CHECKING:
+    from vibe_cli.results import Result
+
+# what each array of a result means, and its unit
+MEANINGS = {
+    "times": "seconds of each frame", "intrinsics": "K of trans_cam, pixels",
+    "frames": "index into the clip", "boxes": "centre x, centre y, width, height of the crop, image pixels",
+    "pose": "axis-angle of SMPL's 24 joints, radians; joint 0 is the root, in camera axes",
+    "betas": "shape, in units of the body's own components", "camera": "s, tx, ty of the crop",
+    "confidence": "the detector's, 0 to 1; 0 where filled", "filled": "box interpolated over a gap",
+    "keypoints": "x, y in image pixels and confidence", "cam_image": "sx, sy, tx, ty of the full image",
+    "trans_cam": "the pelvis, metres, in the camera of `intrinsics`"}
+
+
+@click.command("info", short_help="Say what is in a result, a video, a model or a body file.")
+@click.argument("path", type=click.Path(path_type=Path))
+@debug_option
+def command(path: Path) -> None:
+    """Say what is in a file or folder, told by its content.
+
+    A result of ours, a video or images, a published checkpoint, an SMPL body, a model of the zoo. For arrays:
+    shapes, units and axes.
+    """
+    for line in describe(path):
+        click.echo(line)
+
+
+def describe(path: Path) -> Iterator[str]:
+    """What is at `path`, line by line; InputError where nothing is known about it."""
+    if path.is_dir():
+        if (path / RESULT_NAME).is_file():
+            return describe_result(path / RESULT_NAME)
+        if (path / "config.yaml").is_file() or (path / "CARD.md").is_file():
+            return describe_model_folder(path)
+        return describe_video(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder", hint="check the spelling of the path")
+
+    from vibe_cli.safe_read import sniff
+
+    container = sniff(path)
+    if container == "npz" and _is_result(path):
+        return describe_result(path)
+    if container == "safetensors":
+        return describe_safetensors(path)
+    if container in ("torch", "npz", "npy", "pickle"):
+        return describe_official(path, container)
+    return describe_video(path)
+
+
+def _is_result(path: Path) -> bool:
+    """Whether an .npz is one of our results, by the members that every result has."""
+    import zipfile
+
+    try:
+        return {"header.npy", "times.npy"} <= set(zipfile.ZipFile(path).namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def describe_result(path: Path) -> Iterator[str]:
+    """A result: the clip, the people, and every array."""
+    import numpy as np
+
+    from vibe_cli.results import AXES, FORMAT_VERSION, Result
+
+    result = Result.load(path)
+    video = result.video
+    yield f"{path}: a vibe result, format {FORMAT_VERSION}"
+    yield table([("clip", video.path), ("size", f"{video.width}x{video.height}"),
+                 ("rate", f"{video.fps} frames a second ({float(video.fps):.3f})"), ("frames", video.frames),
+                 ("model", result.model), ("body", _body_text(result.body)), ("axes", AXES)])
+    yield ""
+    yield from describe_people(result)
+    with np.load(path, allow_pickle=False) as file:
+        names = [name for name in file.files if name != "header"]
+        shared = [name for name in names if "/" not in name]
+        first = names[len(shared)].split("/")[0] if len(names) > len(shared) else ""
+        rows = [("array", "shape", "type", "meaning")]
+        for name in shared + [name for name in names if name.startswith(first + "/")]:
+            array = file[name]
+            shape = "(" + ", ".join(map(str, array.shape)) + ")"
+            rows.append((name, shape, array.dtype, MEANINGS.get(name.split("/")[-1], "")))
+    yield ""
+    yield f"Arrays{', of the other people likewise' if len(result.people) > 1 else ''}:"
+    yield table(rows)
+
+
+def _body_text(body: str) -> str:
+    return {"open": "open (the open body; its betas are not SMPL's)"}.get(body, body)
+
+
+def describe_people(result: Result) -> Iterator[str]:
+    """A table of the people."""
+    if not result.people:
+        yield "Nobody was found in this clip."
+        return
+    rows = [("person", "frames", "first", "last", "filled", "confidence")]
+    for person in result.people:
+        seen = person.confidence[~person.filled]
+        rows.append((person.id, len(person), person.frames[0], person.frames[-1], int(person.filled.sum()),
+                     f"{seen.mean():.2f}" if len(seen) else "–"))
+    yield "People:"
+    yield table(rows)
+
+
+def describe_video(path: Path) -> Iterator[str]:
+    """A clip: decoded to its end, because headers lie about the number of frames."""
+    from vibe_cli.video import open_video
+
+    with open_video(path) as video:
+        for _ in terminal_progress()(video, "Counting frames", video.estimated_frames):
+            pass
+        info, warnings = video.info, video.warnings
+    seconds = float(info.times[-1] - info.times[0]) + 1 / float(info.fps)
+    yield f"{path}: {'a folder of images' if info.kind == 'images' else 'a video'}"
+    yield table([("size", f"{info.width}x{info.height} as displayed"),
+                 ("rate", f"{info.fps} frames a second ({float(info.fps):.3f})"),
+                 ("frames", f"{info.frames} decoded"), ("length", f"{seconds:.2f} s"),
+                 ("sound", "yes" if info.has_audio else "no")])
+    for warning in warnings:
+        yield f"warning: {warning}"
+
+
+def describe_official(path: Path, container: str) -> Iterator[str]:
+    """A published checkpoint, an SMPL file, or other arrays."""
+    from vibe_cli.official import KINDS, read_official
+
+    try:
+        official = read_official(path)
+    except ModelError:
+        if container != "npz":
+            raise
+        yield from describe_arrays(path)
+        return
+    kind = KINDS[official.kind]
+    yield f"{path}: {kind.what}"
+    needs = "; ".join(f"{KINDS[need].what} ({KINDS[need].where})" for need in kind.needs)
+    yield table([("kind", official.kind), ("from", kind.where), ("licence", kind.licence),
+                 ("needs", needs or "nothing else"),
+                 *((name, value) for name, value in official.notes.items())])
+    for part, tensors in official.parts.items():
+        yield ""
+        yield f"{part}:"
+        yield table((name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+                    for name, tensor in tensors.items())
+
+
+def describe_arrays(path: Path) -> Iterator[str]:
+    """An .npz that is nothing we know: its arrays, and what its short texts say."""
+    from vibe_cli.safe_read import read_npz
+
+    arrays = read_npz(path)
+    yield f"{path}: arrays"
+    yield table((name, array.shape, array.dtype, array[()] if array.ndim == 0 else "")
+                for name, array in arrays.items())
+
+
+def describe_safetensors(path: Path) -> Iterator[str]:
+    """Names, shapes and types, read from the header alone."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            rows = [(name, tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()]
+    except SafetensorError as error:
+        raise ModelError(f"{path}: damaged ({error})", hint="get the file again") from None
+    yield f"{path}: {len(rows)} tensors, {path.stat().st_size / 1e6:.1f} MB"
+    if metadata:
+        yield table(metadata.items())
+    yield table(rows)
+
+
+def describe_model_folder(folder: Path) -> Iterator[str]:
+    """A model of the zoo: its configuration, its card and its weights."""
+    yield f"{folder}: a model"
+    for name in ("config.yaml", "CARD.md"):
+        if (folder / name).is_file():
+            yield ""
+            yield (folder / name).read_text("utf-8").rstrip()
+    for weights in sorted(folder.glob("*.safetensors")):
+        yield ""
+        yield from describe_safetensors(weights)

@@ -1,0 +1,64 @@
+"""Options and small steps that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vibe_cli.outputs import DEFAULT_OUTPUT, find_result, newest_result
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.obj.debug |= value
+
+
+def debug_option(function: Function) -> Function:
+    """--debug, which `vibe` itself takes as well; kept in the program's settings."""
+    return click.option("--debug", is_flag=True, expose_value=False, is_eager=True, callback=_remember_debug,
+                        help="Show the traceback of an error.")(function)
+
+
+def path_option(*names: str, **settings: Any) -> Callable[[Function], Function]:
+    """An option that takes a path, which need not exist: whoever opens it says what is wrong with it."""
+    return click.option(*names, type=click.Path(path_type=Path), **settings)
+
+
+def output_option(function: Function) -> Function:
+    """--output, the folder under which every clip has its own."""
+    return path_option("-o", "--output", metavar="FOLDER", default=DEFAULT_OUTPUT, show_default=True,
+                       help="Where the clips' folders lie.")(function)
+
+
+def result_argument(function: Function) -> Function:
+    """RESULT, a result.npz or its folder; the newest run when it is left out."""
+    return click.argument("result", required=False, type=click.Path(path_type=Path))(function)
+
+
+def chosen_result(path: Path | None, output: Path) -> Path:
+    """The result file that the user named, or the newest under `output`, which is then said."""
+    if path is not None:
+        return find_result(path)
+    newest = newest_result(output)
+    click.echo(f"newest run: {newest}", err=True)
+    return newest
+
+
+def default(options: type, name: str) -> Any:
+    """The default of a field of an options dataclass: the one place where it is written down."""
+    (field,) = (field for field in fields(options) if field.name == name)
+    return field.default
+
+
+def table(rows: Iterable[Iterable[object]], indent: str = "  ") -> str:
+    """Rows of cells as text in columns."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+              for line in lines)
+    return "\n".join(line.rstrip() for line in padded)

@@ -1,0 +1,54 @@
+"""`vibe render`: the picture of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vibe_cli.cli.options import (
+    chosen_result,
+    debug_option,
+    output_option,
+    path_option,
+    result_argument,
+)
+from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.outputs import make_writable
+from vibe_cli.render import STYLES
+
+
+@click.command("render", short_help="Draw a finished run again, in any style; nothing is recomputed.")
+@result_argument
+@click.option("-s", "--style", type=click.Choice(list(STYLES)), default=next(iter(STYLES)), show_default=True,
+              help="overlay: bodies on the video; side: the same and a view from the side; wireframe: edges; "
+                   "plain: bodies alone; mask: white on black.")
+@path_option("--video", metavar="PATH", help="The clip. [default: where it was when the run was made]")
+@path_option("--to", metavar="FOLDER", help="Where to write. [default: beside the result]")
+@path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
+@output_option
+@debug_option
+def command(result: Path | None, style: str, video: Path | None, to: Path | None, body: Path | None,
+            output: Path) -> None:
+    """Draw a finished run again, in any style; nothing is recomputed.
+
+    RESULT is a result.npz or the folder that holds it; left out, the newest run under the output folder.
+    """
+    path = chosen_result(result, output)
+
+    from vibe_cli.results import Result
+
+    motion = Result.load(path)
+
+    from vibe_cli.finished import draw, find_clip, picture_name, posed_by
+
+    clip = find_clip(motion, path, video)
+    folder = to or path.parent
+    make_writable(folder)
+    motion, chosen_body, warning = posed_by(motion, body)
+    target = folder / picture_name(style)
+    renderer, warnings = draw(motion, clip, chosen_body, style, target, terminal_progress())
+    for line in ([warning] if warning else []) + warnings:
+        click.echo(f"warning: {line}", err=True)
+    click.echo(f"drawn by the {renderer} renderer", err=True)
+    click.echo(target)
