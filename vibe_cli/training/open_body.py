@@ -192,7 +192,8 @@ def fit_regressor(vertices: np.ndarray, points: np.ndarray, nearest: int = 80) -
 
 def extra_points(people: People, tips: np.ndarray) -> np.ndarray:
     """(n, 30, 3): joints 24..53 of formats.md section 2: 11 surface points, 10 finger tips, 9 regressed joints."""
-    named = dict(zip(people.labels, np.einsum("kv,nvd->nkd", people.surface, people.vertices).transpose(1, 0, 2), strict=False))
+    surface = np.einsum("kv,nvd->knd", people.surface, people.vertices, optimize=True)
+    named = dict(zip(people.labels, surface, strict=True))
     joints = people.joints
     top = people.vertices[np.arange(len(joints)), people.vertices[..., 1].argmax(axis=1)]
     shoulders = (named["left_shoulder"] + named["right_shoulder"]) / 2

@@ -93,6 +93,30 @@ class CropSource:
         crops = np.ascontiguousarray(np.stack([crop for crop, _ in placed])[..., ::-1])
         return crops, move_labels(self.labels, index, [p for _, p in placed])
 
+    def clip(self, rng: np.random.Generator, first: int, length: int, size: int) -> tuple[np.ndarray, Labels]:
+        """Compose a clip's frames, (length, size, size, 3) uint8 RGB, on one background under one camera's defects.
+
+        The crop follows the person as a tracker's boxes do: nearly, not exactly.
+        """
+        state, half = int(rng.integers(1 << 31)), SIZE / 2 * SCALE / MARGIN * math.exp(rng.uniform(-0.15, 0.2))
+        angle, flip = rng.normal() * 0.1 if rng.random() < 0.3 else 0.0, rng.random() < 0.5
+        wander = _smooth_noise(rng, length, 3) * [0.06, 0.06, 0.06]
+        shift = rng.uniform(-0.08, 0.08, 2)
+        background = self._background(rng, size)
+        hidden = slice(*np.sort(rng.integers(0, length + 1, 2))) if rng.random() < 0.3 else slice(0, 0)
+        blocked = self._occlude(rng, np.zeros((size, size, 3), np.uint8))
+        frames, places = [], []
+        for t in range(length):
+            centre = SIZE / 2 + (shift + wander[t, :2]) * half
+            place = Placement(centre, half * math.exp(wander[t, 2]), angle, flip)
+            image = over(background, place.sample(self.cutout(first + t), size))
+            if hidden.start <= t < hidden.stop:
+                image = np.where(blocked.any(axis=-1, keepdims=True), blocked, image)
+            frames.append(self.degrade(np.random.default_rng(state), image))
+            places.append(place)
+        crops = np.ascontiguousarray(np.stack(frames)[..., ::-1])
+        return crops, move_labels(self.labels, np.arange(first, first + length), places)
+
     def _compose(self, rng: np.random.Generator, index: int, size: int,
                  augment: bool) -> tuple[np.ndarray, Placement]:
         place = _place(rng, self.labels.pixels[index]) if augment else Placement(
@@ -211,6 +235,13 @@ def _tone_curve(rng: np.random.Generator) -> np.ndarray:
     brightness = rng.uniform(-0.15, 0.15) if rng.random() < 0.6 else 0.0
     y = (x**gamma - 0.45) * contrast + 0.45 + brightness
     return np.clip(y[:, None] * (1 + rng.normal(size=3) * 0.07) * 255, 0, 255).astype(np.uint8)[None]
+
+
+def _smooth_noise(rng: np.random.Generator, length: int, columns: int) -> np.ndarray:
+    """(length, columns) of slow noise of about unit size."""
+    knots = max(2, length // 6 + 2)
+    at = np.linspace(0, knots - 1, length)
+    return np.stack([np.interp(at, np.arange(knots), rng.normal(size=knots)) for _ in range(columns)], axis=1)
 
 
 def _motion_blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:

@@ -25,8 +25,11 @@ def load_pictures(folder: Path | None = None, height: int = 320) -> list[np.ndar
     pictures = [p for p in (cv2.imread(str(path)) for path in paths) if p is not None]
     if not pictures:
         raise InputError(f"{folder or 'scikit-image'}: no background pictures", hint="give a folder of .jpg or .png")
-    scale = [height / min(p.shape[:2]) for p in pictures]
-    return [cv2.resize(p, None, fx=s, fy=s, interpolation=cv2.INTER_AREA) for p, s in zip(pictures, scale, strict=False)]
+    sized = []
+    for picture in pictures:
+        scale = height / min(picture.shape[:2])
+        sized.append(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    return sized
 
 
 def colour(rng: np.random.Generator) -> np.ndarray:
