@@ -1,0 +1,175 @@
+"""Make every shipped model from nothing but motion capture and the open body, within a stated budget.
+
+    python -m vibe_cli.training.recipe --mocap cmu_mocap.tar.xz --work work --minutes 150
+
+Each stage leaves its file in the work folder and is skipped when that file is there, so an interrupted run goes
+on where it was; the two long trainings also resume inside. Needs the extra `vibe-cli[synth]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+SHARES = {"cache": 0.12, "keypoints": 0.5, "detector": 0.18, "collect": 0.08, "lifting": 0.07, "temporal": 0.05}
+STILLS_A_MINUTE = 6000   # drawn by two workers on two cores
+CLIP_LENGTH = 24
+WORKERS = 2
+
+
+def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Callable[[str], None]) -> None:
+    """Run all stages and write the model folders' weights and configurations into `out`."""
+    import torch
+
+    work.mkdir(parents=True, exist_ok=True)
+    body = out / "open-body" / "weights.safetensors"
+    budget = {name: share * minutes for name, share in SHARES.items()}
+    _draw(mocap, work, body, budget["cache"], report)
+    _train_keypoints(work, budget["keypoints"], report)
+    _train_detector(work, budget["detector"], report)
+    states = work / "temporal.pt"
+    if not states.exists():
+        torch.save(_train_motion(work, body, budget, report), states)
+    write_models(work, out)
+
+
+def _draw(mocap: Path, work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
+    from vibe_cli.training.mocap import read_mocap
+    from vibe_cli.training.synth.cache import CacheJob, draw_all, draw_backgrounds, write_clips
+
+    clips = work / "mocap.npz"
+    if not clips.exists():
+        report("reading motion capture")
+        write_clips(clips, read_mocap(mocap))
+    stills = max(400, int(minutes * 0.5 * STILLS_A_MINUTE))
+    frames = max(20, int(minutes * 0.4 * STILLS_A_MINUTE / CLIP_LENGTH)) * CLIP_LENGTH
+    base = CacheJob(work, "", body, clips, 0, 0)
+    jobs = [replace(base, name="held", count=min(1000, stills // 4), seed=901, held_out=True),
+            replace(base, name="heldclips", count=min(100 * CLIP_LENGTH, frames), seed=801, length=CLIP_LENGTH,
+                    held_out=True)]
+    jobs += [replace(base, name="stills", count=stills // WORKERS, seed=1 + i) for i in range(WORKERS)]
+    jobs += [replace(base, name="clips", count=frames // WORKERS // CLIP_LENGTH * CLIP_LENGTH, seed=101 + i,
+                     length=CLIP_LENGTH) for i in range(WORKERS)]
+    left = [job for job in jobs if not (work / f"{job.name}_{job.seed}.npy").exists()]
+    for first in range(0, len(left), WORKERS):
+        report("drawing " + ", ".join(f"{job.count} {job.name}" for job in left[first:first + WORKERS]))
+        draw_all(left[first:first + WORKERS])
+    if not (work / "backgrounds.npy").exists():
+        draw_backgrounds(work / "backgrounds.npy", max(100, int(minutes * 140)), seed=7)
+
+
+def _train_keypoints(work: Path, minutes: float, report: Callable[[str], None]) -> None:
+    from vibe_cli.networks.keypoints import KeypointConfig
+    from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
+
+    train_keypoints(work, work / "keypoints.pt", KeypointConfig(), KeypointTraining(minutes=minutes), report)
+
+
+def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -> None:
+    from vibe_cli.networks.centre import CentreConfig
+    from vibe_cli.training.detector import DetectorTraining, train_detector
+
+    train_detector(work, work / "detector.pt", work / "keypoints.pt", CentreConfig(),
+                   DetectorTraining(minutes=minutes), report)
+
+
+def load_keypoints(work: Path) -> object:
+    """The trained keypoint network."""
+    import torch
+
+    from vibe_cli.networks.keypoints import KeypointConfig, KeypointNet
+    state = torch.load(work / "keypoints.pt", weights_only=True)
+    net = KeypointNet(KeypointConfig(**state["config"]))
+    net.load_state_dict(state["averaged"])
+    return net.eval()
+
+
+def _train_motion(work: Path, body: Path, budget: dict[str, float], report: Callable[[str], None]) -> dict:
+    from vibe_cli.networks.lifter import Lifter, LifterConfig
+    from vibe_cli.networks.regressor import Regressor
+    from vibe_cli.networks.vibe import Vibe, VibeConfig
+    from vibe_cli.training.lifting import LiftingTraining, collect, tensors, train_lifter
+    from vibe_cli.training.points import PointBody
+    from vibe_cli.training.synth.crops import CropSource
+    from vibe_cli.training.temporal import TemporalTraining, collect_clips, start_from, train_temporal
+
+    net, points = load_keypoints(work), PointBody.load(body)
+    stills, clips = CropSource(work, "stills"), CropSource(work, "clips")
+    lifter = Lifter(LifterConfig(pooled=8 * net.config.width))
+    config = VibeConfig(features=lifter.config.features, hidden=512, bidirectional=True, regressor_hidden=512,
+                        dropout=0.1)
+    regressor, network = Regressor(config.regressor), Vibe(config)
+    report("looking at stills")
+    seen = collect(net, stills, min(max(1000, int(budget["collect"] * 2500)), 40000), seed=5)
+    train_lifter(lifter, regressor, points, tensors(stills.labels), seen, LiftingTraining(
+        simulated_minutes=budget["lifting"] / 3, seen_minutes=budget["lifting"] * 2 / 3), report)
+    report("looking at clips")
+    count = min(len(clips) // CLIP_LENGTH, max(20, int(budget["collect"] * 2500 / CLIP_LENGTH)))
+    watched = collect_clips(net, clips, CLIP_LENGTH, count, seed=6)
+    start_from(network, regressor)
+    train_temporal(network, lifter, points, *watched, CLIP_LENGTH, TemporalTraining(minutes=budget["temporal"]), report)
+    return {"lifter": lifter.state_dict(), "regressor": regressor.state_dict(), "vibe": network.state_dict(),
+            "config": asdict(config), "lifter_config": asdict(lifter.config)}
+
+
+def write_models(work: Path, out: Path) -> None:
+    """Weights (float16) and configurations of the three trained models; cards are written by people."""
+    import torch
+
+    from vibe_cli.networks.centre import CentreConfig
+    from vibe_cli.networks.open_encoder import OpenEncoderConfig
+    from vibe_cli.networks.vibe import VibeConfig
+
+    eye = torch.load(work / "keypoints.pt", weights_only=True)
+    motion = torch.load(work / "temporal.pt", weights_only=True)
+    detector = torch.load(work / "detector.pt", weights_only=True)
+    lifter = motion["lifter_config"]
+    encoder = {f"eye.{k}": v for k, v in eye["averaged"].items()}
+    encoder |= {f"lifter.{k}": v for k, v in motion["lifter"].items()}
+    sizes = OpenEncoderConfig(**eye["config"], features=lifter["features"], hidden=lifter["hidden"],
+                              blocks=lifter["blocks"])
+    write_model(out / "open-encoder", {"task": "encoder"}, sizes, encoder)
+    write_model(out / "open-detector", {"task": "detector"}, CentreConfig(**detector["config"]), detector["averaged"])
+    write_model(out / "open-vibe", {"task": "temporal", "encoder": "open-encoder", "body": "open-body"},
+                VibeConfig(**motion["config"]), motion["vibe"])
+
+
+def write_model(folder: Path, facts: dict, config: object, weights: dict) -> None:
+    """One model folder: weights.safetensors in float16 and config.yaml with their checksum."""
+    import hashlib
+
+    import torch
+    import yaml
+    from safetensors.torch import save_file
+
+    from vibe_cli.networks import describe
+
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "weights.safetensors.part"
+    save_file({k: v.to(torch.float16 if v.is_floating_point() else v.dtype).contiguous()
+               for k, v in weights.items()}, part)
+    checksum = hashlib.sha256(part.read_bytes()).hexdigest()
+    os.replace(part, folder / "weights.safetensors")
+    text = yaml.safe_dump({**facts, "licence": "CC0-1.0", "sha256": checksum, "network": describe(config)},
+                          sort_keys=False)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """The command line of the recipe."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mocap", type=Path, required=True, help="folder or .tar of motion capture (CMU's, AMASS)")
+    parser.add_argument("--work", type=Path, default=Path("work"), help="folder for everything on the way")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the models; holds open-body")
+    parser.add_argument("--minutes", type=float, default=150, help="budget of the whole recipe")
+    options = parser.parse_args()
+    make_models(options.mocap, options.work, options.out, options.minutes,
+                lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush())
+
+
+if __name__ == "__main__":
+    main()
