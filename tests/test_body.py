@@ -58,15 +58,18 @@ def test_our_skinning_and_smplx_agree_on_a_stand_in_smpl(smpl):
     assert torch.allclose(output.vertices, vertices, atol=2e-5)
     # the skeleton's joints among the 49 are those of the kinematic chain
     places = [(place, joint) for place, joint in enumerate(JOINTS_49) if joint < 24]
-    assert torch.allclose(output.joints[:, [p for p, _ in places]], joints[:, [j for _, j in places]], atol=2e-5)
-    assert torch.allclose(output.joints[:, 39], smpl["J_regressor_extra"][4] @ vertices, atol=2e-5)  # MPII pelvis
+    ours, theirs = zip(*places, strict=True)
+    assert torch.allclose(output.joints[:, list(ours)], joints[:, list(theirs)], atol=2e-5)
+    pelvis = smpl["J_regressor_extra"][4] @ vertices  # MPII's
+    assert torch.allclose(output.joints[:, 39], pelvis, atol=2e-5)
 
 
 def test_a_pose_of_ours_is_a_pose_of_smpl(smpl):
     """smplx converts axis-angle by its own code; our rotations drive the same mesh, root included."""
     pose, body = random_pose(2), SmplBody(smpl)
     own = body.smpl(betas=torch.zeros(2, 10), global_orient=pose[:, 0], body_pose=pose[:, 1:].flatten(1))
-    assert torch.allclose(body(matrix_from_axis_angle(pose), torch.zeros(2, 10)).vertices, own.vertices, atol=1e-5)
+    output = body(matrix_from_axis_angle(pose), torch.zeros(2, 10))
+    assert torch.allclose(output.vertices, own.vertices, atol=1e-5)
 
 
 def test_the_open_body_moves_as_smpl_does(smpl):
@@ -74,7 +77,8 @@ def test_the_open_body_moves_as_smpl_does(smpl):
     plain = smpl | {"posedirs": torch.zeros_like(smpl["posedirs"])}
     ours = OpenBody(plain | {"extra_regressor": torch.zeros(30, len(smpl["v_template"]))})
     rotations, betas = matrix_from_axis_angle(random_pose(2)), torch.ones(2, 10)
-    assert torch.allclose(ours(rotations, betas).vertices, SmplBody(plain)(rotations, betas).vertices, atol=2e-5)
+    expected = SmplBody(plain)(rotations, betas).vertices
+    assert torch.allclose(ours(rotations, betas).vertices, expected, atol=2e-5)
 
 
 def test_the_gradient_of_skinning_is_right_in_float64():
@@ -106,10 +110,10 @@ def test_a_joint_turns_its_descendants_about_itself_and_nothing_else():
 
 def test_the_rest_pose_is_the_template():
     tensors = open_tensors()
-    output = OpenBody(tensors)(IDENTITY, torch.zeros(1, 10))
-    assert torch.allclose(output.vertices[0], tensors["v_template"], atol=1e-5)
-    assert torch.allclose(output.joints[0, 8], tensors["J_regressor"][0] @ tensors["v_template"], atol=1e-5)
-    assert torch.allclose(output.joints[0, 0], tensors["extra_regressor"][0] @ tensors["v_template"], atol=1e-5)
+    output, template = OpenBody(tensors)(IDENTITY, torch.zeros(1, 10)), tensors["v_template"]
+    assert torch.allclose(output.vertices[0], template, atol=1e-5)
+    assert torch.allclose(output.joints[0, 8], tensors["J_regressor"][0] @ template, atol=1e-5)  # mid hip
+    assert torch.allclose(output.joints[0, 0], tensors["extra_regressor"][0] @ template, atol=1e-5)  # nose
 
 
 def test_rest_joints_follow_the_shape():

@@ -105,8 +105,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             _audit_legacy(path)
         admitted = [(record, name) for name, record in NUMPY_NAMES.items()]
         with torch.serialization.safe_globals(admitted):
-            content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=zipped,
-                                 encoding="latin1")
+            content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=zipped)
         if not isinstance(content, dict):
             raise ValueError(f"a checkpoint holds a dict, this one a {type(content).__name__}")
         return safe_pickle.resolve(content)
