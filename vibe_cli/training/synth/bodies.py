@@ -31,10 +31,14 @@ class SynthBody:
     face_landmarks: dict[str, np.ndarray]  # eye, ear: rest positions, for hair
 
     @classmethod
-    def load(cls, path: Path, faces: int = 7000) -> SynthBody:
-        """Read the shipped tensors and coarsen the mesh to about `faces` triangles."""
+    def load(cls, path: Path, faces: int | None = 7000) -> SynthBody:
+        """Read the shipped tensors and coarsen the mesh to about `faces` triangles; None keeps it as it is."""
         full = {k: v.astype(np.int64 if k == "faces" else np.float64) for k, v in load_file(path).items()}
-        triangles, index, blend = coarsen(full["v_template"], full["faces"], faces)
+        if faces is None:
+            triangles, index = full["faces"], np.arange(len(full["v_template"]))[:, None]
+            blend = np.ones((len(index), 1))
+        else:
+            triangles, index, blend = coarsen(full["v_template"], full["faces"], faces)
         points = np.concatenate([full["J_regressor"], full["extra_regressor"]])[KEYPOINTS_OF_54][24:]
         weights = full["lbs_weights"] / full["lbs_weights"].sum(axis=1, keepdims=True)
         count = len(index)
