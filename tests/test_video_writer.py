@@ -185,9 +185,10 @@ def test_an_interrupted_file_leaves_the_one_before_as_it_was(tmp_path: Path, err
 
 def test_a_folder_that_cannot_be_written_to_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for folder in (tmp_path / "absent", tmp_path / "file"):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "absent" / "out.mp4", tmp_path / "file" / "out.mp4", tmp_path / "folder"):
         with pytest.raises(InputError, match="cannot be written") as caught, \
-                VideoWriter(folder / "out.mp4", 64, 48, Fraction(25)):
+                VideoWriter(path, 64, 48, Fraction(25)):
             pass
         assert caught.value.hint
 

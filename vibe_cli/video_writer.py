@@ -56,11 +56,12 @@ class VideoWriter:
         self._count = 0
 
     def __enter__(self) -> VideoWriter:
+        if self.path.is_dir():
+            raise self._unwritable("it is a folder")
         try:
             self._part.write_bytes(b"")
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror})",
-                             hint="choose an output folder that exists and that you may write to") from None
+            raise self._unwritable(error.strerror) from None
         try:
             self._run = FfmpegRun(self._command(), feed=True)
             if self._ticks is not None:
@@ -95,6 +96,9 @@ class VideoWriter:
             if self._run.finish() or not self._part.stat().st_size:
                 raise self._failure()
             os.replace(self._part, self.path)
+        except OSError as error:  # on Windows, a player that has the file open
+            self._discard()
+            raise self._unwritable(error.strerror) from None
         except BaseException:
             self._discard()
             raise
@@ -113,6 +117,10 @@ class VideoWriter:
         except OSError:  # ffmpeg has ended: it has said why
             self._run.finish()
             raise self._failure() from None
+
+    def _unwritable(self, why: str) -> InputError:
+        return InputError(f"{self.path}: cannot be written ({why})",
+                          hint="choose an output folder that exists and that you may write to")
 
     def _failure(self) -> InputError:
         return InputError(f"{self.path}: cannot be written (ffmpeg says: {self._run.messages.reason})",
