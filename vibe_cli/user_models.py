@@ -103,8 +103,11 @@ def find_extra_regressor(root: Path | None = None) -> Tensor | None:
 
 def sha256(path: Path | str) -> str:
     """Checksum of a file, hexadecimal."""
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _write(official: OfficialFile, checksum: str, folder: Path) -> None:
