@@ -195,7 +195,7 @@ def test_the_discriminator_gives_one_number_a_sequence(pooling):
 def test_attention_of_equal_weights_is_the_mean_and_concat_is_mean_and_maximum():
     states = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(3))
     attention = network(DiscriminatorConfig(hidden=8)).attention
-    torch.nn.init.zeros_(attention.attention[-1].weight)
+    torch.nn.init.zeros_(attention.attention[6].weight)
     assert torch.allclose(attention(states), states.mean(1), atol=1e-6)
     concat = MotionDiscriminator(DiscriminatorConfig(hidden=8, pooling="concat")).attention
     assert torch.equal(concat(states), torch.cat([states.mean(1), states.max(1).values], -1))

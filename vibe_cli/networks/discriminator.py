@@ -24,14 +24,17 @@ class DiscriminatorConfig:
 
 
 class SelfAttention(nn.Module):
-    """Equation 4: an MLP scores each frame's state, softmax over time weights their sum."""
+    """Equation 4: an MLP scores each frame's state, softmax over time weights their sum.
+
+    The published weights were trained with tanh after the last layer too.
+    """
 
     def __init__(self, features: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         for layer in range(layers):
             blocks += [nn.Linear(features if layer == 0 else hidden, hidden), nn.Tanh(), nn.Dropout(dropout)]
-        self.attention = nn.Sequential(*blocks, nn.Linear(hidden if layers else features, 1))
+        self.attention = nn.Sequential(*blocks, nn.Linear(hidden if layers else features, 1), nn.Tanh())
 
     def forward(self, states: Tensor) -> Tensor:
         """(B, T, H) → (B, H)."""
