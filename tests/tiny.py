@@ -1,0 +1,63 @@
+"""A tiny random model that the real program loads from a user's model folder, and clips that it can follow."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from vibe_cli.networks import build_network
+from vibe_cli.results import Detections
+from vibe_cli.video import VideoWriter
+
+ENCODER = {"network": "open_encoder", "width": 4, "channels": 8, "size": 32, "scale": 1.2, "features": 16,
+           "hidden": 16, "blocks": 1}
+NETWORK = {"network": "vibe", "features": 16, "hidden": 8, "layers": 1, "regressor_hidden": 16, "window": 8}
+WIDTH, HEIGHT = 96, 64
+
+
+def install_model(folder: Path) -> None:
+    """Write the models `tiny` (temporal) and `tiny-encoder` under a model folder; the same weights every time."""
+    torch.manual_seed(1)
+    for name, config in (("tiny-encoder", {"task": "encoder", "network": ENCODER}),
+                         ("tiny", {"task": "temporal", "encoder": "tiny-encoder", "network": NETWORK})):
+        (folder / name).mkdir(parents=True)
+        save_file(build_network(config["network"]).state_dict(), folder / name / "weights.safetensors")
+        (folder / name / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+class BrightDetector:
+    """Finds one person a frame: whatever is bright. Counts the frames it is shown."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def detect(self, frames: list[np.ndarray]) -> list[Detections]:
+        """A box about each bright column run of each frame."""
+        self.batches.append(len(frames))
+        return [self._one(frame) for frame in frames]
+
+    def _one(self, frame: np.ndarray) -> Detections:
+        columns = (frame.mean(-1) > 128).any(0).astype(int)
+        starts = np.flatnonzero(np.diff(columns, prepend=0) == 1)
+        ends = np.flatnonzero(np.diff(columns, append=0) == -1) + 1
+        boxes = [[(a + b) / 2, HEIGHT / 2, b - a, HEIGHT * 0.75] for a, b in zip(starts, ends, strict=True)]
+        return Detections(np.array(boxes).reshape(-1, 4), np.full(len(boxes), 0.9))
+
+
+def make_walk(path: Path, frames: int = 40, people: int = 1) -> Path:
+    """A clip of bright posts on a dark ground, which move to the right by a pixel a frame; 0 people: dark."""
+    rng = np.random.default_rng(0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, WIDTH, HEIGHT, Fraction(25), crf=5) as writer:
+        for index in range(frames):
+            frame = rng.integers(0, 40, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+            for number in range(people):
+                left = 4 + index % 40 + 48 * number
+                frame[8:56, left:left + 12] = 220 - index % 20
+            writer.write(frame)
+    return path

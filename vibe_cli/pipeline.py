@@ -1,0 +1,215 @@
+"""A clip in, everybody's motion out: the page that tells the story.
+
+Two passes over the clip. The first finds and follows people; at its end, gaps in their tracks are filled. The
+second cuts every tracked person out of every frame and encodes them. Then each track becomes motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from vibe_cli.boxes import square
+from vibe_cli.camera import crop_points_to_image
+from vibe_cli.device import halving_batches
+from vibe_cli.errors import UsageError
+from vibe_cli.options import MotionOptions
+from vibe_cli.progress import Progress, Stopwatch, quiet
+from vibe_cli.results import Detections, Observations, Person, Result, Track
+from vibe_cli.track import TrackOptions, TrackReport, link_tracks, smooth_boxes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from vibe_cli.body import Body
+    from vibe_cli.video import VideoReader
+
+
+class Detector(Protocol):
+    """Finds people."""
+
+    def detect(self, frames: list[np.ndarray]) -> list[Detections]:
+        """The people of each RGB uint8 frame (H, W, 3)."""
+        ...
+
+
+class Model(Protocol):
+    """What recovering motion needs; `zoo.load_model` makes one."""
+
+    name: str             # of the temporal model
+    detector_name: str
+    detector: Detector
+    encoder: nn.Module    # crops (N, 3, S, S) → EncoderOutput
+    network: nn.Module    # features (B, T, F) → MotionOutput
+    body: Body
+    crop_size: int        # pixels, S
+    crop_scale: float     # side of the crop over the larger side of the person's box
+    device: torch.device
+    dtype: torch.dtype    # in which the encoder computes
+    camera_origin: str    # pelvis | body: the point of the body that the network's camera places
+
+
+@dataclass(frozen=True)
+class Options:
+    """Every choice that shapes a result, and the batch size, which does not."""
+
+    tracking: TrackOptions = field(default_factory=TrackOptions)
+    motion: MotionOptions = field(default_factory=MotionOptions)
+    batch_size: int = 16  # frames or crops that a network sees at once; halved when memory runs out
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"batch size {self.batch_size}: at least 1 is needed",
+                             hint="use --batch-size 1 or more")
+
+
+@dataclass
+class Run:
+    """What goes along with one run over a clip: whom to tell, and what was noticed on the way."""
+
+    progress: Progress = quiet
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    warnings: list[str] = field(default_factory=list)
+    jitter: dict[str, dict[str, float]] = field(default_factory=dict)  # by person: before and after smoothing
+
+
+def recover(path: str | Path, model: Model | None = None, options: Options | None = None,
+            progress: Progress = quiet, watch: Stopwatch | None = None) -> Result:
+    """Recover every person's motion in a clip. Writes nothing.
+
+    `model` is the default one of `zoo.load_model` when left out; `watch` collects the seconds of each stage.
+    A clip with nobody in it gives an empty result.
+    """
+    from vibe_cli.video import open_video
+
+    if model is None:
+        from vibe_cli.zoo import load_model
+        model = load_model()
+    options, run = options or Options(), Run(progress, watch or Stopwatch())
+    with open_video(path) as video:
+        found = follow_people(video, model.detector, options, run)
+        observed = observe(video, found.tracks, model, options.batch_size, run)
+        run.warnings.extend(video.warnings)
+        info = video.info
+    people = [move(seen, model, options.motion, float(info.fps), run)
+              for seen in progress(observed, "Recovering motion", len(observed))]
+    metadata = {"detector": model.detector_name, "dropped_tracks": found.dropped,
+                "left_out_tracks": found.left_out, "jitter": run.jitter, "warnings": run.warnings,
+                "tracking": asdict(options.tracking), "motion": asdict(options.motion)}
+    return Result(video=info, people=people, model=model.name, body=model.body.kind, metadata=metadata)
+
+
+def follow_people(video: VideoReader, detector: Detector, options: Options, run: Run) -> TrackReport:
+    """Pass 1: find people in every frame and link them into tracks."""
+    decoded = run.progress(run.watch.each(video, "decode"), "Finding people", video.estimated_frames)
+    frames = (frame for _, frame in decoded)
+    with run.watch("detect and track"):
+        found = halving_batches(detector.detect, frames, options.batch_size, run.warnings.append)
+        return link_tracks(found, options.tracking)
+
+
+def observe(video: VideoReader, tracks: list[Track], model: Model, batch_size: int,
+            run: Run) -> list[Observations]:
+    """Pass 2: cut every tracked person out of every frame and encode them, in batches over all of them."""
+    if not tracks:
+        return []
+    steady = [smooth_boxes(track, float(video.info.fps)) for track in tracks]
+    squares = [square(track.boxes, model.crop_scale) for track in steady]
+    decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
+    crops = run.watch.each(cut_people(decoded, tracks, squares, model.crop_size), "crop")
+    seen = [_Rows(len(track)) for track in tracks]
+    with run.watch("encode"):
+        encoded = halving_batches(lambda batch: encode(model, batch), crops, batch_size, run.warnings.append)
+        for number, features, keypoints in encoded:
+            seen[number].add(features, keypoints)
+    return [_gather(track, boxes, rows) for track, boxes, rows in zip(tracks, squares, seen, strict=True)]
+
+
+def cut_people(frames: Iterable[tuple[int, np.ndarray]], tracks: list[Track], squares: list[np.ndarray],
+               size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Everybody in every frame: the number of the track in the list, and its crop (size, size, 3) RGB uint8.
+
+    Frames after the last that anybody is in are not asked for.
+    """
+    from vibe_cli.crops import crop_person
+
+    place = [0] * len(tracks)  # the next row of each track
+    left = sum(map(len, tracks))
+    for index, frame in frames:
+        for number, track in enumerate(tracks):
+            row = place[number]
+            if row < len(track) and track.frames[row] == index:
+                place[number] += 1
+                left -= 1
+                yield number, crop_person(frame, squares[number][row], size)
+        if not left:
+            return
+
+
+def encode(model: Model,
+           batch: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray, np.ndarray | None]]:
+    """Crops with their track's number → the number, features (F,) and keypoints (K, 3) or None, float32."""
+    import torch
+
+    from vibe_cli.crops import normalise
+
+    numbers = [number for number, _ in batch]
+    images = normalise(np.stack([crop for _, crop in batch])).to(model.device)
+    mixed = torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32)
+    with torch.inference_mode(), mixed:
+        output = model.encoder(images)
+    features = output.features.float().cpu().numpy()
+    if output.keypoints is None:
+        return [(number, row, None) for number, row in zip(numbers, features, strict=True)]
+    return list(zip(numbers, features, output.keypoints.float().cpu().numpy(), strict=True))
+
+
+def move(seen: Observations, model: Model, options: MotionOptions, fps: float, run: Run) -> Person:
+    """One track's features → its motion, smoothed; the run keeps the jitter before and after, mm/frame²."""
+    from vibe_cli.body import joints_of
+    from vibe_cli.motion import estimate_motion
+    from vibe_cli.smooth import jitter
+    from vibe_cli.steady import smooth_person
+
+    with run.watch("regress"):
+        person = estimate_motion(seen, model, options)
+    with run.watch("smooth"):
+        smooth = smooth_person(person, options.smooth, fps)
+        before, after = (round(jitter(joints_of(one, model.body)), 3) for one in (person, smooth))
+    run.jitter[str(person.id)] = {"before": before, "after": after}
+    return smooth
+
+
+class _Rows:
+    """What the encoder gave for one track, row after row, in arrays made once."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.filled = count, 0
+        self.features: np.ndarray | None = None   # (T, F)
+        self.keypoints: np.ndarray | None = None  # (T, K, 3), in −1..1 of the crop
+
+    def add(self, features: np.ndarray, keypoints: np.ndarray | None) -> None:
+        """Keep the next row: features (F,) and keypoints (K, 3) or None."""
+        if self.features is None:
+            self.features = np.zeros((self.count, *features.shape), np.float32)
+            if keypoints is not None:
+                self.keypoints = np.zeros((self.count, *keypoints.shape), np.float32)
+        self.features[self.filled] = features
+        if self.keypoints is not None:
+            self.keypoints[self.filled] = keypoints
+        self.filled += 1
+
+
+def _gather(track: Track, boxes: np.ndarray, rows: _Rows) -> Observations:
+    """A track's rows with keypoints in pixels of the image."""
+    if rows.filled < len(track):
+        raise RuntimeError(f"track {track.id}: {rows.filled} of {len(track)} frames came back")
+    points = rows.keypoints
+    if points is not None:
+        points[..., :2] = crop_points_to_image(points[..., :2], boxes)
+    return Observations(track, boxes, rows.features, points)

@@ -1,0 +1,123 @@
+"""One clip from its file to its folder: recover, save, export, draw, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vibe_cli import report
+from vibe_cli.errors import NobodyFound, VibeError
+from vibe_cli.export import ExportOptions, format_writer
+from vibe_cli.finished import draw, picture_name
+from vibe_cli.outputs import REPORT_NAME, RESULT_NAME, write_json
+from vibe_cli.pipeline import Options, recover
+from vibe_cli.progress import Progress, Stopwatch, quiet
+
+if TYPE_CHECKING:
+    from vibe_cli.body import Body
+    from vibe_cli.pipeline import Model
+    from vibe_cli.results import Result
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What is made of a clip."""
+
+    recover: Options = field(default_factory=Options)
+    style: str | None = None         # of the overlay; None draws none
+    formats: tuple[str, ...] = ()    # to export to
+    export: ExportOptions = field(default_factory=ExportOptions)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a clip."""
+
+    result: Result
+    files: list[Path]
+    facts: dict[str, Any]  # what run.json says
+
+
+def run_clip(path: Path, folder: Path, model: Model, options: RunOptions, choices: dict[str, Any],
+             progress: Progress = quiet) -> Outcome:
+    """Recover a clip and write everything that was asked for into its folder, which exists.
+
+    `choices` is what the model was chosen by, for run.json. The result is written as soon as it is there;
+    a renderer that fails is a warning. NobodyFound after an empty but valid result was written.
+    """
+    watch = Stopwatch()
+    result = recover(path, model, options.recover, progress, watch)
+    with watch("save"):
+        result.save(folder / RESULT_NAME)
+    facts = _facts(result, path, model, options, choices)
+    outcome = Outcome(result, [folder / RESULT_NAME], facts)
+    _write_report(outcome, folder, watch)
+    for name in options.formats:
+        with watch("export"):
+            writer = format_writer(name)
+            outcome.files.extend(writer.write(result, model.body, folder, options.export, progress))
+    if options.style is not None:
+        with watch("render"):
+            _try_to_draw(outcome, path, model.body, options.style, folder, progress)
+    facts["warnings"].extend(_leftovers(outcome, folder))
+    _write_report(outcome, folder, watch)
+    if not result.people:
+        raise _nobody(path, folder, facts)
+    return outcome
+
+
+def _nobody(path: Path, folder: Path, facts: dict[str, Any]) -> NobodyFound:
+    """What to say of a clip with nobody in it."""
+    written = f"; {folder / RESULT_NAME} is written, and empty"
+    if facts["dropped_tracks"]:
+        return NobodyFound(f"{path}: nobody stays in the picture long enough ({facts['dropped_tracks']} short "
+                           f"appearances in {facts['frames']} frames)",
+                           hint="keep shorter ones with a lower --min-track" + written)
+    return NobodyFound(f"{path}: nobody was found in its {facts['frames']} frames",
+                       hint="check that people are seen whole and not too small" + written)
+
+
+def _leftovers(outcome: Outcome, folder: Path) -> list[str]:
+    """A warning about files of earlier runs, which show another result than the one just written."""
+    known = {REPORT_NAME, *(file.name for file in outcome.files)}
+    old = sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
+    return [f"left from an earlier run in {folder}: {', '.join(old)}"] if old else []
+
+
+def _facts(result: Result, path: Path, model: Model, options: RunOptions,
+           choices: dict[str, Any]) -> dict[str, Any]:
+    """Everything that run.json says but files, times and memory."""
+    people = report.people_facts(result)
+    found = result.metadata
+    return {"report_version": report.REPORT_VERSION, "input": report.clip_facts(result, path),
+            "options": report.plain({**choices, "run": options}), "versions": report.versions(),
+            "device": str(model.device), "detector": model.detector_name, "model": result.model,
+            "body": result.body, "renderer": None, "frames": result.video.frames, "people": people,
+            "filled_frames": sum(person["filled"] for person in people),
+            "dropped_tracks": found["dropped_tracks"], "left_out_tracks": found["left_out_tracks"],
+            "jitter": found["jitter"], "warnings": list(found["warnings"])}
+
+
+def _write_report(outcome: Outcome, folder: Path, watch: Stopwatch) -> None:
+    """Write run.json with the times so far."""
+    seconds = {stage: round(value, 3) for stage, value in watch.seconds.items()}
+    names = [file.relative_to(folder).as_posix() for file in outcome.files]
+    outcome.facts.update(seconds=seconds, total_seconds=round(sum(watch.seconds.values()), 3),
+                          peak_memory_mb=report.peak_memory_mb(), files=names)
+    write_json(folder / REPORT_NAME, outcome.facts)
+
+
+def _try_to_draw(outcome: Outcome, path: Path, body: Body, style: str, folder: Path,
+                 progress: Progress) -> None:
+    """Draw the result; a failure becomes a warning, for the result is already safe."""
+    target = folder / picture_name(style)
+    try:
+        outcome.facts["renderer"], warnings = draw(outcome.result, path, body, style, target, progress)
+    except VibeError as error:
+        warnings = [f"nothing was drawn: {error.message}" + (f" ({error.hint})" if error.hint else "")]
+    except Exception as error:  # a graphics driver may fail in any way
+        warnings = [f"nothing was drawn: {type(error).__name__}: {error}"]
+    else:
+        outcome.files.append(target)
+    outcome.facts["warnings"].extend(warnings)
