@@ -13,7 +13,6 @@ from vibe_cli.camera import (
     metric_translation,
     project_crop,
     project_image,
-    recentre,
 )
 
 WIDTH, HEIGHT = 640, 360
@@ -68,14 +67,6 @@ def test_projection_is_the_same_in_torch_and_its_gradient_is_right():
     camera = torch.tensor(CAMERA[:1], requires_grad=True)
     assert np.allclose(project_crop(points, camera).detach(), project_crop(POINTS[:1], CAMERA[:1]))
     assert torch.autograd.gradcheck(project_crop, (points, camera))
-
-
-def test_a_camera_recentred_on_the_pelvis_sees_the_body_at_the_same_place():
-    pelvis = np.array([0.01, -0.22, 0.03])
-    before = weak_perspective(POINTS, CAMERA)
-    assert np.allclose(weak_perspective(POINTS - pelvis, recentre(CAMERA, pelvis)), before)
-    in_torch = recentre(torch.tensor(CAMERA), torch.tensor(pelvis))
-    assert np.allclose(in_torch, recentre(CAMERA, pelvis))
 
 
 def test_the_default_focal_length_is_the_diagonal():

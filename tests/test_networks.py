@@ -11,7 +11,7 @@ from vibe_cli.networks.discriminator import DiscriminatorConfig, MotionDiscrimin
 from vibe_cli.networks.mposer import Mposer, MposerConfig, MposerOutput
 from vibe_cli.networks.outputs import pack_theta, split_theta
 from vibe_cli.networks.regressor import Regressor, RegressorConfig
-from vibe_cli.networks.tcmr import TcmrConfig, middle_of, windows_around
+from vibe_cli.networks.tcmr import TcmrConfig
 from vibe_cli.networks.vibe import VibeConfig
 
 VIBE = VibeConfig(features=20, hidden=8, regressor_hidden=12)
@@ -56,6 +56,14 @@ def test_a_network_is_rebuilt_from_its_description_and_weights(config):
     half = load_network(config, {k: v.half() for k, v in net.state_dict().items()}, "here")
     assert half.regressor.fc1.weight.dtype == torch.float32
     assert torch.allclose(half(features()).pose6d, net(features()).pose6d, atol=1e-2)
+
+
+def test_a_network_is_rebuilt_with_the_buffers_that_are_not_saved():
+    config = {"network": "open_encoder", "width": 4, "channels": 8, "size": 32, "features": 16, "hidden": 16}
+    net = network(config)
+    crops = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    copy = load_network(config, net.state_dict(), "here")
+    assert torch.equal(copy(crops).features, net(crops).features)
 
 
 @pytest.mark.parametrize("config", TINY)
@@ -174,13 +182,6 @@ def test_tcmr_tells_past_and_future_apart_only_in_training():
     assert net(features()).others == {}
     others = net.train()(features()).others
     assert set(others) == {"past", "future"} and others["past"].pose6d.shape == (3, 1, 24, 6)
-
-
-def test_a_window_repeats_the_ends_of_its_track():
-    track = torch.arange(5.0)[:, None]
-    windows = windows_around(track, torch.tensor([0, 2, 4]), 4)[..., 0]
-    assert windows.tolist() == [[0, 0, 0, 1], [0, 1, 2, 3], [2, 3, 4, 4]]
-    assert (windows[:, middle_of(4)] == torch.tensor([0.0, 2, 4])).all()
 
 
 @pytest.mark.parametrize("pooling", ["attention", "concat"])

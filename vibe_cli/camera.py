@@ -54,16 +54,6 @@ def project_crop(points: Array, camera: Array, focal: float = FOCAL_LENGTH, size
     return (points[..., :2] + camera[..., None, 1:]) / depth * (2 * focal / size)
 
 
-def recentre(camera: Array, origin: Array) -> Array:
-    """Crop cameras (…, 3) of points p → those that see p − `origin` (…, 3) at the same place; numpy or torch.
-
-    Published networks place the camera by SMPL's origin, this program by the pelvis (`Body.rest_joints`).
-    """
-    shifted = camera + 0
-    shifted[..., 1:] += origin[..., :2]
-    return shifted
-
-
 def default_intrinsics(width: int, height: int) -> np.ndarray:
     """(3, 3) K of an uncalibrated video: focal length = the image's diagonal in pixels, centre in the middle."""
     focal = float(np.hypot(width, height))

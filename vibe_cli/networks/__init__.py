@@ -58,13 +58,9 @@ def check_weights(network: nn.Module, weights: Mapping[str, Tensor], source: obj
 
 def load_network(config: object, weights: Mapping[str, Tensor], source: object) -> nn.Module:
     """The network of a configuration with these weights, strictly; float32, CPU, evaluation mode."""
-    import torch
-
-    with torch.device("meta"):  # no time spent on random numbers that are overwritten
-        network = build_network(config)
+    network = build_network(config)
     check_weights(network, weights, source)
-    cast = {name: weights[name].to(value.dtype) for name, value in network.state_dict().items()}
-    network.load_state_dict(cast, strict=True, assign=True)
+    network.load_state_dict(dict(weights))
     return network.eval()
 
 

@@ -1,7 +1,7 @@
 """TCMR (Choi et al., CVPR 2021): the middle frame of a window from all, past and future frames.
 
-Edge rule: a window has no middle frame near a track's ends, so the caller replicates the first and the last
-feature until every frame is the middle of a full window (`windows_around`).
+The estimated frame of a window of T is frame T // 2, 8 of 16. Edge rule: near a track's ends there is no full
+window about a frame, so `motion.regress` repeats the track's first and last features beyond them.
 """
 
 from __future__ import annotations
@@ -43,17 +43,6 @@ class IntegratedFeatures:
     scores: Tensor      # (B, 3)     the weights, summing to 1
 
 
-def middle_of(frames: int) -> int:
-    """Index of the estimated frame in a window: 8 of 16."""
-    return frames // 2
-
-
-def windows_around(features: Tensor, frames: Tensor, window: int) -> Tensor:
-    """Windows (N, window, F) whose middles are `frames` (N,) of a track (T, F); its end features repeat."""
-    offsets = torch.arange(window, device=features.device) - middle_of(window)
-    return features[(frames[:, None] + offsets).clamp(0, len(features) - 1)]
-
-
 class Attention(nn.Module):
     """Section 3.3: three features are reduced by a shared layer, compared, and weighted."""
 
@@ -85,7 +74,7 @@ class TcmrEncoder(nn.Module):
 
     def forward(self, features: Tensor) -> IntegratedFeatures:
         """A window (B, T ≥ 3, F) → the features of its middle frame."""
-        middle = middle_of(features.shape[1])
+        middle = features.shape[1] // 2
         current = self.gru_cur(features)[0][:, middle]
         past = self.gru_bef(features[:, :middle])[0][:, -1]
         future = self.gru_aft(features[:, middle + 1:].flip(1))[0][:, -1]
