@@ -431,12 +431,12 @@ def test_bad_input_is_one_line_and_leaves_no_folder(name: str, vibe, home: Path,
 
 def test_one_bad_clip_of_several_does_not_stop_the_rest(vibe, home: Path, tiny: BrightDetector) -> None:
     (home / "note.mp4").write_text("no video at all\n" * 30)
-    clips = [make_walk(home / "a" / "x.mp4", frames=5), home / "note.mp4", make_walk(home / "b" / "x.mp4", frames=4)]
-    answer = demo(vibe, *clips)
+    first, last = make_walk(home / "a" / "x.mp4", frames=5), make_walk(home / "b" / "x.mp4", frames=4)
+    answer = demo(vibe, first, home / "note.mp4", last)
     assert answer.code == 5 and "1 of 3 clips failed" in answer.err and "error: " in answer.err
     counts = {path.parent.relative_to(home / "output").as_posix(): Result.load(path).video.frames
               for path in (home / "output").rglob("result.npz")}
-    assert {name.split("/", 1)[-1]: count for name, count in counts.items()} == {"a/x": 5, "b/x": 4}
+    assert counts == {"a/x": 5, "b/x": 4}
 
 
 def test_an_output_folder_that_cannot_be_written_stops_before_any_work(vibe, home: Path, tiny) -> None:

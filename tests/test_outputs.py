@@ -28,6 +28,11 @@ def test_clips_of_one_name_in_two_folders_do_not_collide(tmp_path: Path) -> None
     assert planned == [tmp_path / "out" / "a" / "x", tmp_path / "out" / "b" / "x"]
 
 
+def test_folders_mirror_the_tree_that_the_clips_lie_in(tmp_path: Path) -> None:
+    clips = [tmp_path / "a" / "x.mp4", tmp_path / "a" / "deep" / "y.mp4", tmp_path / "z.mp4"]
+    assert outputs.plan_folders(clips, Path("out")) == [Path("out/a/x"), Path("out/a/deep/y"), Path("out/z")]
+
+
 def test_clips_that_differ_in_the_suffix_only_keep_it(tmp_path: Path) -> None:
     planned = outputs.plan_folders([tmp_path / "x.mp4", tmp_path / "x.avi"], tmp_path / "out")
     assert planned == [tmp_path / "out" / "x.mp4", tmp_path / "out" / "x.avi"]

@@ -23,30 +23,37 @@ OVERLAY_NAME = "overlay.mp4"
 
 
 def plan_folders(inputs: Sequence[Path], output: Path) -> list[Path]:
-    """The folder of each clip under `output`: its name, with as many parent folders as keep clips apart.
+    """The folder of each clip under `output`: where it lies below the folder that all inputs share.
 
-    The same clip gets the same folder again; a folder that holds another clip's run is never taken.
-    UsageError when an input is given twice.
+    The same clip gets the same folder again; one that holds another clip's run is never taken: then the shared
+    folder's own name is put before, and so on. UsageError when an input is given twice.
     """
     resolved = [Path(path).resolve() for path in inputs]
     if len(set(resolved)) < len(resolved):
         twice = next(path for path, full in zip(inputs, resolved, strict=True) if resolved.count(full) > 1)
         raise UsageError(f"{twice}: given twice", hint="name each clip once")
-    deepest = max((len(path.parts) for path in resolved), default=0)
+    shared = _shared_folder(resolved)
     for keep_suffix in (False, True):
-        for depth in range(1, deepest + 1):
-            folders = [output / _tail(path, depth, keep_suffix) for path in resolved]
+        for base in (shared, *shared.parents):
+            folders = [output / _below(path, base, keep_suffix) for path in resolved]
             apart = len({os.path.normcase(folder) for folder in folders}) == len(folders)
             if apart and not any(map(_holds_another, folders, resolved)):
                 return folders
     raise UsageError(f"{output}: holds other clips of the same names", hint="choose another --output folder")
 
 
-def _tail(path: Path, depth: int, keep_suffix: bool) -> Path:
-    """The last `depth` parts of a path, the suffix of a file left out unless it is needed."""
-    parts = [part for part in path.parts if part != path.anchor][-depth:] or ["clip"]
-    name = path.name if keep_suffix or path.is_dir() else path.stem
-    return Path(*parts[:-1], name or "clip")
+def _shared_folder(paths: list[Path]) -> Path:
+    """The deepest folder that all paths lie in; the root where they lie on different drives."""
+    try:
+        return Path(os.path.commonpath([path.parent for path in paths]))
+    except ValueError:
+        return Path("/")
+
+
+def _below(path: Path, base: Path, keep_suffix: bool) -> Path:
+    """A path as it lies below a folder, the suffix of a file left out unless it is needed."""
+    inside = path.relative_to(base) if path.is_relative_to(base) else path.relative_to(path.anchor)
+    return inside if keep_suffix or path.is_dir() else inside.with_name(path.stem)
 
 
 def _holds_another(folder: Path, path: Path) -> bool:
