@@ -1,0 +1,348 @@
+"""Finding the people in frames: our own centre detector, and ultralytics' YOLO where the user has it.
+
+Both see a frame scaled to fit a square and padded, and give boxes in pixels of the frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickletools
+import re
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cv2
+import numpy as np
+
+from vibe_cli import boxes as box_maths
+from vibe_cli.errors import ModelError
+from vibe_cli.paths import user_models_dir
+from vibe_cli.results import Detections
+from vibe_cli.safe_pickle import REFUSED_HINT, Record
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+OVERLAP = 0.5       # of two boxes that overlap more than this (IoU) the better one is kept
+MOST_PEOPLE = 100   # in a frame
+PAD_MULTIPLE = 32   # of the sides of what a network sees
+YOLO_SIZE, YOLO_GREY = 640, 114 / 255
+_YOLO_HINT = "use a detection model of ultralytics, such as yolo11n.pt"
+
+# Names that ultralytics' checkpoints hold; each becomes an inert record, so none of their code runs.
+_INERT = re.compile(r"(ultralytics|torch\.nn|torch\.optim|pathlib)\.[\w.]+|types\.SimpleNamespace|_codecs\.encode"
+                    r"|numpy\.(dtype|ndarray|_?core\.multiarray\.(scalar|_reconstruct)|dtypes\.\w+)")
+# Names that torch.load(weights_only=True) itself builds tensors and containers from.
+_TENSORS = re.compile(r"torch\.(\w+Storage|Size|device|float\d+|bfloat16|int\d+|uint8|bool)|torch\._utils\._rebuild_\w+"
+                      r"|torch\.nn\.parameter\.Parameter|torch\.storage\.\w+Storage|collections\.OrderedDict"
+                      r"|(builtins|__builtin__)\.set")
+_ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\((inplace=(True|False))?\)")
+
+
+class Detector(Protocol):
+    """Finds people."""
+
+    name: str
+
+    def detect(self, frames: list[np.ndarray]) -> list[Detections]:
+        """The people of each RGB uint8 frame (H, W, 3), best first."""
+        ...
+
+
+class CentreDetector:
+    """Our own detector: a network that says where people's centres are, and how far from there their sides.
+
+    `network(images (N, 3, H, W))` → heat (N, 1, H/8, W/8) logits and sides (N, 4, H/8, W/8), as in
+    networks/centre.py. Frames are scaled to `size` pixels on the longer side, (rgb / 255 − 0.45) / 0.25,
+    padded with zeros at the right and below.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device | str = "cpu", size: int = 384,
+                 threshold: float = 0.3, name: str = "open-detector") -> None:
+        self.network = network.to(device).eval()
+        self.device, self.size, self.threshold, self.name = device, size, threshold, name
+
+    def detect(self, frames: list[np.ndarray]) -> list[Detections]:
+        """The people of each RGB uint8 frame (H, W, 3), best first."""
+        return _each_shape(frames, self._detect)
+
+    def _detect(self, frames: list[np.ndarray]) -> list[Detections]:
+        images, places = letterbox(frames, self.size, mean=0.45, std=0.25)
+        heat, sides = self.network(images.to(self.device))
+        found = decode_centres(heat.float().cpu(), sides.float().cpu(), self.threshold)
+        return [_to_frame(corners, scores, places, frame)
+                for (corners, scores), frame in zip(found, frames, strict=True)]
+
+
+class YoloDetector:
+    """Ultralytics' YOLO: the class named person, or the only class there is.
+
+    `weights` is a .pt file, or the name of one that ultralytics publishes, which it then fetches into the
+    user's model folder. The file is read without running any of it (see `read_yolo`) and the network is
+    called by itself, so ultralytics neither prints, nor keeps settings, nor reports usage.
+    """
+
+    def __init__(self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25,
+                 size: int = YOLO_SIZE) -> None:
+        path = Path(weights)
+        if not path.is_file():
+            path = fetch_yolo(str(weights))
+        network, names = read_yolo(path)
+        people = [number for number, name in names.items() if name.lower() == "person"]
+        if not people and len(names) != 1:
+            raise ModelError(f"{path}: finds {len(names)} kinds of things, none of them a person", hint=_YOLO_HINT)
+        self.network, self.person = network.to(device).eval(), people[0] if people else 0
+        self.device, self.confidence, self.size, self.name = device, confidence, size, path.stem
+
+    def detect(self, frames: list[np.ndarray]) -> list[Detections]:
+        """The people of each RGB uint8 frame (H, W, 3), best first."""
+        return _each_shape(frames, self._detect)
+
+    def _detect(self, frames: list[np.ndarray]) -> list[Detections]:
+        # The network itself takes RGB; BGR is only what ultralytics' own front end expects of arrays.
+        images, places = letterbox(frames, self.size, fill=YOLO_GREY, centred=True)
+        output = self.network(images.to(self.device))
+        output = (output[0] if isinstance(output, (tuple, list)) else output).float().cpu()
+        if not getattr(self.network.model[-1], "end2end", False):
+            output = _rows(output)
+        people = (rows[rows[:, 5] == self.person] for rows in output)
+        return [_to_frame(*_best(rows[:, :4], rows[:, 4], self.confidence), places, frame)
+                for rows, frame in zip(people, frames, strict=True)]
+
+
+def letterbox(frames: list[np.ndarray], size: int, mean: float = 0.0, std: float = 1.0, fill: float = 0.0,
+              centred: bool = False) -> tuple[Tensor, tuple[float, ...]]:
+    """Frames (H, W, 3) uint8 of one shape → (N, 3, h, w) float32 and their place (left, top, scale x, y).
+
+    The longer side becomes `size` pixels, values (rgb / 255 − mean) / std, and the sides are padded with
+    `fill` to multiples of PAD_MULTIPLE: on the right and below, areas averaged where it shrinks, or, `centred`,
+    all round and always bilinear, as ultralytics does it.
+    """
+    import torch
+    height, width = frames[0].shape[:2]
+    scale = size / max(height, width)
+    new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
+    padded_width, padded_height = (-(-side // PAD_MULTIPLE) * PAD_MULTIPLE for side in (new_width, new_height))
+    left = (padded_width - new_width) // 2 if centred else 0
+    top = (padded_height - new_height) // 2 if centred else 0
+    shrink = cv2.INTER_AREA if scale < 1 and not centred else cv2.INTER_LINEAR
+    images = np.full((len(frames), padded_height, padded_width, 3), fill, np.float32)
+    for image, frame in zip(images, frames, strict=True):
+        resized = cv2.resize(frame, (new_width, new_height), interpolation=shrink)
+        image[top:top + new_height, left:left + new_width] = (resized * np.float32(1 / 255) - mean) / std
+    tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return tensor, (left, top, new_width / width, new_height / height)
+
+
+def decode_centres(heat: Tensor, sides: Tensor, threshold: float) -> list[tuple[Tensor, Tensor]]:
+    """Heat (N, 1, h, w) logits and sides (N, 4, h, w) → for each image corners (M, 4) and scores (M,), best first.
+
+    A person is a cell that is the largest of its 3 × 3 neighbours and at least `threshold`; corners are left,
+    top, right, bottom in input pixels; of overlapping people the better is kept.
+    """
+    import torch
+    from torch.nn.functional import max_pool2d
+
+    from vibe_cli.networks.centre import sides_to_pixels
+    from vibe_cli.networks.keypoints import STRIDE
+    scores = heat.sigmoid()
+    peaks = (scores == max_pool2d(scores, 3, stride=1, padding=1)) & (scores >= threshold)
+    distances = sides_to_pixels(sides)
+    found = []
+    for number in range(len(heat)):
+        rows, columns = peaks[number, 0].nonzero(as_tuple=True)
+        centre = (torch.stack([columns, rows], dim=1) + 0.5) * STRIDE
+        left_top, right_bottom = distances[number][:, rows, columns].T.split(2, dim=1)
+        corners = torch.cat([centre - left_top, centre + right_bottom], dim=1)
+        found.append(_best(corners, scores[number, 0, rows, columns], threshold))
+    return found
+
+
+def read_yolo(path: Path) -> tuple[nn.Module, dict[int, str]]:
+    """A detection network and the names of its classes from ultralytics' .pt file, running nothing of the file.
+
+    Such a file is a pickle of live objects, which ultralytics would run. Here its names are checked first,
+    its objects come back as inert records, and the network is built anew from the description inside, of
+    ultralytics' own layers only, and given the tensors. ModelError, naming what it asked for, otherwise.
+    """
+    import torch
+    inert = _inert_classes(path)
+    try:
+        with torch.serialization.safe_globals(inert):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        model = content.get("ema") or content["model"]
+        if type(model).__name__ != "ultralytics.nn.tasks.DetectionModel":
+            raise ValueError(f"holds a {type(model).__name__}, not a detection model")
+        names = model.state["names"]
+        names = dict(enumerate(names)) if isinstance(names, (list, tuple)) else names
+        network = _build(model.state["yaml"])
+        network.load_state_dict({name: value.float() if value.is_floating_point() else value
+                                 for name, value in _tensors(model)}, strict=True)
+        return network, {int(number): str(name) for number, name in names.items()}
+    except Exception as error:  # whatever a damaged or foreign file provokes
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path}: not an ultralytics detection model ({reason})", hint=_YOLO_HINT) from None
+
+
+def fetch_yolo(name: str) -> Path:
+    """The file of one of ultralytics' published models in the user's model folder, fetched if it is not there."""
+    path = user_models_dir() / name
+    if path.is_file() and Path(name).name == name:
+        return path
+    with _ultralytics_kept_quiet():
+        from ultralytics.utils import downloads
+        if name not in downloads.GITHUB_ASSETS_NAMES or not name.endswith(".pt"):
+            raise ModelError(f"{name}: no such file, nor a model that ultralytics publishes", hint=_YOLO_HINT)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as folder, open(os.devnull, "w") as nowhere:
+                with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+                    part = downloads.attempt_download_asset(str(Path(folder) / name), progress=False, retry=1)
+                os.replace(part, path)
+        except Exception as error:  # no network, a refused request, a full disk
+            raise ModelError(f"{name}: could not be fetched ({type(error).__name__})",
+                             hint="connect to the network, give the path of a .pt file, or leave out --detector "
+                                  "to use the one that is shipped") from None
+    return path
+
+
+def _each_shape(frames: list[np.ndarray], detect: Any) -> list[Detections]:
+    """`detect` over the frames of each shape together; the order is kept and no frame changes another's result."""
+    import torch
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, frame in enumerate(frames):
+        groups.setdefault(frame.shape, []).append(index)
+    found: list[Detections] = [Detections.empty()] * len(frames)
+    for indices in groups.values():
+        with torch.inference_mode():
+            results = detect([frames[i] for i in indices])
+        for index, one in zip(indices, results, strict=True):
+            found[index] = one
+    return found
+
+
+def _rows(output: Tensor) -> Tensor:
+    """(N, 4 + classes, A) centre, size, a score a class → (N, A, 6) corners, best score, its class (YOLO26's form)."""
+    import torch
+    centre, half = output[:, :2], output[:, 2:4] / 2
+    score, kind = output[:, 4:].max(dim=1, keepdim=True)
+    return torch.cat([centre - half, centre + half, score, kind.to(score)], dim=1).transpose(1, 2)
+
+
+def _best(corners: Tensor, scores: Tensor, least: float) -> tuple[Tensor, Tensor]:
+    """Corners (M, 4) and scores (M,) without the low and the doubled, best first."""
+    from torchvision.ops import nms
+    corners, scores = corners[scores >= least], scores[scores >= least]
+    kept = nms(corners, scores, OVERLAP)[:MOST_PEOPLE]
+    return corners[kept], scores[kept]
+
+
+def _to_frame(corners: Tensor, scores: Tensor, place: tuple[float, ...], frame: np.ndarray) -> Detections:
+    """Corners in what the network saw → boxes in the frame's pixels, clipped to it."""
+    left, top, scale_x, scale_y = place
+    height, width = frame.shape[:2]
+    points = (corners.double().numpy().reshape(-1, 2, 2) - [left, top]) / [scale_x, scale_y]
+    points = np.clip(points, 0, [width, height]).reshape(-1, 4)
+    boxes = box_maths.from_corners(points)
+    inside = (boxes[:, 2:] >= 1).all(axis=1)
+    return Detections(boxes[inside], scores.numpy()[inside])
+
+
+def _names(path: Path) -> set[str]:
+    """Every name that a torch checkpoint's pickle asks for, found without unpickling it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            stream = archive.read(pickles[0])
+        found: set[str] = set()
+        texts: list[str] = []
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name == "GLOBAL":
+                found.add(argument.replace(" ", "."))
+            elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
+                found.add(".".join(texts[-2:]) or opcode.name)
+            elif isinstance(argument, str):
+                texts.append(argument)
+        return found
+    except (zipfile.BadZipFile, OSError, IndexError, ValueError, NotImplementedError) as error:
+        raise ModelError(f"{path}: not a torch checkpoint ({type(error).__name__})", hint=_YOLO_HINT) from None
+
+
+def _inert_classes(path: Path) -> list[Any]:
+    """A record class for each of the file's names that is not a tensor's; ModelError for one no YOLO file needs."""
+    inert: list[Any] = [set]
+    for name in sorted(_names(path)):
+        if _TENSORS.fullmatch(name):
+            continue
+        if not _INERT.fullmatch(name):
+            raise ModelError(f"{path}: refused, the file asks for {name}, which no YOLO model needs",
+                             hint=REFUSED_HINT)
+        inert.append((type(name, (Record,), {}), name))
+    return inert
+
+
+def _tensors(module: Record, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Parameters and lasting buffers of a recorded module and those inside it, by their full names."""
+    state = module.state
+    passing = state.get("_non_persistent_buffers_set", ())
+    for name, value in {**state["_parameters"], **state["_buffers"]}.items():
+        if value is not None and name not in passing:
+            yield prefix + name, value
+    for name, inner in state["_modules"].items():
+        if inner is not None:
+            yield from _tensors(inner, f"{prefix}{name}.")
+
+
+def _build(description: Any) -> nn.Module:
+    """The network of a YOLO description, from ultralytics' own layers and torch's; ValueError for others.
+
+    ultralytics evaluates a description's activation and looks its layers up among all that it has imported,
+    so both are compared with what they may be first.
+    """
+    import torch
+    description = json.loads(json.dumps(description))  # TypeError unless plain numbers and text
+    if not _ACTIVATION.fullmatch(description.get("activation") or "nn.SiLU()"):
+        raise ValueError(f"activation {description['activation']!r}")
+    with _ultralytics_kept_quiet(), torch.random.fork_rng(devices=[]):
+        from ultralytics.nn import modules, tasks
+        for _, _, layer, _ in description["backbone"] + description["head"]:
+            home, _, name = layer.rpartition(".")
+            found = getattr({"": modules, "nn": torch.nn, "torch.nn": torch.nn}.get(home), name, None)
+            if not (isinstance(found, type) and issubclass(found, torch.nn.Module)) or name == "TorchVision":
+                raise ValueError(f"layer {layer!r}")
+        return tasks.DetectionModel(description, ch=description.get("channels", 3), verbose=False)
+
+
+@contextlib.contextmanager
+def _ultralytics_kept_quiet() -> Iterator[None]:
+    """Import ultralytics without what that does besides.
+
+    On import it writes settings into the user's home, looks for the network, prints, sets variables, turns
+    off OpenCV's threads and replaces functions of torch, OpenCV and numpy's printing.
+    """
+    if "ultralytics" in sys.modules:
+        yield
+        return
+    import torch
+    before, threads, printing = dict(os.environ), cv2.getNumThreads(), np.get_printoptions()
+    replaced = [(torch, "save", torch.save), *((cv2, name, getattr(cv2, name)) for name in ("imread", "imwrite"))]
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.update(YOLO_CONFIG_DIR=folder, YOLO_OFFLINE="true", YOLO_VERBOSE="false")
+        try:
+            import ultralytics.nn.tasks  # noqa: F401
+        finally:
+            for name in set(os.environ) - set(before):
+                del os.environ[name]
+            os.environ.update(before)
+            cv2.setNumThreads(threads)
+            np.set_printoptions(**printing)
+            for owner, name, function in replaced:
+                setattr(owner, name, function)
+    yield
