@@ -173,7 +173,7 @@ class Renderer:
         visible = topology.faces[across[:, 2] < 0] if topology.closed else topology.faces
         if look.shaded:
             colour = np.array(mesh.colour or colour_of(mesh.id), np.float32) / 255
-            colours = lit(normals, colour)
+            colours = lit(normals, (1 + colour) / 2 if look.lines else colour)  # thin lines need to be pale
         else:
             colours = np.ones_like(normals, np.float32)
         placed = place.Placed(points, colours, visible)
