@@ -56,7 +56,7 @@ def write_official_pickle(path: Path, arrays: dict[str, object], protocol: int =
         for name in ("v_template", "shapedirs", "posedirs"):
             content[name] = kind()
             content[name].x = arrays[name]
-            content[name]._dirty_vars = {}
+            content[name].__dict__ |= {"_dirty_vars": {"x"}, "_itr": None, "_depends_on_deps": {}}
         content["J_regressor"] = scipy.sparse.csc_matrix(arrays["J_regressor"])
         path.write_bytes(pickle.dumps(content, protocol=protocol))
     finally:

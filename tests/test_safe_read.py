@@ -129,6 +129,7 @@ def test_an_official_body_pickle_reads_without_chumpy(tmp_path, protocol):
     write_official_pickle(tmp_path / "body.pkl", arrays, protocol)
     assert sniff(tmp_path / "body.pkl") == "pickle"
     content = read_pickle(tmp_path / "body.pkl")
+    assert content.keys() == arrays.keys()
     for name, value in arrays.items():
         assert np.array_equal(content[name], value), name
 

@@ -133,13 +133,21 @@ class Rebuilt(Record):
         return kind()
 
 
+class Set(Record):
+    """A set, which chumpy keeps beside its arrays."""
+
+    def value(self) -> set:
+        return set(resolve(self.args[0])) if self.args else set()
+
+
 NUMPY_NAMES = {"numpy.dtype": Dtype, "_codecs.encode": Text, "numpy.ndarray": Marker}
 for _home in ("numpy.core", "numpy._core"):
     NUMPY_NAMES[f"{_home}.multiarray._reconstruct"] = Array
     NUMPY_NAMES[f"{_home}.multiarray.scalar"] = Scalar
     NUMPY_NAMES[f"{_home}.numeric._frombuffer"] = BufferArray
 _OBJECT_NAMES = {"copy_reg._reconstructor": Rebuilt, "copyreg._reconstructor": Rebuilt,
-                 "__builtin__.object": Marker, "builtins.object": Marker}
+                 "__builtin__.object": Marker, "builtins.object": Marker,
+                 "__builtin__.set": Set, "builtins.set": Set}
 _SPARSE_NAME = re.compile(r"scipy\.sparse\.(_?(csc|csr)\.)?(csc|csr)_(matrix|array)")
 _CHUMPY_NAME = re.compile(r"chumpy(\.\w+)+")
 
@@ -161,7 +169,7 @@ class InertUnpickler(pickle._Unpickler):  # the Python one: it never trusts a le
 
 
 class ArrayUnpickler(InertUnpickler):
-    """Admits numpy, scipy.sparse and chumpy."""
+    """Admits numpy, scipy.sparse, chumpy and sets."""
 
     def __init__(self, stream: BinaryIO, path: str | Path) -> None:
         super().__init__(stream, path, NUMPY_NAMES | _OBJECT_NAMES)

@@ -116,8 +116,7 @@ def _write(official: OfficialFile, checksum: str, folder: Path) -> None:
 
     part = folder.with_name(folder.name + ".part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        part.mkdir(parents=True, exist_ok=True)
         files = {}
         for name, tensors in official.parts.items():
             own = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
@@ -129,6 +128,8 @@ def _write(official: OfficialFile, checksum: str, folder: Path) -> None:
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written ({error.strerror or error})",
                          hint="set VIBE_HOME to a folder that you may write to") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _sidecar(official: OfficialFile, checksum: str, files: dict[str, str]) -> dict:
