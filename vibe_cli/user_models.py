@@ -116,7 +116,8 @@ def _write(official: OfficialFile, checksum: str, folder: Path) -> None:
 
     part = folder.with_name(folder.name + ".part")
     try:
-        part.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
         files = {}
         for name, tensors in official.parts.items():
             own = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
