@@ -171,17 +171,15 @@ def encode(model: Model,
 
 def move(seen: Observations, model: Model, options: MotionOptions, fps: float, run: Run) -> Person:
     """One track's features → its motion, smoothed; the run keeps the jitter before and after, mm/frame²."""
-    from vibe_cli.body import joints_of
     from vibe_cli.motion import estimate_motion
-    from vibe_cli.smooth import jitter
-    from vibe_cli.steady import smooth_person
+    from vibe_cli.steady import jitter_of, smooth_person
 
     with run.watch("regress"):
         person = estimate_motion(seen, model, options)
     with run.watch("smooth"):
         smooth = smooth_person(person, options.smooth, fps)
-        before, after = (round(jitter(joints_of(one, model.body)), 3) for one in (person, smooth))
-    run.jitter[str(person.id)] = {"before": before, "after": after}
+        jitter = {"before": jitter_of(person, model.body), "after": jitter_of(smooth, model.body)}
+    run.jitter[str(person.id)] = jitter
     return smooth
 
 

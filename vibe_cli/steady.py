@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vibe_cli.smooth import smooth_camera, smooth_rotations
+from vibe_cli.skeleton import PARENTS
+from vibe_cli.smooth import jitter, smooth_camera, smooth_rotations
 
 if TYPE_CHECKING:
+    from vibe_cli.body import Body
     from vibe_cli.results import Person
 
 
@@ -39,3 +41,18 @@ def smooth_place(camera: np.ndarray, boxes: np.ndarray, strength: float, fps: fl
     smooth = smooth_camera(np.concatenate([size, place], axis=1), strength, fps)
     size, place = smooth[:, :1], smooth[:, 1:] - (boxes[:, :2] - fixed[:2]) / (fixed[2] / 2)
     return np.concatenate([size / ratio, place / np.where(size == 0, 1, size)], axis=1)
+
+
+def jitter_of(person: Person, body: Body) -> float:
+    """The jitter of the body's 24 joints about the pelvis, mm/frame²; no mesh is computed for it."""
+    import torch
+
+    from vibe_cli.body import pose_joints
+    from vibe_cli.rotations import matrix_from_axis_angle
+
+    betas = torch.from_numpy(person.betas).to(next(body.buffers()).device)
+    with torch.inference_mode():
+        rest = body.rest_joints(betas[None])
+        rotations = matrix_from_axis_angle(torch.from_numpy(person.pose).to(rest.device))
+        _, joints = pose_joints(rotations, rest.expand(len(person), -1, -1), PARENTS)
+    return round(jitter((joints - joints[:, :1]).cpu().numpy()), 3)
