@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from vibe_cli.errors import EXIT_USAGE, UsageError, VibeError
+from vibe_cli.rendering.contexts import in_one_line
 from vibe_cli.rendering.place import Placed
 
 
@@ -66,7 +67,7 @@ def start(backend: str) -> tuple[Rasteriser, list[str]]:
             refusals.append(error.message)
             last, hint = error, error.hint
         except Exception as error:  # drivers fail in every way there is
-            refusals.append(f"{name}: {type(error).__name__}: {error}")
+            refusals.append(f"{name}: {in_one_line(error)}")
             last = error
     raise RendererError("no renderer can start: " + "; ".join(refusals), hint=hint) from last
 

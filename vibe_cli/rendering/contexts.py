@@ -57,7 +57,7 @@ def open_context(platform: str) -> tuple[Context, ModuleType]:
     os.environ.pop("PYOPENGL_PLATFORM")
     if setting is not None:
         os.environ["PYOPENGL_PLATFORM"] = setting
-    raise VibeError(f"{platform}: {_reason(reasons[0])}" if reasons else f"{platform}: no device",
+    raise VibeError(f"{platform}: {in_one_line(reasons[0])}" if reasons else f"{platform}: no device",
                     hint="use the software renderer")
 
 
@@ -102,6 +102,6 @@ class _OSMesa:
             raise RuntimeError("OSMesa gives no OpenGL 3.3")
 
 
-def _reason(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """An exception in one short line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
