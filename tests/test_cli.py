@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import click
+import cv2
 import joblib
 import numpy as np
 import pytest
@@ -484,6 +485,23 @@ def test_files_of_an_earlier_run_are_pointed_out(vibe, home: Path, tiny: BrightD
 def test_an_unknown_model_names_those_there_are(vibe, home: Path, tiny: BrightDetector) -> None:
     answer = vibe("demo", make_walk(home / "walk.mp4", frames=3), "--model", "huge")
     assert answer.code == 4 and "huge" in answer.lines[0] and "tiny" in answer.lines[1]
+
+
+def test_a_model_that_is_not_there_stops_all_clips_at_once(vibe, home: Path, tiny: BrightDetector) -> None:
+    clips = [make_walk(home / name, frames=3) for name in ("a.mp4", "b.mp4")]
+    answer = vibe("demo", *clips, "--model", "huge")
+    assert answer.code == 4 and len(answer.lines) == 2 and not (home / "output").exists()
+
+
+def test_a_folder_of_one_photograph_is_a_clip(vibe, home: Path, tiny: BrightDetector) -> None:
+    photo = np.full((64, 96, 3), 20, np.uint8)
+    photo[8:56, 40:52] = 220
+    (home / "photos.d").mkdir()
+    cv2.imwrite(str(home / "photos.d" / "one.png"), photo)
+    answer = demo(vibe, "photos.d", "--render", "--format", "obj")
+    assert answer.code == 0, answer.err
+    files = written(home / "output" / "photos.d")
+    assert files == ["obj/person_001/000000.obj", "overlay.mp4", "result.npz", "run.json"]
 
 
 def test_the_library_recovers_without_writing_anything(home: Path, tiny: BrightDetector) -> None:

@@ -74,6 +74,7 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
     if len(inputs) == 1:
         job.run(inputs[0], folders[0])
         return EXIT_OK
+    job.load()  # a model that is not there is the whole command's failure, not that of each clip
     failed = 0
     for number, (path, folder) in enumerate(zip(inputs, folders, strict=True), 1):
         click.echo(f"[{number}/{len(inputs)}] {path}", err=True)
@@ -106,6 +107,10 @@ class Job:
         finally:
             remove_if_empty(folder, self.output)
         tell(outcome, folder)
+
+    def load(self) -> None:
+        """Have the model and the options ready."""
+        _ = self.options, self.model
 
     @cached_property
     def model(self) -> Model:
