@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -338,6 +339,13 @@ def test_closing_one_renderer_leaves_the_others_working(renderer):
     before = renderer.render_frame(None, [ball()], BALL.faces, "plain")
     make_renderer(WIDTH, HEIGHT, renderer.name).close()
     assert np.array_equal(before, renderer.render_frame(None, [ball()], BALL.faces, "plain"))
+
+
+def test_torchs_compiler_can_be_imported_after_opengl_started(renderer):
+    if renderer.name == "software" or not importlib.util.find_spec("triton"):
+        pytest.skip("needs OpenGL and triton")
+    code = "import vibe_cli.render as r; r.make_renderer(4, 4, 'egl'); import triton"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 
 def test_importing_starts_no_opengl_and_sets_nothing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from contextlib import suppress
 from functools import cache
 from types import ModuleType
 from typing import Protocol
@@ -35,6 +36,10 @@ def open_context(platform: str) -> tuple[Context, ModuleType]:
         if bound.lower() != f"{platform}platform":
             raise VibeError(f"{platform}: this process already uses OpenGL by {bound}",
                             hint="use the software renderer, or start anew")
+    with suppress(ImportError):
+        # triton (of torch) and Mesa each carry an LLVM. With Mesa's loaded first, importing triton, as torchvision
+        # does, ends the process with a segmentation fault; the other way round both work.
+        import triton  # noqa: F401
     known, setting = set(sys.modules), os.environ.get("PYOPENGL_PLATFORM")
     os.environ["PYOPENGL_PLATFORM"] = platform
     reasons = []
