@@ -17,7 +17,7 @@ FLOORS = (
     ("networks",),
     ("official", "user_models", "body"),
     ("video", "video_ffmpeg", "video_images", "video_writer", "crops", "flow", "track", "smooth", "steady",
-     "refine", "detect", "motion", "render", "rendering", "metrics"),
+     "refine", "detect", "verify", "motion", "render", "rendering", "metrics"),
     ("zoo",),
     ("pipeline", "export", "training", "finished", "report"),
     ("run", "batch", "viewer"),

@@ -306,12 +306,3 @@ def test_doctor_tries_the_video_the_renderer_and_the_body() -> None:
     for check in (doctor.check_device, doctor.check_ffmpeg, doctor.check_video, doctor.check_renderer,
                   doctor.check_body, doctor.check_smpl, doctor.check_libraries):
         assert doctor.examine(check).works, check.__name__
-
-
-@pytest.mark.slow
-def test_a_model_can_be_loaded_after_a_picture_was_drawn() -> None:
-    """Mesa's LLVM and triton's in one process: in the wrong order the second ends it."""
-    code = ("from vibe_cli.finished import start_renderer; start_renderer(64, 48).close(); "
-            "import torchvision.models; print('alive')")
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "alive", done.returncode

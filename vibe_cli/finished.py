@@ -14,7 +14,6 @@ from vibe_cli.progress import Progress, quiet
 
 if TYPE_CHECKING:
     from vibe_cli.body import Body
-    from vibe_cli.render import Renderer
     from vibe_cli.results import Result
 
 
@@ -26,7 +25,7 @@ def picture_name(style: str) -> str:
 def draw(result: Result, clip: Path, body: Body, style: str, target: Path,
          progress: Progress = quiet) -> tuple[str, list[str]]:
     """Draw a result over its clip into a video file; the renderer's name, and what could not be kept."""
-    from vibe_cli.render import output_size, render_result
+    from vibe_cli.render import make_renderer, output_size, render_result
     from vibe_cli.video import VideoWriter, open_video
 
     info = result.video
@@ -37,25 +36,10 @@ def draw(result: Result, clip: Path, body: Body, style: str, target: Path,
         size = output_size(style, info.width, info.height)
         sink = VideoWriter(target, *size, info.fps, audio_from=clip if info.has_audio else None,
                            times=info.times if info.kind == "video" else None)
-        with start_renderer(info.width, info.height) as renderer, sink:
+        with make_renderer(info.width, info.height) as renderer, sink:
             frames = progress(video, f"Drawing {style}", info.frames)
             render_result(result, frames, body, style, renderer, sink)
     return renderer.name, sink.warnings
-
-
-def start_renderer(width: int, height: int) -> Renderer:
-    """The renderer for pictures of this size, after triton was loaded where torch has it.
-
-    triton and Mesa's software OpenGL each carry an LLVM; with Mesa's loaded first, triton's import by
-    torchvision ends the process with a segmentation fault.
-    """
-    from contextlib import suppress
-
-    from vibe_cli.render import make_renderer
-
-    with suppress(ImportError):
-        import triton  # noqa: F401
-    return make_renderer(width, height)
 
 
 def posed_by(result: Result, path: Path | None) -> tuple[Result, Body, str | None]:

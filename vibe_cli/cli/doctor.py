@@ -142,9 +142,9 @@ def check_video() -> Finding:
 
 def check_renderer() -> Finding:
     """Which renderer starts."""
-    from vibe_cli.finished import start_renderer
+    from vibe_cli.render import make_renderer
 
-    with start_renderer(64, 48) as renderer:
+    with make_renderer(64, 48) as renderer:
         what = f"{renderer.name} ({renderer.device})"
         better = "; ".join(renderer.refused)
     return Finding(True, what, f"tried before it: {better}" if better else None)
