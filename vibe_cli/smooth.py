@@ -6,9 +6,9 @@ after the fact, so it runs forward and then backward over time, and backward and
 averaged: no lag, and a motion played backward is smoothed to the same motion played backward.
 
 Cutoffs are in hertz and speeds in units a second, so that a strength means the same at every frame rate. The
-constants were chosen on motion capture (30 clips, 899 moving joints) with correlated noise of 4 degrees: one
-causal pass lags by 13 ms; the two-way filter by none, and it ends nearer to the truth than the mean of one
-forward and one backward pass at half its jitter.
+constants were chosen on motion capture (30 clips, 899 moving joints, 30 fps) with correlated noise of 3.7
+degrees: 2.6 are left, and the jitter, three times the true motion's before, is a little below it. A causal pass
+of the same constants leaves 3.2 degrees and lags by 12 ms, the mean of one forward and one backward pass 2.8.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 from vibe_cli.errors import UsageError
 
 ROTATION_CUTOFF_HZ = 0.5    # of a joint at rest, strength 1
-ROTATION_BETA = 1.5         # hertz more for each radian a second
+ROTATION_BETA = 2.0         # hertz more for each radian a second
 CAMERA_CUTOFF_HZ = 1.0      # of a camera at rest
 CAMERA_BETA = 2.0           # hertz more for each unit of s, tx or ty a second
-SPEED_CUTOFF_HZ = 4.0       # of the speed that raises the cutoff
+SPEED_CUTOFF_HZ = 3.0       # of the speed that raises the cutoff
 
 
 def one_euro(values: np.ndarray, min_cutoff: float, beta: float, d_cutoff: float = 1.0,
@@ -31,8 +31,16 @@ def one_euro(values: np.ndarray, min_cutoff: float, beta: float, d_cutoff: float
     Cutoffs are per unit of time and `step` is the time between rows. As in the published algorithm the speed
     is that from the last filtered value to the new one, itself low-passed at `d_cutoff` and zero at first.
     """
-    columns = np.asarray(values, np.float64)[..., None]
-    return _low_pass(columns, min_cutoff, beta, d_cutoff, step)[..., 0]
+    values = np.asarray(values, np.float64)
+    filtered = np.empty_like(values)
+    filtered[:1] = values[:1]
+    slope = np.zeros(values.shape[1:])
+    slope_weight = _published_weight(d_cutoff, step)
+    for t in range(1, len(values)):
+        change = values[t] - filtered[t - 1]
+        slope = slope_weight * change / step + (1 - slope_weight) * slope
+        filtered[t] = filtered[t - 1] + _published_weight(min_cutoff + beta * np.abs(slope), step) * change
+    return filtered
 
 
 def smooth_rotations(matrices: np.ndarray, strength: float = 1.0, fps: float = 25.0) -> np.ndarray:
@@ -75,30 +83,33 @@ def _is_off(strength: float) -> bool:
     return strength == 0
 
 
-def _low_pass(values: np.ndarray, min_cutoff: float, beta: float, d_cutoff: float, step: float) -> np.ndarray:
-    """One-euro filter of vectors (T, N, D), whose D numbers share the cutoff given by their speed's norm."""
+def _published_weight(cutoff: float | np.ndarray, step: float) -> float | np.ndarray:
+    """How far a low pass goes towards a new value after the paper: 1 / (1 + time constant / step)."""
+    turn = 2 * np.pi * cutoff * step
+    return turn / (turn + 1)
+
+
+def _low_pass(values: np.ndarray, min_cutoff: float, beta: float, step: float) -> np.ndarray:
+    """One-euro filter of vectors (T, N, D), whose D numbers share the cutoff given by their speed's norm.
+
+    Unlike the paper's, the same at every frame rate: speed is that between raw values (from the filtered one
+    it would grow with the rate), and weights are those of the continuous low pass over a step.
+    """
     filtered = np.empty_like(values)
     filtered[:1] = values[:1]
     slope = np.zeros(values.shape[1:])
-    slope_weight = _weight(d_cutoff, step)
+    slope_weight = -np.expm1(-2 * np.pi * SPEED_CUTOFF_HZ * step)
     for t in range(1, len(values)):
-        change = values[t] - filtered[t - 1]
-        slope = slope_weight * change / step + (1 - slope_weight) * slope
-        speed = np.sqrt((slope * slope).sum(-1, keepdims=True))
-        filtered[t] = filtered[t - 1] + _weight(min_cutoff + beta * speed, step) * change
+        slope = slope + slope_weight * ((values[t] - values[t - 1]) / step - slope)
+        cutoff = min_cutoff + beta * np.sqrt((slope * slope).sum(-1, keepdims=True))
+        filtered[t] = filtered[t - 1] - np.expm1(-2 * np.pi * cutoff * step) * (values[t] - filtered[t - 1])
     return filtered
-
-
-def _weight(cutoff: float | np.ndarray, step: float) -> float | np.ndarray:
-    """How far a first-order low pass goes towards a new value: 1 / (1 + time constant / step)."""
-    ratio = 2 * np.pi * cutoff * step
-    return ratio / (ratio + 1)
 
 
 def _two_way(values: np.ndarray, min_cutoff: float, beta: float, fps: float) -> np.ndarray:
     """Vectors (T, N, D) low-passed there and back, and back and there, and averaged: zero lag."""
     def once(x: np.ndarray) -> np.ndarray:
-        return _low_pass(x, min_cutoff, beta, SPEED_CUTOFF_HZ, 1 / fps)
+        return _low_pass(x, min_cutoff, beta, 1 / fps)
 
     forward_first = once(once(values)[::-1])[::-1]
     backward_first = once(once(values[::-1])[::-1])
@@ -111,7 +122,7 @@ def _unwrapped_quaternions(matrices: np.ndarray) -> np.ndarray:
 
     from vibe_cli.rotations import quaternion_from_matrix
 
-    quaternions = quaternion_from_matrix(torch.from_numpy(np.asarray(matrices, np.float64))).numpy()
+    quaternions = quaternion_from_matrix(torch.from_numpy(np.array(matrices, np.float64, order="C"))).numpy()
     opposite = (quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True) < 0
     quaternions[1:] *= np.cumprod(np.where(opposite, -1.0, 1.0), axis=0)
     return quaternions

@@ -20,9 +20,9 @@ from vibe_cli.errors import UsageError
 from vibe_cli.results import Detections, Track
 
 # Noise as shares of the person's size (square root of the area), so that resolution does not matter.
-MEASURE_POSITION, MEASURE_AREA, MEASURE_ASPECT = 0.05, 0.1, 0.1
+MEASURE_POSITION, MEASURE_AREA, MEASURE_ASPECT = 0.05, 0.2, 0.1
 DRIFT_POSITION, DRIFT_AREA, DRIFT_ASPECT = 0.02, 0.04, 0.05
-DRIFT_VELOCITY, DRIFT_GROWTH = 0.01, 0.01
+DRIFT_VELOCITY, DRIFT_GROWTH = 0.005, 0.001  # larger growth noise loses people while they are unseen
 START_VELOCITY, START_GROWTH = 0.15, 0.1
 BOX_SMOOTHING_S = 0.1
 
