@@ -113,8 +113,14 @@ def load_detector(name: str | Path | None, device: torch.device) -> tuple[Detect
     entry = find_model(name)
     if entry.config.get("task") != "detector":
         raise ModelError(f"{entry.name} is no detector", hint=f"use {DEFAULT_DETECTOR}, or a YOLO .pt file")
-    network = _load_network(entry)
-    return CentreDetector(network, device, size=network.config.size, threshold=network.config.threshold), entry.name
+    network, verify = _load_network(entry), entry.config.get("verify")
+    size, threshold = network.config.size, network.config.threshold
+    if verify is None:
+        return CentreDetector(network, device, size=size, threshold=threshold, name=entry.name), entry.name
+    from vibe_cli.verify import Judge, VerifiedDetector
+    proposer = CentreDetector(network, device, size=size, threshold=verify["proposals_from"], name=entry.name)
+    encoder = _load_network(find_model(verify["encoder"])).to(device)
+    return VerifiedDetector(proposer, encoder, Judge(**verify["judge"]), threshold), entry.name
 
 
 def _encoder_of(entry: Entry) -> Entry:

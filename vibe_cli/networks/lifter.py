@@ -38,6 +38,12 @@ def observe(maps: KeypointMaps) -> Observation:
     return Observation(points, confidence, depth, maps.yaw.softmax(-1), maps.root, maps.pooled)
 
 
+def sureness(maps: KeypointMaps) -> tuple[Tensor, Tensor]:
+    """Points (N, K, 2) in −1..1 and how sure they are (N, K): their peak's probability, 0 at the crop's border."""
+    points, probability, _ = decode_peaks(maps.heat, maps.depth)
+    return points, probability * (points.abs() < EDGE).all(-1)
+
+
 @dataclass(frozen=True)
 class LifterConfig:
     """Sizes of the lifter."""

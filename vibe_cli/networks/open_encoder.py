@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vibe_cli.networks.keypoints import PIXEL_MEAN, PIXEL_STD, KeypointConfig, KeypointNet
+from vibe_cli.networks.keypoints import PIXEL_MEAN, PIXEL_STD, KeypointConfig, KeypointMaps, KeypointNet
 from vibe_cli.networks.lifter import Lifter, LifterConfig, observe
 from vibe_cli.networks.outputs import EncoderOutput
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
@@ -54,6 +54,10 @@ class OpenEncoder(nn.Module):
 
     def forward(self, crops: Tensor) -> EncoderOutput:
         """(N, 3, size, size) RGB, normalised by ImageNet's mean and deviation as for every encoder."""
-        seen = observe(self.eye(crops * self.gain + self.shift))
+        seen = observe(self.look(crops))
         keypoints = torch.cat([seen.points, seen.confidence[..., None]], dim=-1)[:, KEYPOINTS_49]
         return EncoderOutput(features=self.lifter(seen), keypoints=keypoints)
+
+    def look(self, crops: Tensor) -> KeypointMaps:
+        """What the keypoint network sees of the same crops, of any size that is a multiple of 32."""
+        return self.eye(crops * self.gain + self.shift)

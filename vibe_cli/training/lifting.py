@@ -31,6 +31,7 @@ class LiftingTraining:
 
     simulated_minutes: float = 4.0
     seen_minutes: float = 8.0
+    simulated_share: float = 0.3  # of the second stage's batches
     batch: int = 256
     rate: float = 8e-4
     decay: float = 0.03
@@ -169,6 +170,8 @@ def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: 
         return simulate(rng, stills, body, options.batch, lifter.config.pooled)
 
     def observed() -> tuple[Observation, dict[str, Tensor]]:
+        if rng.random() < options.simulated_share:  # or it forgets the poses that the few crops lack
+            return simulated()
         index = torch.from_numpy(rng.integers(len(seen[1]["betas"]), size=options.batch))
         batch = seen[0].map(lambda x: x[index]), {k: v[index] for k, v in seen[1].items()}
         return mirror(*batch) if rng.random() < 0.3 else batch

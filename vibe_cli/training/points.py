@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vibe_cli.body import pose_joints
 from vibe_cli.skeleton import PARENTS
 from vibe_cli.training.synth.bodies import SynthBody
 
@@ -28,13 +29,10 @@ class PointBody(nn.Module):
     def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """Relative rotations (N, 24, 3, 3), betas (N, 10) → points (N, K, 3) metres, pelvis at the origin."""
         joints = self.joints + torch.einsum("jdb,nb->njd", self.joint_dirs, betas)
-        moments = self.point_moments + torch.einsum("kjdb,nb->nkjd", self.point_moment_dirs, betas)
-        world, position = [rotations[:, 0]], [torch.zeros_like(joints[:, 0])]
-        for j in range(1, 24):
-            p = PARENTS[j]
-            position.append(position[p] + (world[p] @ (joints[:, j] - joints[:, p])[..., None])[..., 0])
-            world.append(world[p] @ rotations[:, j])
-        world, position = torch.stack(world, 1), torch.stack(position, 1)
+        moments = self.point_moments + (betas @ self.point_moment_dirs.flatten(0, 2).T).unflatten(1, (-1, 24, 3))
+        world, position = pose_joints(rotations, joints, PARENTS)
+        position = position - joints[:, :1]
         offsets = position - (world @ joints[..., None])[..., 0]
-        surface = torch.einsum("njab,nkjb->nka", world, moments) + self.point_weights @ offsets
+        columns = world.permute(0, 1, 3, 2).reshape(len(world), -1, 3)  # (N, 24·3, 3)
+        surface = moments.flatten(2) @ columns + self.point_weights @ offsets
         return torch.cat([position, surface], 1)

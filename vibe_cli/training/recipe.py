@@ -104,16 +104,29 @@ def _train_motion(work: Path, body: Path, budget: dict[str, float], report: Call
                         dropout=0.1)
     regressor, network = Regressor(config.regressor), Vibe(config)
     report("looking at stills")
-    seen = collect(net, stills, min(max(1000, int(budget["collect"] * 2500)), 40000), seed=5)
+    seen = _keep(work / "seen_stills.pt", lambda: collect(
+        net, stills, min(max(1000, int(budget["collect"] * 2500)), 40000), seed=5))
     train_lifter(lifter, regressor, points, tensors(stills.labels), seen, LiftingTraining(
         simulated_minutes=budget["lifting"] / 3, seen_minutes=budget["lifting"] * 2 / 3), report)
     report("looking at clips")
     count = min(len(clips) // CLIP_LENGTH, max(20, int(budget["collect"] * 2500 / CLIP_LENGTH)))
-    watched = collect_clips(net, clips, CLIP_LENGTH, count, seed=6)
+    watched = _keep(work / "seen_clips.pt", lambda: collect_clips(net, clips, CLIP_LENGTH, count, seed=6))
     start_from(network, regressor)
     train_temporal(network, lifter, points, *watched, CLIP_LENGTH, TemporalTraining(minutes=budget["temporal"]), report)
     return {"lifter": lifter.state_dict(), "regressor": regressor.state_dict(), "vibe": network.state_dict(),
             "config": asdict(config), "lifter_config": asdict(lifter.config)}
+
+
+def _keep(path: Path, look: Callable[[], tuple]) -> tuple:
+    """Observations and labels, from their file when it is there."""
+    import torch
+
+    from vibe_cli.networks.lifter import Observation
+    if not path.exists():
+        seen, truth = look()
+        torch.save({"seen": vars(seen), "truth": truth}, path)
+    state = torch.load(path, weights_only=True)
+    return Observation(**state["seen"]), state["truth"]
 
 
 def write_models(work: Path, out: Path) -> None:
