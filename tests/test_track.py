@@ -150,7 +150,7 @@ def test_short_tracks_are_dropped_and_counted() -> None:
 
 def test_a_detection_or_two_are_nobody() -> None:
     clip = [frame((100 + t, 200), (400, 200) if t in (10, 11, 30) else None) for t in range(60)]
-    report = link_tracks(clip, TrackOptions(min_track=1))
+    report = link_tracks(clip, TrackOptions(min_track=1, min_seen=0))
     assert len(report.tracks) == 2 and report.dropped == 0  # asked for one frame, one frame is enough
     report = link_tracks(clip, TrackOptions(min_track=3))
     assert len(report.tracks) == 1 and report.dropped == 0  # never born: two hits in a row, not three
@@ -266,3 +266,10 @@ def test_box_smoothing_spans_the_same_time_at_every_rate() -> None:
 def test_a_report_is_about_the_whole_clip() -> None:
     report = link_tracks(iter(walk(30)))  # any iterable
     assert isinstance(report, TrackReport) and report.min_track == 15
+
+
+def test_a_track_that_is_mostly_guessed_is_dropped_and_counted() -> None:
+    box, nobody = Detections([[50, 50, 20, 40]], [0.9]), Detections.empty()
+    frames = [box] * 3 + ([nobody] * 9 + [box]) * 5
+    assert link_tracks(frames).dropped == 1
+    assert len(link_tracks(frames, TrackOptions(min_seen=0.1)).tracks) == 1

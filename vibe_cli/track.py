@@ -36,11 +36,13 @@ class TrackOptions:
     min_hits: int = 3               # detections in consecutive frames before a track is born
     max_age: int = 30               # frames without a detection that a track survives (the paper: 1)
     min_track: int = 25             # shorter tracks are dropped; at most half of the clip's frames is asked
+    min_seen: float = 0.5           # tracks detected in a smaller share of their frames are dropped
     max_people: int | None = None   # keep those with the largest sum over frames of box size; None: all
     persons: tuple[int, ...] = ()   # keep these ids, as numbered without this option; (): all
 
     def __post_init__(self) -> None:
-        limits = {"iou": (0, 1), "start_score": (0, 1), "min_hits": (1, None), "max_age": (0, None),
+        limits = {"iou": (0, 1), "start_score": (0, 1), "min_seen": (0, 1), "min_hits": (1, None),
+                  "max_age": (0, None),
                   "min_track": (1, None), "max_people": (1, None)}
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -54,7 +56,7 @@ class TrackReport:
     """The tracks kept, and how many were not."""
 
     tracks: list[Track]     # by id, 1 upwards in order of first appearance
-    dropped: int = 0        # born, but shorter than the least length
+    dropped: int = 0        # born, but too short or too seldom seen
     left_out: int = 0       # not among `max_people` or `persons`
     min_track: int = 1      # the least length that was asked, frames
 
@@ -72,7 +74,7 @@ def link_tracks(detections: Iterable[Detections], options: TrackOptions | None =
     for found in frames:
         sort.update(found)
     born = sort.tracks()
-    kept = [track for track in born if len(track) >= least]
+    kept = [track for track in born if len(track) >= least and (~track.filled).mean() >= options.min_seen]
     dropped = len(born) - len(kept)
     total = len(kept)
     if options.max_people is not None:
