@@ -13,6 +13,7 @@ from vibe_cli.boxes import to_corners
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.options import MotionOptions
+from vibe_cli.refine import refine_person
 from vibe_cli.results import Observations, Person
 from vibe_cli.rotations import axis_angle_from_matrix, project_to_rotation
 
@@ -40,7 +41,9 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
                     pose=axis_angle_from_matrix(rotations).cpu().numpy(), betas=betas.cpu().numpy(),
                     camera=camera.cpu().numpy(), confidence=seen.track.scores, filled=seen.track.filled,
                     keypoints=seen.keypoints)
-    return person if seen.keypoints is None else place_on_keypoints(person, model)
+    if seen.keypoints is None:
+        return person
+    return place_on_keypoints(refine_person(person, model.body) if options.refine else person, model)
 
 
 def regress(network: nn.Module, features: Tensor, window: int | None,

@@ -13,6 +13,7 @@ class MotionOptions:
 
     window: int | None = None  # frames that the temporal network sees at once; None: as it was trained
     stride: int | None = None  # frames from one window to the next; None: half a window
+    refine: bool = True        # fit the pose to the keypoints, where the encoder finds any
     smooth: float = 1.0        # strength of the one-euro filter; 0 is off
 
     def __post_init__(self) -> None:

@@ -49,6 +49,8 @@ DEFAULT_STYLE = next(iter(STYLES))
               help="Frames that the temporal model sees at once. [default: as it was trained]")
 @click.option("--stride", type=click.IntRange(1), default=default(MotionOptions, "stride"), metavar="N",
               help="Frames from one window to the next. [default: half a window]")
+@click.option("--refine/--no-refine", default=default(MotionOptions, "refine"), show_default=True,
+              help="Fit the pose to the keypoints, where the encoder finds any.")
 @click.option("--smooth", type=click.FloatRange(0), default=default(MotionOptions, "smooth"), show_default=True,
               metavar="STRENGTH", help="Smoothing over time; 0 is off, 2 is twice as strong.")
 @click.option("--min-track", type=click.IntRange(1), default=default(TrackOptions, "min_track"), metavar="N",
@@ -131,7 +133,7 @@ class Job:
         """Everything else that was chosen."""
         chosen = self.choices
         tracking = TrackOptions(**{key: chosen[key] for key in ("min_track", "max_people", "persons")})
-        motion = MotionOptions(**{key: chosen[key] for key in ("window", "stride", "smooth")})
+        motion = MotionOptions(**{key: chosen[key] for key in ("window", "stride", "refine", "smooth")})
         style = chosen["style"] or (DEFAULT_STYLE if chosen["render"] else None)
         return RunOptions(Options(tracking, motion, chosen["batch_size"]), style,
                           tuple(dict.fromkeys(chosen["formats"])), ExportOptions())
