@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vibe_cli.networks.open_encoder import OpenEncoder
 
 LOOK_SIZE = 96     # pixels of the crops looked at; the network was trained on this size too
-PROPOSALS = 10     # best proposals of a frame that are looked at
+PROPOSALS = 6      # best proposals of a frame that are looked at
 SURE = 0.35        # share of full confidence from which a point counts and shapes the box
 MARGIN = 0.06      # of the points' larger extent, on each side: flesh around the joints
 OVERLAP = 0.5      # of two people who overlap more than this (IoU) the surer is kept
