@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pickletools
 import re
 import sys
 import tempfile
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ from vibe_cli import boxes as box_maths
 from vibe_cli.errors import ModelError
 from vibe_cli.paths import user_models_dir
 from vibe_cli.results import Detections
-from vibe_cli.safe_pickle import REFUSED_HINT, Record
+from vibe_cli.safe_pickle import InertUnpickler, Marker, Record
 
 if TYPE_CHECKING:
     import torch
@@ -36,13 +36,12 @@ PAD_MULTIPLE = 32   # of the sides of what a network sees
 YOLO_SIZE, YOLO_GREY = 640, 114 / 255
 _YOLO_HINT = "use a detection model of ultralytics, such as yolo11n.pt"
 
-# Names that ultralytics' checkpoints hold; each becomes an inert record, so none of their code runs.
+# Names in ultralytics' checkpoints that become inert records, so that none of their code runs.
 _INERT = re.compile(r"(ultralytics|torch\.nn|torch\.optim|pathlib)\.[\w.]+|types\.SimpleNamespace|_codecs\.encode"
                     r"|numpy\.(dtype|ndarray|_?core\.multiarray\.(scalar|_reconstruct)|dtypes\.\w+)")
-# Names that torch.load(weights_only=True) itself builds tensors and containers from.
+# Names that torch.load(weights_only=True) itself builds tensors from.
 _TENSORS = re.compile(r"torch\.(\w+Storage|Size|device|float\d+|bfloat16|int\d+|uint8|bool)|torch\._utils\._rebuild_\w+"
-                      r"|torch\.nn\.parameter\.Parameter|torch\.storage\.\w+Storage|collections\.OrderedDict"
-                      r"|(builtins|__builtin__)\.set")
+                      r"|torch\.nn\.parameter\.Parameter|torch\.storage\.\w+Storage")
 _ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\((inplace=(True|False))?\)")
 
 
@@ -108,10 +107,8 @@ class YoloDetector:
     def _detect(self, frames: list[np.ndarray]) -> list[Detections]:
         # The network itself takes RGB; BGR is only what ultralytics' own front end expects of arrays.
         images, places = letterbox(frames, self.size, fill=YOLO_GREY, centred=True)
-        output = self.network(images.to(self.device))
-        output = (output[0] if isinstance(output, (tuple, list)) else output).float().cpu()
-        if not getattr(self.network.model[-1], "end2end", False):
-            output = _rows(output)
+        output = self.network(images.to(self.device))[0].float().cpu()  # the rest is for training
+        output = output if getattr(self.network.model[-1], "end2end", False) else _rows(output)
         people = (rows[rows[:, 5] == self.person] for rows in output)
         return [_to_frame(*_best(rows[:, :4], rows[:, 4], self.confidence), places, frame)
                 for rows, frame in zip(people, frames, strict=True)]
@@ -255,37 +252,41 @@ def _to_frame(corners: Tensor, scores: Tensor, place: tuple[float, ...], frame: 
     return Detections(boxes[inside], scores.numpy()[inside])
 
 
-def _names(path: Path) -> set[str]:
-    """Every name that a torch checkpoint's pickle asks for, found without unpickling it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
-            stream = archive.read(pickles[0])
-        found: set[str] = set()
-        texts: list[str] = []
-        for opcode, argument, _ in pickletools.genops(stream):
-            if opcode.name == "GLOBAL":
-                found.add(argument.replace(" ", "."))
-            elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
-                found.add(".".join(texts[-2:]) or opcode.name)
-            elif isinstance(argument, str):
-                texts.append(argument)
-        return found
-    except (zipfile.BadZipFile, OSError, IndexError, ValueError, NotImplementedError) as error:
-        raise ModelError(f"{path}: not a torch checkpoint ({type(error).__name__})", hint=_YOLO_HINT) from None
+class _NamesReader(InertUnpickler):
+    """Reads a checkpoint's pickle for the names it asks for; makes inert records and plain containers only."""
+
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        super().__init__(stream, path, {"collections.OrderedDict": OrderedDict, "builtins.set": set,
+                                        "__builtin__.set": set})
+        self.inert: dict[str, type[Record]] = {}
+
+    def find_class(self, module: str, name: str) -> type:
+        """What stands in for a name; ModelError for one that no YOLO file needs."""
+        full = f"{module}.{name}"
+        if _TENSORS.fullmatch(full):
+            return Marker
+        if _INERT.fullmatch(full):
+            return self.inert.setdefault(full, type(full, (Record,), {}))
+        return super().find_class(module, name)
+
+    def persistent_load(self, pid: object) -> Marker:
+        """A reference to a tensor's numbers, which are not read here."""
+        return Marker()
 
 
 def _inert_classes(path: Path) -> list[Any]:
-    """A record class for each of the file's names that is not a tensor's; ModelError for one no YOLO file needs."""
-    inert: list[Any] = [set]
-    for name in sorted(_names(path)):
-        if _TENSORS.fullmatch(name):
-            continue
-        if not _INERT.fullmatch(name):
-            raise ModelError(f"{path}: refused, the file asks for {name}, which no YOLO model needs",
-                             hint=REFUSED_HINT)
-        inert.append((type(name, (Record,), {}), name))
-    return inert
+    """Record classes, with the names they stand in for, of all that the file holds besides tensors."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickled, = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+            with archive.open(pickled) as stream:
+                reader = _NamesReader(stream, path)
+                reader.load()
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged file fails in any way at all
+        raise ModelError(f"{path}: not a torch checkpoint ({type(error).__name__})", hint=_YOLO_HINT) from None
+    return [set, *((record, name) for name, record in reader.inert.items())]
 
 
 def _tensors(module: Record, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
