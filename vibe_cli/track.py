@@ -37,12 +37,13 @@ class TrackOptions:
     max_age: int = 30               # frames without a detection that a track survives (the paper: 1)
     min_track: int = 25             # shorter tracks are dropped; at most half of the clip's frames is asked
     min_seen: float = 0.5           # tracks detected in a smaller share of their frames are dropped
+    mean_score: float = 0.3         # tracks whose detections score less on average are dropped
     max_people: int | None = None   # keep those with the largest sum over frames of box size; None: all
     persons: tuple[int, ...] = ()   # keep these ids, as numbered without this option; (): all
 
     def __post_init__(self) -> None:
-        limits = {"iou": (0, 1), "start_score": (0, 1), "min_seen": (0, 1), "min_hits": (1, None),
-                  "max_age": (0, None),
+        limits = {"iou": (0, 1), "start_score": (0, 1), "min_seen": (0, 1), "mean_score": (0, 1),
+                  "min_hits": (1, None), "max_age": (0, None),
                   "min_track": (1, None), "max_people": (1, None)}
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -74,7 +75,7 @@ def link_tracks(detections: Iterable[Detections], options: TrackOptions | None =
     for found in frames:
         sort.update(found)
     born = sort.tracks()
-    kept = [track for track in born if len(track) >= least and (~track.filled).mean() >= options.min_seen]
+    kept = [track for track in born if len(track) >= least and _is_likely(track, options)]
     dropped = len(born) - len(kept)
     total = len(kept)
     if options.max_people is not None:
@@ -186,6 +187,12 @@ def _select(tracks: list[Track], wanted: tuple[int, ...]) -> list[Track]:
             raise UsageError(f"no person {number} in this clip", hint=f"choose among the people {there}"
                              if known else "leave out --person: " + there)
     return [track for track in tracks if track.id in wanted]
+
+
+def _is_likely(track: Track, options: TrackOptions) -> bool:
+    """Whether it was seen in enough of its frames, and surely enough."""
+    seen = ~track.filled
+    return bool(seen.mean() >= options.min_seen and track.scores[seen].mean() >= options.mean_score)
 
 
 def _importance(track: Track) -> float:

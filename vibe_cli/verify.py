@@ -27,6 +27,8 @@ LOOK_SIZE = 96     # pixels of the crops looked at; the network was trained on t
 PROPOSALS = 6      # best proposals of a frame that are looked at
 SURE = 0.35        # share of full confidence from which a point counts and shapes the box
 MARGIN = 0.06      # of the points' larger extent, on each side: flesh around the joints
+PART_INSIDE = 0.4  # share of its area within somebody from which a box is a part
+PART_SCORE = 0.1   # least score of the whole, as a share of the part's
 OVERLAP = 0.5      # of two people who overlap more than this (IoU) the surer is kept
 
 
@@ -63,6 +65,7 @@ class VerifiedDetector:
         scores = self.judge.scores(evidence)
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] >= self.threshold]
+        order = order[~is_part(boxes[order], scores[order])]
         return Detections(clip_boxes(boxes[order], *frame.shape[1::-1]), scores[order])
 
     def gather(self, frame: np.ndarray, found: Detections) -> tuple[np.ndarray, np.ndarray]:
@@ -96,6 +99,18 @@ class VerifiedDetector:
         confidence = sure.cpu().numpy()
         moved = [box_of_points(*row) for row in zip(points, confidence / FULL_CONFIDENCE, boxes, strict=True)]
         return np.stack(moved), confidence
+
+
+def is_part(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(N,) whether a box (N, 4) is probably a hand or head of somebody found as a whole.
+
+    It lies mostly in a box of more than twice its area, whose score is not negligible beside its own.
+    """
+    corners, area = box_maths.to_corners(boxes), boxes[:, 2:].prod(axis=1)
+    low = np.maximum(corners[:, None, :2], corners[None, :, :2])
+    high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
+    inside = np.clip(high - low, 0, None).prod(axis=-1) > PART_INSIDE * area[:, None]
+    return (inside & (area[None] > 2.5 * area[:, None]) & (scores[None] > PART_SCORE * scores[:, None])).any(axis=1)
 
 
 def box_of_points(points: np.ndarray, confidence: np.ndarray, box: np.ndarray) -> np.ndarray:
