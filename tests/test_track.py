@@ -273,3 +273,9 @@ def test_a_track_that_is_mostly_guessed_is_dropped_and_counted() -> None:
     frames = [box] * 3 + ([nobody] * 9 + [box]) * 5
     assert link_tracks(frames).dropped == 1
     assert len(link_tracks(frames, TrackOptions(min_seen=0.1)).tracks) == 1
+
+
+def test_a_track_of_weak_detections_is_dropped_and_counted() -> None:
+    clip = [frame((100, 200), score=0.9 if t < 3 else 0.2) for t in range(60)]
+    assert link_tracks(clip).tracks == [] and link_tracks(clip).dropped == 1
+    assert len(link_tracks(clip, TrackOptions(mean_score=0.1)).tracks) == 1

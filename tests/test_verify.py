@@ -101,3 +101,11 @@ def test_a_judge_learns_which_evidence_tells() -> None:
     judge = fit_judge(evidence, evidence[:, 1] > 0.2)
     assert judge.sureness > 5 * max(abs(judge.votes), abs(judge.share), abs(judge.steadiness))
     assert ((judge.scores(evidence) > 0.5) == (evidence[:, 1] > 0.2)).mean() > 0.95
+
+
+def test_a_hand_within_a_whole_person_is_a_part_and_a_neighbour_is_not() -> None:
+    from vibe_cli.verify import is_part
+    whole, hand, neighbour = [100, 100, 60, 160], [120, 100, 20, 20], [160, 100, 50, 150]
+    boxes = np.array([whole, hand, neighbour], float)
+    assert is_part(boxes, np.array([0.3, 0.9, 0.9])).tolist() == [False, True, False]
+    assert is_part(boxes, np.array([0.01, 0.9, 0.9])).tolist() == [False, False, False]

@@ -37,7 +37,7 @@ class TrackOptions:
     max_age: int = 30               # frames without a detection that a track survives (the paper: 1)
     min_track: int = 25             # shorter tracks are dropped; at most half of the clip's frames is asked
     min_seen: float = 0.5           # tracks detected in a smaller share of their frames are dropped
-    mean_score: float = 0.3         # tracks whose detections score less on average are dropped
+    mean_score: float = 0.4         # tracks whose detections score less on average are dropped
     max_people: int | None = None   # keep those with the largest sum over frames of box size; None: all
     persons: tuple[int, ...] = ()   # keep these ids, as numbered without this option; (): all
 
