@@ -159,7 +159,7 @@ def test_a_detection_or_two_are_nobody() -> None:
 def test_weak_detections_carry_a_track_on_but_start_none() -> None:
     weak = [frame((400, 200), score=0.35) for _ in range(40)]
     assert link_tracks(weak).tracks == []
-    carried = [frame((400, 200), score=0.9 if t < 3 else 0.35) for t in range(40)]
+    carried = [frame((400, 200), score=0.9 if t < 3 else 0.45) for t in range(40)]
     assert [len(track) for track in link_tracks(carried).tracks] == [40]
 
 

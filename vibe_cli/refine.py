@@ -1,6 +1,7 @@
 """Fit a regressed motion to the 2D keypoints it came with: SMPLify (Bogo et al. 2016) over a whole track at once.
 
-Every joint's rotation gets a correction; all frames are fitted together by L-BFGS. The data term is robust and
+Every joint's rotation gets a correction; all frames are fitted together by accelerated gradient descent of fixed
+steps, whose result, unlike that of a line search, does not jump when the input changes in its last digit. The data term is robust and
 weighted by the keypoints' confidence, the camera is the best one for the pose (closed form, so it cannot hide an
 error of pose), and two priors hold the corrections: they stay small, so what 2D does not show stays as regressed,
 and they change slowly. A frame whose fit is not better keeps the regression.
@@ -30,7 +31,8 @@ TRUNK = [0, 3, 6, 9, 12, 13, 14]  # corrected more reluctantly: the limbs should
 class RefineOptions:
     """Weights of the fit."""
 
-    steps: int = 30          # of L-BFGS
+    steps: int = 100         # of gradient descent
+    rate: float = 0.008      # length of a step; the largest curvature is about 200
     tolerance: float = 0.05  # error, in halves of the crop's side, from which it counts linearly only
     stay: float = 0.02       # weight of the squared corrections, radians²
     trunk: float = 4.0       # times as much for the trunk
@@ -45,10 +47,10 @@ def refine_person(person: Person, body: Body, options: RefineOptions | None = No
     rows, joints = (list(column) for column in zip(*TARGETS, strict=True))
     corner, side = to_corners(person.boxes)[:, None, :2], person.boxes[:, None, 2:]
     points = (person.keypoints[:, rows, :2] - corner) / side * 2 - 1
-    wanted, weight = torch.from_numpy(points), torch.from_numpy(person.keypoints[:, rows, 2].copy())
-    start = matrix_from_axis_angle(torch.from_numpy(person.pose))
+    wanted, weight = (torch.from_numpy(x.astype(np.float64)) for x in (points, person.keypoints[:, rows, 2]))
+    start = matrix_from_axis_angle(torch.from_numpy(person.pose.astype(np.float64)))
     rest = body.rest_joints(torch.from_numpy(person.betas)[None].to(body.joint_template.device)).cpu()
-    rest = rest.expand(len(person), -1, -1)
+    rest = rest.double().expand(len(person), -1, -1)
 
     def errors(rotations: Tensor) -> Tensor:
         """(T,) weighted robust reprojection error under the best camera."""
@@ -69,18 +71,15 @@ def refine_person(person: Person, body: Body, options: RefineOptions | None = No
 
 def _minimise(start: Tensor, errors: object, options: RefineOptions) -> Tensor:
     """Corrections (T, 24, 3), axis-angle, of rotations (T, 24, 3, 3)."""
-    stay = torch.full((24, 1), options.stay)
+    stay = torch.full((24, 1), options.stay, dtype=start.dtype)
     stay[TRUNK] *= options.trunk
-    correction = torch.zeros(len(start), 24, 3, requires_grad=True)
-    optimiser = torch.optim.LBFGS([correction], max_iter=options.steps, history_size=8, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        total = errors(start @ matrix_from_axis_angle(correction)).sum() + (stay * correction**2).sum()
-        total = total + options.steady * (correction.diff(dim=0) ** 2).sum()
-        total.backward()
-        return total
-
+    correction = torch.zeros(len(start), 24, 3, dtype=start.dtype, requires_grad=True)
+    optimiser = torch.optim.SGD([correction], lr=options.rate, momentum=0.9, nesterov=True)
     with torch.enable_grad():
-        optimiser.step(loss)
+        for _ in range(options.steps):
+            optimiser.zero_grad()
+            loss = errors(start @ matrix_from_axis_angle(correction)).sum() + (stay * correction**2).sum()
+            loss = loss + options.steady * (correction.diff(dim=0) ** 2).sum()
+            loss.backward()
+            optimiser.step()
     return correction.detach()
