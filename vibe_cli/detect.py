@@ -325,15 +325,16 @@ def _build(description: Any) -> nn.Module:
 def _ultralytics_kept_quiet() -> Iterator[None]:
     """Import ultralytics without what that does besides.
 
-    On import it writes settings into the user's home, looks for the network, prints, sets variables, turns
-    off OpenCV's threads and replaces functions of torch, OpenCV and numpy's printing.
+    It writes settings, looks for the network, prints, sets variables and replaces functions of other packages.
     """
     if "ultralytics" in sys.modules:
         yield
         return
+    import PIL.Image
     import torch
     before, threads, printing = dict(os.environ), cv2.getNumThreads(), np.get_printoptions()
-    replaced = [(torch, "save", torch.save), *((cv2, name, getattr(cv2, name)) for name in ("imread", "imwrite"))]
+    replaced = [(owner, name, getattr(owner, name)) for owner, name in (
+        (torch, "save"), (PIL.Image, "open"), (cv2, "imread"), (cv2, "imwrite"))]
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(YOLO_CONFIG_DIR=folder, YOLO_OFFLINE="true", YOLO_VERBOSE="false")
         try:

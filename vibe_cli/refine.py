@@ -1,10 +1,10 @@
 """Fit a regressed motion to the 2D keypoints it came with: SMPLify (Bogo et al. 2016) over a whole track at once.
 
 Every joint's rotation gets a correction; all frames are fitted together by accelerated gradient descent of fixed
-steps, whose result, unlike that of a line search, does not jump when the input changes in its last digit. The data term is robust and
-weighted by the keypoints' confidence, the camera is the best one for the pose (closed form, so it cannot hide an
-error of pose), and two priors hold the corrections: they stay small, so what 2D does not show stays as regressed,
-and they change slowly. A frame whose fit is not better keeps the regression.
+steps, whose result, unlike that of a line search, does not jump when the input changes in its last digit. The data
+term is robust and weighted by the keypoints' confidence, the camera is the best one for the pose (closed form, so it
+cannot hide an error of pose), and two priors hold the corrections: they stay small, so what 2D does not show stays
+as regressed, and they change slowly. A frame whose fit is not better keeps the regression.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ import numpy as np
 from vibe_cli.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError)  # what Pillow raises on damaged files
+# What Pillow raises on damaged files, and on unknown ones where ultralytics has put its own reader in its place.
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, ImportError)
 _ORIENTATION = 0x0112  # EXIF
 
 
