@@ -1,7 +1,4 @@
-"""Finding the people in frames: our own centre detector, and ultralytics' YOLO where the user has it.
-
-Both see a frame scaled to fit a square and padded, and give boxes in pixels of the frame.
-"""
+"""Finding the people in frames, as boxes in its pixels: our centre detector, or the user's ultralytics YOLO."""
 
 from __future__ import annotations
 
@@ -219,9 +216,8 @@ def _each_shape(frames: list[np.ndarray], detect: Any) -> list[Detections]:
     found: list[Detections] = [Detections.empty()] * len(frames)
     for indices in groups.values():
         with torch.inference_mode():
-            results = detect([frames[i] for i in indices])
-        for index, one in zip(indices, results, strict=True):
-            found[index] = one
+            for index, one in zip(indices, detect([frames[i] for i in indices]), strict=True):
+                found[index] = one
     return found
 
 
@@ -282,9 +278,9 @@ def _inert_classes(path: Path) -> list[Any]:
             with archive.open(pickled) as stream:
                 reader = _NamesReader(stream, path)
                 reader.load()
-    except ModelError:
-        raise
     except Exception as error:  # a damaged file fails in any way at all
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"{path}: not a torch checkpoint ({type(error).__name__})", hint=_YOLO_HINT) from None
     return [set, *((record, name) for name, record in reader.inert.items())]
 
@@ -333,8 +329,8 @@ def _ultralytics_kept_quiet() -> Iterator[None]:
     import PIL.Image
     import torch
     before, threads, printing = dict(os.environ), cv2.getNumThreads(), np.get_printoptions()
-    replaced = [(owner, name, getattr(owner, name)) for owner, name in (
-        (torch, "save"), (PIL.Image, "open"), (cv2, "imread"), (cv2, "imwrite"))]
+    functions = (torch, "save"), (PIL.Image, "open"), (cv2, "imread"), (cv2, "imwrite")
+    replaced = [(owner, name, getattr(owner, name)) for owner, name in functions]
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(YOLO_CONFIG_DIR=folder, YOLO_OFFLINE="true", YOLO_VERBOSE="false")
         try:
