@@ -17,10 +17,10 @@ import torch
 
 from vibe_cli import boxes as boxes_of
 from vibe_cli.crops import crop_person, normalise
+from vibe_cli.networks.lifter import observe
 from vibe_cli.networks.open_encoder import OpenEncoder
 from vibe_cli.networks.skeleton import COCO_OF_KEYPOINTS
-from vibe_cli.networks.lifter import observe
-from vibe_cli.zoo import find_model, _load_network
+from vibe_cli.zoo import _load_network, find_model
 
 
 def people(folder: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -58,7 +58,8 @@ def main(folder: str, model: str = "open-encoder") -> None:
     else:
         encoder = _load_network(find_model(model))
     square = boxes_of.square(box, encoder.config.scale)
-    crops = np.stack([crop_person(image, s, encoder.config.size) for (image, _, _), s in zip(found, square, strict=True)])
+    cut = [crop_person(image, s, encoder.config.size) for (image, _, _), s in zip(found, square, strict=True)]
+    crops = np.stack(cut)
     with torch.inference_mode():
         seen = observe(encoder.eye(normalise(crops) * encoder.gain + encoder.shift))
     points = square[:, None, :2] + seen.points.numpy()[:, COCO_OF_KEYPOINTS] * square[:, None, 2:3] / 2
