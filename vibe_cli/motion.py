@@ -18,9 +18,8 @@ from vibe_cli.results import Observations, Person
 from vibe_cli.rotations import axis_angle_from_matrix, project_to_rotation
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from vibe_cli.pipeline import Model
+    from vibe_cli.model import Model
+    from vibe_cli.networks.temporal import TemporalNetwork
 
 WINDOWS_AT_ONCE = 64
 SURE = 4.0  # summed confidence of the keypoints of a frame, from which they place the body
@@ -46,13 +45,29 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
     return place_on_keypoints(refine_person(person, model.body) if options.refine else person, model)
 
 
-def regress(network: nn.Module, features: Tensor, window: int | None,
+def regress(network: TemporalNetwork, features: Tensor, window: int | None,
             stride: int | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Features (T, F) → rotations (T, 24, 3, 3), betas (10,), camera (T, 3)."""
+    """Features (T, F) → rotations (T, 24, 3, 3), betas (10,), camera (T, 3).
+
+    A network that estimates the middle frame gets one window of its own length about every frame, others get
+    windows that overlap. At a track's ends the network's edge rule holds (`TemporalNetwork.edges`).
+    """
+    length = len(features)
     if network.estimates == "middle":
-        rotations, betas, camera = _every_middle(network, features, network.window)
-        return rotations, betas.mean(0), camera
-    return _blend_windows(network, features, window or network.window, stride)
+        before = network.window // 2
+        around = repeat_ends(features, before, network.window - 1 - before)
+        rotations, betas, camera = _every_middle(network, around, network.window)
+    else:
+        window = window or network.window
+        if network.edges == "repeat":
+            features = repeat_ends(features, 0, max(0, window - length))
+        rotations, betas, camera = _blend_windows(network, features, window, stride)
+    return rotations[:length], betas[:length].mean(0), camera[:length]
+
+
+def repeat_ends(features: Tensor, before: int, after: int) -> Tensor:
+    """Features (T, F) with the first repeated `before` times and the last `after` times beyond them."""
+    return torch.cat([features[:1].expand(before, -1), features, features[-1:].expand(after, -1)])
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -70,7 +85,7 @@ def window_weights(window: int) -> Tensor:
     return torch.sin(torch.pi * (torch.arange(window) + 0.5) / window) ** 2
 
 
-def _blend_windows(network: nn.Module, features: Tensor, window: int,
+def _blend_windows(network: TemporalNetwork, features: Tensor, window: int,
                    stride: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """Weighted mean over all windows that see a frame; of rotations the chordal mean.
 
@@ -90,17 +105,16 @@ def _blend_windows(network: nn.Module, features: Tensor, window: int,
             for target, value in zip(sums, (output.rotations, output.betas, output.camera), strict=True):
                 target[there] += value[row] * weight.view(-1, *[1] * (value.ndim - 2))
     rotations, betas, camera = (s / total.view(-1, *[1] * (s.ndim - 1)) for s in sums)
-    return project_to_rotation(rotations), betas.mean(0), camera
+    return project_to_rotation(rotations), betas, camera
 
 
-def _every_middle(network: nn.Module, features: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor]:
-    """One window about every frame, the track's first and last features repeated beyond its ends.
+def _every_middle(network: TemporalNetwork, features: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Features (T + window − 1, F) → the middle frames of the T windows that begin a frame after each other.
 
-    Frame window/2 of a window is the one estimated (TCMR estimates frame 8 of 16).
+    Frame window // 2 of a window is the one estimated (TCMR estimates frame 8 of 16).
     """
-    length = len(features)
-    at = torch.arange(length, device=features.device)[:, None]
-    index = (at + torch.arange(window, device=features.device) - window // 2).clamp(0, length - 1)
+    starts = torch.arange(len(features) - window + 1, device=features.device)[:, None]
+    index = starts + torch.arange(window, device=features.device)
     parts: list[MotionOutput] = [network(features[rows]) for rows in index.split(WINDOWS_AT_ONCE)]
     return (torch.cat([p.rotations[:, 0] for p in parts]), torch.cat([p.betas[:, 0] for p in parts]),
             torch.cat([p.camera[:, 0] for p in parts]))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NETWORKS = {
     "vibe": ("vibe", "Vibe", "VibeConfig"),
     "tcmr": ("tcmr", "Tcmr", "TcmrConfig"),
+    "dts_vibe": ("dts_vibe", "DtsVibe", "DtsVibeConfig"),
+    "sps_net": ("sps_net", "SpsNet", "SpsNetConfig"),
     "discriminator": ("discriminator", "MotionDiscriminator", "DiscriminatorConfig"),
     "mposer": ("mposer", "Mposer", "MposerConfig"),
     "backbone": ("backbone", "Backbone", "BackboneConfig"),

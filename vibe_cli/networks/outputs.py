@@ -33,6 +33,7 @@ class MotionOutput:
     betas: Tensor   # (B, T, 10)     shape; the paper averages it over a sequence
     camera: Tensor  # (B, T, 3)      crop camera s, tx, ty
     others: dict[str, MotionOutput] = field(default_factory=dict)  # by name; only in training
+    extras: dict[str, Tensor] = field(default_factory=dict)        # what losses need besides; only in training
 
     @property
     def rotations(self) -> Tensor:

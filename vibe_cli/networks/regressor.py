@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vibe_cli.networks.outputs import BETAS_SIZE, CAMERA_SIZE, JOINTS, MotionOutput
+from vibe_cli.networks.temporal import TemporalNetwork
 
 POSE6D_SIZE = 6 * JOINTS
 IDENTITY_6D = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
@@ -24,7 +25,7 @@ class RegressorConfig:
     dropout: float = 0.5    # between the hidden layers, in training
 
 
-class Regressor(nn.Module):
+class Regressor(TemporalNetwork):
     """Iterative error feedback (Carreira et al. 2016) from the mean parameters.
 
     Each round sees the features and the current estimate, and adds a correction to the estimate. There is no
@@ -32,7 +33,6 @@ class Regressor(nn.Module):
     """
 
     window = 1
-    estimates = "all"
 
     def __init__(self, config: RegressorConfig | None = None) -> None:
         super().__init__()

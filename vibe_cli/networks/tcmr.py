@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor, RegressorConfig
+from vibe_cli.networks.temporal import TemporalNetwork
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,11 @@ class TcmrEncoder(nn.Module):
         return IntegratedFeatures(each=each, integrated=(scores[..., None] * each).sum(1), scores=scores)
 
 
-class Tcmr(nn.Module):
+class Tcmr(TemporalNetwork):
     """Features of a window → pose, shape and camera of its middle frame."""
 
     estimates = "middle"
+    edges = "repeat"
 
     def __init__(self, config: TcmrConfig | None = None) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor, RegressorConfig
+from vibe_cli.networks.temporal import TemporalNetwork
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,8 @@ class TemporalEncoder(nn.Module):
         return encoded + features if self.residual else encoded
 
 
-class Vibe(nn.Module):
+class Vibe(TemporalNetwork):
     """Features of a sequence → every frame's pose, shape and camera. Any length T ≥ 1 is accepted."""
-
-    estimates = "all"
 
     def __init__(self, config: VibeConfig | None = None) -> None:
         super().__init__()
