@@ -20,7 +20,7 @@ from vibe_cli.crops import crop_person, normalise
 from vibe_cli.networks.lifter import observe
 from vibe_cli.networks.open_encoder import OpenEncoder
 from vibe_cli.networks.skeleton import COCO_OF_KEYPOINTS
-from vibe_cli.zoo import _load_network, find_model
+from vibe_cli.zoo import find_model, load_network
 
 
 def people(folder: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -56,7 +56,7 @@ def main(folder: str, model: str = "open-encoder") -> None:
         encoder.eye.load_state_dict(torch.load(model, weights_only=True)["averaged"])
         encoder.eval()
     else:
-        encoder = _load_network(find_model(model))
+        encoder = load_network(find_model(model))
     square = boxes_of.square(box, encoder.config.scale)
     cut = [crop_person(image, s, encoder.config.size) for (image, _, _), s in zip(found, square, strict=True)]
     crops = np.stack(cut)

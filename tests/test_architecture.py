@@ -11,15 +11,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vibe_cli"
 
 # The floors, the lowest first; a module may import its own floor and those below it. A folder is one room.
 FLOORS = (
-    ("_version", "errors", "boxes", "paths", "skeleton"),
+    ("_version", "errors", "boxes", "paths", "skeleton", "systems"),
     ("camera", "options", "outputs", "progress", "results", "rotations", "safe_pickle"),
     ("safe_read", "device"),
     ("networks",),
     ("official", "user_models", "body"),
     ("video", "video_ffmpeg", "video_images", "video_writer", "crops", "flow", "track", "smooth", "steady",
-     "refine", "detect", "verify", "motion", "render", "rendering", "metrics"),
+     "refine", "detect", "verify", "model", "motion", "render", "rendering", "metrics"),
     ("zoo",),
-    ("pipeline", "export", "training", "finished", "report"),
+    ("pipeline", "export", "training", "finished", "report", "catalogue"),
     ("run", "batch", "viewer"),
     ("cli",),
 )

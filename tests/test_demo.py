@@ -24,7 +24,7 @@ def tiny(home: Path, monkeypatch: pytest.MonkeyPatch) -> BrightDetector:
     torch.set_num_threads(1)  # tiny networks gain nothing from more
     install_model(home / ".vibe" / "models")
     detector = BrightDetector()
-    monkeypatch.setattr("vibe_cli.zoo.load_detector", lambda name, device: (detector, name or "bright"))
+    monkeypatch.setattr("vibe_cli.zoo.load_detector", lambda name, device, loaded: (detector, name or "bright"))
     return detector
 
 

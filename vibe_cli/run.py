@@ -16,7 +16,7 @@ from vibe_cli.progress import Progress, Stopwatch, quiet
 
 if TYPE_CHECKING:
     from vibe_cli.body import Body
-    from vibe_cli.pipeline import Model
+    from vibe_cli.model import Model
     from vibe_cli.results import Result
 
 

@@ -1,7 +1,7 @@
 """The one reader of models: those shipped, the user's imported ones, and folders of the same form.
 
 A model is a folder with config.yaml (what it is) and weights.safetensors. Tasks: detector, encoder, temporal
-network, body.
+network, body. The names of the published systems stand for whichever model of theirs is here.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING
 import yaml
 
 from vibe_cli.errors import ModelError
+from vibe_cli.model import Model
 from vibe_cli.paths import models_dir, user_models_dir
+from vibe_cli.systems import SYSTEMS, System
+from vibe_cli.user_models import PART, TASKS, Imported, find_body, list_imported, sha256, still_needed
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from vibe_cli.body import Body
-    from vibe_cli.pipeline import Detector
+    from vibe_cli.detect import Detector
 
 DEFAULT_MODEL = "open-vibe"
 DEFAULT_DETECTOR = "open-detector"
 CONFIG, WEIGHTS = "config.yaml", "weights.safetensors"
+IMPORT_HINT = "vibe models import FILE"
 
 
 @dataclass(frozen=True)
@@ -39,44 +43,43 @@ class Entry:
         """Its name: the folder's."""
         return self.folder.name
 
+    @property
+    def task(self) -> str:
+        """What it does: temporal, encoder, detector, body, or (of imported files) arrays."""
+        return self.config.get("task") or TASKS.get(self.config.get("kind"), "temporal")
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """Everything that recovering motion needs, on its device, in evaluation mode."""
 
-    name: str             # of the temporal network
-    detector_name: str
-    detector: Detector
-    encoder: nn.Module    # crops (N, 3, S, S) → EncoderOutput
-    network: nn.Module    # features (B, T, F) → MotionOutput
-    body: Body
-    crop_size: int        # pixels, S
-    crop_scale: float     # side of the crop over the larger side of the person's box
-    device: torch.device
-    dtype: torch.dtype    # in which the encoder computes
-    camera_origin: str    # pelvis | body: the point of the body that the network's camera places
+def model_folders() -> list[Path]:
+    """The folders of all models, by name; the user's own first."""
+    return [path.parent for root in (user_models_dir(), models_dir()) for path in sorted(root.glob(f"*/{CONFIG}"))
+            if not path.parent.name.endswith(PART)]
 
 
 def list_models() -> list[Entry]:
     """The shipped models and the user's, by name; the user's own first."""
-    found = []
-    for root in (user_models_dir(), models_dir()):
-        found += [_read_entry(path.parent) for path in sorted(root.glob(f"*/{CONFIG}"))]
-    return found
+    return [read_entry(folder) for folder in model_folders()]
 
 
 def find_model(name: str | Path) -> Entry:
-    """A model by name, or by the path of its folder; ModelError that lists what there is."""
-    folder = Path(name)
-    if (folder / CONFIG).is_file():
-        return _read_entry(folder)
-    entries = list_models()
-    for entry in entries:
-        if entry.name == str(name):
-            return entry
-    known = ", ".join(entry.name for entry in entries if entry.config.get("task", "temporal") == "temporal")
-    raise ModelError(f"no model named {name}", hint=f"choose one of: {known}; official checkpoints are added "
-                                                    "with: vibe models import FILE")
+    """A model by name, by a published system's name, or by its folder; ModelError that lists what there is."""
+    return choose_model(name)[0]
+
+
+def choose_model(name: str | Path) -> tuple[Entry, str | None]:
+    """The model that a name or folder stands for, and, where that may surprise, a sentence about it.
+
+    A published system's name (systems.SYSTEMS) is the user's imported checkpoint of that kind, where nothing
+    that it needs is missing, else the shipped open model of that network. ModelError where there is none.
+    """
+    if (Path(name) / CONFIG).is_file():
+        return read_entry(Path(name)), None
+    if str(name) in SYSTEMS:
+        return _choose_system(str(name))
+    if entry := _named(str(name)):
+        return entry, None
+    known = [folder.name for folder in model_folders() if read_entry(folder).task == "temporal"]
+    raise ModelError(f"no model named {name}", hint=f"choose one of: {', '.join(dict.fromkeys([*SYSTEMS, *known]))}; "
+                                                    f"official checkpoints are added with: {IMPORT_HINT}")
 
 
 def load_model(name: str | Path | None = None, detector: str | Path | None = None,
@@ -86,54 +89,120 @@ def load_model(name: str | Path | None = None, detector: str | Path | None = Non
     ModelError where something is missing or does not fit, UsageError where the device is not there.
     """
     from vibe_cli.device import choose_device, choose_dtype
-    entry = find_model(name or DEFAULT_MODEL)
+    from vibe_cli.flow import open_flow
+    entry, note = choose_model(name or DEFAULT_MODEL)
+    if entry.task != "temporal":
+        raise ModelError(f"{entry.name} is no temporal model but of the kind: {entry.task}",
+                         hint=f"use {DEFAULT_MODEL}, or see: vibe models list")
     where = choose_device(device)
     dtype = choose_dtype(where, precision)
     encoder_entry = _encoder_of(entry)
-    encoder, network = _load_network(encoder_entry), _load_network(entry)
-    finder, finder_name = load_detector(detector, where)
+    encoder, network = load_network(encoder_entry).to(where), load_network(entry).to(where)
+    finder, finder_name = load_detector(detector, where, {encoder_entry.folder: encoder})
     return Model(
-        name=entry.name, detector_name=finder_name, detector=finder, encoder=encoder.to(where),
-        network=network.to(where), body=_load_body(body, entry).to(where), crop_size=_crop_size(encoder_entry),
+        name=entry.name, detector_name=finder_name, detector=finder, encoder=encoder, network=network,
+        body=_load_body(body, entry).to(where), crop_size=_crop_size(encoder_entry),
         crop_scale=_crop_scale(entry, encoder_entry), device=where, dtype=dtype,
-        camera_origin=entry.config.get("camera_origin", "pelvis"))
+        camera_origin=entry.config.get("camera_origin", "pelvis"), notes=(note,) if note else (),
+        flow=open_flow(network.flow, where))
 
 
-def load_detector(name: str | Path | None, device: torch.device) -> tuple[Detector, str]:
+def load_detector(name: str | Path | None, device: torch.device,
+                  loaded: dict[Path, nn.Module] | None = None) -> tuple[Detector, str]:
     """A detector and its name: a model of the zoo, an ultralytics weights file or an ultralytics name.
 
-    By default a YOLO file in the user's model folder, else the shipped one.
+    By default a YOLO file in the user's model folder, else the shipped one. `loaded` are networks by folder
+    that are on the device already and may be shared.
     """
     from vibe_cli.detect import CentreDetector, YoloDetector
     if name is None:
-        own = sorted(user_models_dir().glob("yolo*.pt"))
-        name = own[0] if own else DEFAULT_DETECTOR
+        name = next(iter(own_yolo_files()), DEFAULT_DETECTOR)
     if str(name).endswith(".pt"):
         return YoloDetector(name, device), Path(name).name
     entry = find_model(name)
-    if entry.config.get("task") != "detector":
+    if entry.task != "detector":
         raise ModelError(f"{entry.name} is no detector", hint=f"use {DEFAULT_DETECTOR}, or a YOLO .pt file")
-    network, verify = _load_network(entry), entry.config.get("verify")
+    network, verify = load_network(entry), entry.config.get("verify")
     size, threshold = network.config.size, network.config.threshold
     if verify is None:
         return CentreDetector(network, device, size=size, threshold=threshold, name=entry.name), entry.name
     from vibe_cli.verify import Judge, VerifiedDetector
     proposer = CentreDetector(network, device, size=size, threshold=verify["proposals_from"], name=entry.name)
-    encoder = _load_network(find_model(verify["encoder"])).to(device)
+    looker = find_model(verify["encoder"])
+    encoder = (loaded or {}).get(looker.folder) or load_network(looker).to(device)
     return VerifiedDetector(proposer, encoder, Judge(**verify["judge"]), threshold), entry.name
+
+
+def own_yolo_files() -> list[Path]:
+    """The ultralytics weights in the user's model folder; the first is the default detector."""
+    return sorted(user_models_dir().glob("yolo*.pt"))
+
+
+def load_network(entry: Entry) -> nn.Module:
+    """The network of a model folder: float32, CPU, evaluation mode; ModelError where it is not whole."""
+    from vibe_cli.networks import load_network as build
+    from vibe_cli.safe_read import read_safetensors
+    weights = entry.folder / WEIGHTS
+    if "network" not in entry.config or not weights.is_file():
+        raise ModelError(f"{entry.folder}: holds no network", hint="choose another model, or import it again")
+    stated = entry.config.get("sha256") or entry.config.get("files", {}).get(WEIGHTS)
+    if stated and sha256(weights) != stated:
+        raise ModelError(f"{weights}: damaged, its checksum is not the one in {CONFIG}",
+                         hint="reinstall vibe-cli, or delete the folder and import the model again")
+    return build(entry.config["network"], read_safetensors(weights), weights)
+
+
+def read_entry(folder: Path) -> Entry:
+    """A model folder; ModelError where its config.yaml is damaged."""
+    try:
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(f"{folder / CONFIG}: damaged ({type(error).__name__})",
+                         hint="reinstall vibe-cli, or import the model again") from None
+    if not isinstance(config, dict):
+        raise ModelError(f"{folder / CONFIG}: not a model's configuration", hint="import the model again")
+    return Entry(folder, config)
+
+
+def _named(name: str) -> Entry | None:
+    """The model folder of that name, the user's before the shipped one."""
+    if Path(name).name != name or name.endswith(PART):
+        return None
+    folders = (root / name for root in (user_models_dir(), models_dir()))
+    return next((read_entry(folder) for folder in folders if (folder / CONFIG).is_file()), None)
+
+
+def _choose_system(name: str) -> tuple[Entry, str | None]:
+    """The model that a published system's name stands for; `choose_model` says which."""
+    system, why, get = SYSTEMS[name], None, "give the folder of one that you trained: --model FOLDER"
+    if system.official:
+        own = [entry for entry in list_imported() if entry.kind == system.official]
+        if whole := next((entry for entry in own if not still_needed(entry)), None):
+            return Entry(whole.folder, whole.config), None
+        why, get = _lacking(own, system)
+    if shipped := _named(system.shipped):
+        return shipped, f"{name} is {shipped.name} here, because {why} ({get})" if why else None
+    raise ModelError(f"no model of {system.title} is here" + (f": {why}" if why else ""), hint=get)
+
+
+def _lacking(own: list[Imported], system: System) -> tuple[str, str]:
+    """Why no imported checkpoint of a system can be used, and what to do."""
+    if not own:
+        return "no published checkpoint of it is imported", f"get one from {system.where}, then: {IMPORT_HINT}"
+    need = still_needed(own[0])[0]
+    return f"the imported {own[0].name} still needs {need['what']}", f"get it from {need['from']}, then: {IMPORT_HINT}"
 
 
 def _encoder_of(entry: Entry) -> Entry:
     """The encoder a temporal network was trained on: ours by name, of official ones SPIN's backbone."""
     if "encoder" in entry.config:
         return find_model(entry.config["encoder"])
-    from vibe_cli.user_models import list_imported
     for other in list_imported():
         if other.kind == "spin":
             return Entry(other.folder, other.config)
     needs = entry.config.get("needs") or [{"what": "SPIN's checkpoint", "from": "its authors"}]
     raise ModelError(f"{entry.name} needs an encoder: {needs[0]['what']}",
-                     hint=f"get it from {needs[0]['from']}, then: vibe models import FILE")
+                     hint=f"get it from {needs[0]['from']}, then: {IMPORT_HINT}")
 
 
 def _crop_size(encoder: Entry) -> int:
@@ -149,26 +218,8 @@ def _load_body(path: str | Path | None, entry: Entry) -> Body:
     """The user's choice, else the open body for our own models and SMPL for official ones."""
     from vibe_cli.body import load_body
     if path is None and entry.config.get("camera_origin") == "body":
-        from vibe_cli.user_models import find_body
-        path = find_body()
+        path = find_body(prefer=entry.folder)
+        if path is None:
+            raise ModelError(f"{entry.name} needs an SMPL body, and none is here",
+                             hint=f"import an SMPL file: {IMPORT_HINT}; or name one: --body SMPL_NEUTRAL.pkl")
     return load_body(path)
-
-
-def _load_network(entry: Entry) -> nn.Module:
-    from vibe_cli.networks import load_network
-    from vibe_cli.safe_read import read_safetensors
-    weights = entry.folder / WEIGHTS
-    if "network" not in entry.config or not weights.is_file():
-        raise ModelError(f"{entry.folder}: holds no network", hint="choose another model, or import it again")
-    return load_network(entry.config["network"], read_safetensors(weights), weights)
-
-
-def _read_entry(folder: Path) -> Entry:
-    try:
-        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"{folder / CONFIG}: damaged ({type(error).__name__})",
-                         hint="reinstall vibe-cli, or import the model again") from None
-    if not isinstance(config, dict):
-        raise ModelError(f"{folder / CONFIG}: not a model's configuration", hint="import the model again")
-    return Entry(folder, config)

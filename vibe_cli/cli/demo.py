@@ -23,7 +23,7 @@ from vibe_cli.run import Outcome, RunOptions, run_clip
 from vibe_cli.track import TrackOptions
 
 if TYPE_CHECKING:
-    from vibe_cli.zoo import Model
+    from vibe_cli.model import Model
 
 DEFAULT_STYLE = next(iter(STYLES))
 

@@ -1,0 +1,122 @@
+"""What `vibe models list` and the table of models/README.md say: every model that is here, and what it lacks.
+
+Reads configurations only, never weights; nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vibe_cli.errors import ModelError
+from vibe_cli.paths import models_dir, user_models_dir
+from vibe_cli.systems import SYSTEMS
+from vibe_cli.user_models import Imported, still_needed
+from vibe_cli.zoo import (
+    DEFAULT_DETECTOR,
+    DEFAULT_MODEL,
+    Entry,
+    choose_model,
+    model_folders,
+    own_yolo_files,
+    read_entry,
+)
+
+YOLO_LICENCE = "AGPL-3.0, or bought from Ultralytics"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one model."""
+
+    name: str
+    task: str
+    network: str | None      # a key of networks.NETWORKS
+    bytes: int               # of its weights on the disk
+    source: str              # shipped, or the file it came of
+    licence: str
+    folder: Path
+    default: bool = False    # used where nothing is named
+    measured: dict[str, Any] = field(default_factory=dict)       # what and its unit → number
+    needs: list[dict[str, str]] = field(default_factory=list)    # missing: kind, what it is, from where
+    damage: str | None = None                                    # why it cannot be used
+
+    @property
+    def state(self) -> str:
+        """present, or what is wrong with it."""
+        if self.damage:
+            return self.damage
+        needs = "needs " + ", ".join(need["kind"] for need in self.needs) if self.needs else "present"
+        return needs + (" (default)" if self.default else "")
+
+
+def catalogue() -> list[Row]:
+    """Every model, the user's own first; one that is damaged says so and hides no other."""
+    detector = next((path.name for path in own_yolo_files()), DEFAULT_DETECTOR)
+    rows = [_row(folder, detector) for folder in model_folders()]
+    rows += [Row(path.name, "detector", "yolo", path.stat().st_size, f"yours, {path.name}", YOLO_LICENCE, path.parent,
+                 default=path.name == detector) for path in own_yolo_files()]
+    return sorted(rows, key=lambda row: row.source == "shipped")
+
+
+def systems() -> dict[str, dict[str, str | None]]:
+    """What each published system's name stands for here: `model`, its folder's name or None, and a `note`."""
+    found: dict[str, dict[str, str | None]] = {}
+    for name in SYSTEMS:
+        try:
+            entry, note = choose_model(name)
+            found[name] = {"model": entry.name, "note": note}
+        except ModelError as error:
+            found[name] = {"model": None, "note": f"{error.message} ({error.hint})"}
+    return found
+
+
+def short(licence: str) -> str:
+    """A licence up to its first comma, for tables."""
+    return re.split(r"[,;(:]", licence)[0].strip()
+
+
+def figures(measured: dict[str, Any]) -> str:
+    """Measured numbers as text: `MPJPE mm 211.5, PA-MPJPE mm 122.5`."""
+    return ", ".join(f"{name} {value}" for name, value in measured.items())
+
+
+def megabytes(count: int) -> str:
+    """A file's size as text."""
+    return f"{count / 1e6:.1f} MB"
+
+
+def readme_table() -> str:
+    """The table of models/README.md, in Markdown: the shipped models."""
+    lines = ["| model | task | network | size | licence | measured |", "|---|---|---|---|---|---|"]
+    for row in (row for row in catalogue() if row.source == "shipped"):
+        cells = (f"[{row.name}]({row.name}/CARD.md)", row.task, row.network or "–", megabytes(row.bytes), row.licence,
+                 figures(row.measured) or "–")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _row(folder: Path, detector: str) -> Row:
+    """One model folder."""
+    shipped = folder.parent == models_dir()
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    try:
+        entry = read_entry(folder)
+        needs = still_needed(Imported(folder, entry.config), user_models_dir()) if "kind" in entry.config else []
+    except (ModelError, KeyError, TypeError) as error:
+        damage = error.message if isinstance(error, ModelError) else f"{folder}: its config.yaml is damaged"
+        return Row(folder.name, "?", None, size, "shipped" if shipped else "yours", "?", folder, damage=damage)
+    config = entry.config
+    source = config.get("source")
+    origin = source.get("file") if isinstance(source, dict) else None
+    return Row(entry.name, entry.task, (config.get("network") or {}).get("network"), size,
+               "shipped" if shipped else f"yours, {origin}" if origin else "yours", config.get("licence", "not stated"),
+               folder, _is_default(entry, detector), config.get("measured") or {}, needs,
+               None if size else f"{folder}: its weights are missing")
+
+
+def _is_default(entry: Entry, detector: str) -> bool:
+    """Whether this is what runs use where nothing is named."""
+    return entry.name in (DEFAULT_MODEL, detector) or (entry.task == "body" and entry.name == "open-body")
