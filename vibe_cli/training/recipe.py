@@ -166,6 +166,7 @@ def write_model(folder: Path, facts: dict, config: object, weights: dict) -> Non
     save_file({k: v.to(torch.float16 if v.is_floating_point() else v.dtype).contiguous()
                for k, v in weights.items()}, part)
     checksum = hashlib.sha256(part.read_bytes()).hexdigest()
+    part.chmod(0o644)  # safetensors leaves it readable by its owner alone, and it is to be shipped
     os.replace(part, folder / "weights.safetensors")
     text = yaml.safe_dump({**facts, "licence": "CC0-1.0", "sha256": checksum, "network": describe(config)},
                           sort_keys=False)
