@@ -59,7 +59,7 @@ class Reader(nn.Module):
 class Reading:
     """As much of a model as observing needs."""
 
-    encoder, device, dtype = Reader(), torch.device("cpu"), torch.float32
+    encoder, device, dtype, flow = Reader(), torch.device("cpu"), torch.float32, None
     crop_size, crop_scale = SIZE, 1.25
 
 
@@ -67,10 +67,49 @@ def test_everybody_is_cut_out_of_their_own_frames_in_order() -> None:
     tracks = [make_track(1, 0, 5), make_track(2, 3, 8, x=50.0)]
     squares = [track.boxes for track in tracks]
     seen: dict[int, list[int]] = {0: [], 1: []}
-    for number, crop in cut_people(Clip(12), tracks, squares, SIZE):
-        assert crop.shape == (SIZE, SIZE, 3) and len(np.unique(crop)) == 1
+    for number, crop, before in cut_people(Clip(12), tracks, squares, SIZE):
+        assert before is None and crop.shape == (SIZE, SIZE, 3) and len(np.unique(crop)) == 1
         seen[number].append(int(crop[0, 0, 0]))
     assert seen == {0: [0, 1, 2, 3, 4, 5], 1: [3, 4, 5, 6, 7, 8]}
+
+
+def test_the_frame_before_is_cut_with_the_same_box_and_a_tracks_first_frame_has_none() -> None:
+    class Shaded(Clip):
+        def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+            for index, frame in super().__iter__():
+                frame[:, :, 1] = np.arange(80)
+                yield index, frame
+
+    tracks = [make_track(1, 0, 3), make_track(2, 2, 4, x=50.0)]
+    tracks[0].boxes[:, 0] += 3 * np.arange(4)
+    squares = [track.boxes for track in tracks]
+    seen: dict[int, list[int | None]] = {0: [], 1: []}
+    for cut in cut_people(Shaded(6), tracks, squares, SIZE, before=True):
+        seen[cut.number].append(None if cut.before is None else int(cut.before[0, 0, 0]))
+        if cut.before is not None:
+            assert np.array_equal(cut.before[..., 1], cut.crop[..., 1]), "the same place of the picture"
+    assert seen == {0: [None, 0, 1, 2], 1: [None, 2, 3]}
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_flow_features_follow_those_of_the_picture_where_the_network_has_that_stream(batch_size: int) -> None:
+    class Brighter:
+        def between(self, crops: np.ndarray, before: np.ndarray) -> np.ndarray:
+            return (crops.astype(np.float32) - before)[..., :2] / 10
+
+    class Moving(Reading):
+        flow = Brighter()
+
+        class network:
+            @staticmethod
+            def encode_flow(images: torch.Tensor) -> torch.Tensor:
+                return images.mean((2, 3))
+
+    tracks = [make_track(1, 0, 5), make_track(2, 3, 8, x=50.0)]
+    for seen in observe(Clip(12), tracks, Moving(), batch_size, Run(quiet)):
+        assert seen.features.shape == (6, 1 + 3)
+        assert np.array_equal(seen.features[0, 1:], np.zeros(3)), "nobody was followed before"
+        assert np.allclose(seen.features[1:, 1:], np.array([1, 1, 2**0.5]) * 0.1 / (SIZE / 8), atol=1e-6)
 
 
 def test_frames_after_the_last_person_are_not_decoded() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,39 +19,13 @@ from vibe_cli.device import halving_batches
 from vibe_cli.errors import UsageError
 from vibe_cli.options import MotionOptions
 from vibe_cli.progress import Progress, Stopwatch, quiet
-from vibe_cli.results import Detections, Observations, Person, Result, Track
+from vibe_cli.results import Observations, Person, Result, Track
 from vibe_cli.track import TrackOptions, TrackReport, link_tracks, smooth_boxes
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from vibe_cli.body import Body
+    from vibe_cli.detect import Detector
+    from vibe_cli.model import Model
     from vibe_cli.video import VideoReader
-
-
-class Detector(Protocol):
-    """Finds people."""
-
-    def detect(self, frames: list[np.ndarray]) -> list[Detections]:
-        """The people of each RGB uint8 frame (H, W, 3)."""
-        ...
-
-
-class Model(Protocol):
-    """What recovering motion needs; `zoo.load_model` makes one."""
-
-    name: str             # of the temporal model
-    detector_name: str
-    detector: Detector
-    encoder: nn.Module    # crops (N, 3, S, S) → EncoderOutput
-    network: nn.Module    # features (B, T, F) → MotionOutput
-    body: Body
-    crop_size: int        # pixels, S
-    crop_scale: float     # side of the crop over the larger side of the person's box
-    device: torch.device
-    dtype: torch.dtype    # in which the encoder computes
-    camera_origin: str    # pelvis | body: the point of the body that the network's camera places
 
 
 @dataclass(frozen=True)
@@ -90,7 +64,7 @@ def recover(path: str | Path, model: Model | None = None, options: Options | Non
     if model is None:
         from vibe_cli.zoo import load_model
         model = load_model()
-    options, run = options or Options(), Run(progress, watch or Stopwatch())
+    options, run = options or Options(), Run(progress, watch or Stopwatch(), list(model.notes))
     with open_video(path) as video:
         found = follow_people(video, model.detector, options, run)
         observed = observe(video, found.tracks, model, options.batch_size, run)
@@ -121,7 +95,8 @@ def observe(video: VideoReader, tracks: list[Track], model: Model, batch_size: i
     steady = [smooth_boxes(track, float(video.info.fps)) for track in tracks]
     squares = [square(track.boxes, model.crop_scale) for track in steady]
     decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
-    crops = run.watch.each(cut_people(decoded, tracks, squares, model.crop_size), "crop")
+    cuts = cut_people(decoded, tracks, squares, model.crop_size, before=model.flow is not None)
+    crops = run.watch.each(cuts, "crop")
     seen = [_Rows(len(track)) for track in tracks]
     with run.watch("encode"):
         encoded = halving_batches(lambda batch: encode(model, batch), crops, batch_size, run.warnings.append)
@@ -130,9 +105,17 @@ def observe(video: VideoReader, tracks: list[Track], model: Model, batch_size: i
     return [_gather(track, boxes, rows) for track, boxes, rows in zip(tracks, squares, seen, strict=True)]
 
 
+class Cut(NamedTuple):
+    """One person cut out of one frame."""
+
+    number: int                # of the track in the list
+    crop: np.ndarray           # (S, S, 3) RGB uint8
+    before: np.ndarray | None  # the same square of the frame before, where flow is wanted and the track was there
+
+
 def cut_people(frames: Iterable[tuple[int, np.ndarray]], tracks: list[Track], squares: list[np.ndarray],
-               size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Everybody in every frame: the number of the track in the list, and its crop (size, size, 3) RGB uint8.
+               size: int, before: bool = False) -> Iterator[Cut]:
+    """Everybody in every frame, with `before` out of the frame before as well; crops (size, size, 3).
 
     Frames after the last that anybody is in are not asked for.
     """
@@ -140,30 +123,43 @@ def cut_people(frames: Iterable[tuple[int, np.ndarray]], tracks: list[Track], sq
 
     place = [0] * len(tracks)  # the next row of each track
     left = sum(map(len, tracks))
+    last: tuple[int, np.ndarray] | None = None
     for index, frame in frames:
         for number, track in enumerate(tracks):
             row = place[number]
             if row < len(track) and track.frames[row] == index:
                 place[number] += 1
                 left -= 1
-                yield number, crop_person(frame, squares[number][row], size)
+                box, earlier = squares[number][row], None
+                if last and row and track.frames[row - 1] == last[0] == index - 1:
+                    earlier = crop_person(last[1], box, size)
+                yield Cut(number, crop_person(frame, box, size), earlier)
         if not left:
             return
+        last = (index, frame) if before else None
 
 
-def encode(model: Model,
-           batch: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray, np.ndarray | None]]:
-    """Crops with their track's number → the number, features (F,) and keypoints (K, 3) or None, float32."""
+def encode(model: Model, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.ndarray | None]]:
+    """People cut out → the number, features (F,) and keypoints (K, 3) or None, float32.
+
+    Where the network has a flow stream, the features of the flow follow those of the picture: (F + G,).
+    """
     import torch
 
     from vibe_cli.crops import normalise
+    from vibe_cli.flow import flow_back, flow_images
 
-    numbers = [number for number, _ in batch]
-    images = normalise(np.stack([crop for _, crop in batch])).to(model.device)
+    numbers, pictures = [cut.number for cut in batch], np.stack([cut.crop for cut in batch])
+    images = normalise(pictures).to(model.device)
     mixed = torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32)
     with torch.inference_mode(), mixed:
         output = model.encoder(images)
-    features = output.features.float().cpu().numpy()
+        features = output.features.float()
+        if model.flow is not None:
+            flow = flow_back(model.flow, pictures, [cut.before for cut in batch])
+            moved = model.network.encode_flow(flow_images(flow).to(model.device))
+            features = torch.cat([features, moved.float()], dim=1)
+    features = features.cpu().numpy()
     if output.keypoints is None:
         return [(number, row, None) for number, row in zip(numbers, features, strict=True)]
     return list(zip(numbers, features, output.keypoints.float().cpu().numpy(), strict=True))
