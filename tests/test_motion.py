@@ -12,12 +12,13 @@ from torch import nn
 from vibe_cli.motion import place_on_keypoints, regress, window_starts, window_weights
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.results import Person
 from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 
 
-class Echo(nn.Module):
+class Echo(TemporalNetwork):
     """Reads the pose off the features: (B, T, 72) axis-angle; so the truth is known for every frame."""
 
     def __init__(self, estimates: str = "all", window: int = 16) -> None:
@@ -81,6 +82,23 @@ def test_frames_beyond_a_tracks_ends_repeat_its_first_and_last() -> None:
     _, _, camera = regress(Sum("middle", 4), features, None, None)
     first = (features[0] * 3 + features[1]) / 4   # frames −2, −1, 0, 1 about frame 0
     assert torch.allclose(camera[0], first[:3], atol=1e-6)
+
+
+def test_a_short_track_is_a_short_window_or_one_filled_with_its_last_frame() -> None:
+    class Count(Echo):
+        def forward(self, features: torch.Tensor) -> MotionOutput:
+            self.seen = features
+            return super().forward(features)
+
+    shortened, repeated = Count(window=6), Count(window=6)
+    repeated.edges = "repeat"
+    features = motion(4)
+    for network in (shortened, repeated):
+        rotations, betas, camera = regress(network, features, None, None)
+        assert len(rotations) == len(camera) == 4
+        assert torch.allclose(betas, features[:, :10].mean(0), atol=1e-5), "frames made up do not count"
+    assert shortened.seen.shape[1] == 4
+    assert torch.equal(repeated.seen[0], torch.cat([features, features[3:], features[3:]]))
 
 
 def test_fit_camera_recovers_the_camera_that_projected_the_points() -> None:

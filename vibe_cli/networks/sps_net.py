@@ -73,11 +73,14 @@ class SelfAttention(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Figure 4: a shared layer scores the latent and the forecast feature, softmax weighs them."""
+    """Figure 4: a shared layer scores the latent and the forecast feature, softmax weighs them.
+
+    The layer has no bias: it would add the same to both scores, which softmax takes away.
+    """
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.fc = nn.Linear(features, 1)
+        self.fc = nn.Linear(features, 1, bias=False)
 
     def forward(self, latent: Tensor, forecast: Tensor) -> tuple[Tensor, Tensor]:
         """Two (B, T, F) → the fused features (B, T, F) and the weights (B, T, 2)."""
