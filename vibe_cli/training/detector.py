@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from torchvision.ops import complete_box_iou_loss
 
 from vibe_cli.networks.centre import BOX_UNIT, CentreConfig, CentreNet, sides_to_pixels
 from vibe_cli.networks.keypoints import STRIDE
 from vibe_cli.training.keypoints import fast_bfloat16, to_input
+from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.scenes import MIN_VISIBLE, SceneSource
 
 
@@ -33,7 +32,6 @@ class DetectorTraining:
     workers: int = 2
     threads: int = 2
     seed: int = 0
-    save_every: float = 240.0  # seconds
 
 
 def targets(boxes: np.ndarray, visible: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
@@ -109,54 +107,19 @@ def train_detector(cache: Path, out: Path, backbone: Path | None, config: Centre
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     net = CentreNet(config)
-    steps, spent, state = 0, 0.0, None
-    if out.exists():
-        state = torch.load(out, weights_only=True)
-        net.load_state_dict(state["net"])
-    elif backbone is not None:
+    if backbone is not None:
         weights = torch.load(backbone, weights_only=True)["averaged"]
         for name in ("backbone", "pyramid"):
             part = {k.removeprefix(name + "."): v for k, v in weights.items() if k.startswith(name + ".")}
             getattr(net, name).load_state_dict(part)
     net = net.to(memory_format=torch.channels_last)
-    averaged = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(options.average), use_buffers=True)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=options.rate, weight_decay=options.decay)
-    if state is not None:
-        averaged.module.load_state_dict(state["averaged"])
-        averaged.n_averaged.fill_(state["steps"])
-        optimiser.load_state_dict(state["optimiser"])
-        steps, spent = state["steps"], state["spent"]
-    loader = iter(DataLoader(_Stream(cache, options, steps), batch_size=None, num_workers=options.workers,
+    loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average), report,
+                "detector", out, {"config": asdict(config), "batch": options.batch})
+    loader = iter(DataLoader(_Stream(cache, options, loop.steps), batch_size=None, num_workers=options.workers,
                              prefetch_factor=4))
     half = fast_bfloat16()
-    running: dict[str, float] = {}
-    saved = told = clock = time.monotonic()
-    while spent < options.minutes * 60:
+    while loop.goes_on():
         images, *wanted = next(loader)
-        done = spent / (options.minutes * 60)
-        for group in optimiser.param_groups:
-            group["lr"] = options.rate * min(1, (steps + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             heat, sides = net(to_input(images))
-        loss, parts = detector_loss(heat, sides, *(torch.as_tensor(w) for w in wanted))
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        averaged.update_parameters(net)
-        steps += 1
-        now = time.monotonic()
-        spent, clock = spent + now - clock, now
-        running = {k: 0.99 * running.get(k, v.item()) + 0.01 * v.item() for k, v in parts.items()}
-        if now - told > 60:
-            told = now
-            report(f"{spent / 60:.1f} min, {steps * options.batch} scenes, "
-                   + ", ".join(f"{k} {v:.3f}" for k, v in running.items()))
-        if now - saved > options.save_every or spent >= options.minutes * 60:
-            saved = now
-            part = out.with_name(out.name + ".part")
-            torch.save({"net": net.state_dict(), "averaged": averaged.module.state_dict(),
-                        "optimiser": optimiser.state_dict(), "steps": steps, "spent": spent,
-                        "config": asdict(config), "scenes": steps * options.batch}, part)
-            part.rename(out)
+        loop.step(*detector_loss(heat, sides, *(torch.as_tensor(w) for w in wanted)))

@@ -12,6 +12,7 @@ from vibe_cli import boxes as box_maths
 from vibe_cli.training.synth.scenes import MIN_VISIBLE, SceneSource
 from vibe_cli.verify import Judge, VerifiedDetector
 
+PROPOSALS_FROM = 0.05    # score of the detector's proposals from which they are looked at
 RIGHT, WRONG = 0.5, 0.3  # overlap (IoU) with a person from which a find is right, and below which it is wrong
 
 
@@ -45,7 +46,7 @@ def fit_judge(evidence: np.ndarray, right: np.ndarray, penalty: float = 1e-3) ->
     return Judge(float(w[-1] - weights @ mean), *(float(v) for v in weights))
 
 
-def verify_settings(judge: Judge, encoder: str = "open-encoder", proposals_from: float = 0.05) -> dict:
+def verify_settings(judge: Judge, encoder: str = "open-encoder", proposals_from: float = PROPOSALS_FROM) -> dict:
     """What a detector's config.yaml says of its second look."""
     return {"encoder": encoder, "proposals_from": proposals_from,
             "judge": {k: round(v, 4) for k, v in asdict(judge).items()}}

@@ -6,7 +6,6 @@ Both stages see single frames; the temporal network is trained on top, on sequen
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
 from vibe_cli.rotations import sixd_from_matrix
 from vibe_cli.training.keypoints import LESS_CERTAIN, to_input, yaw_target
+from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth.crops import FLIP, CropSource, Labels, mirror_labels
 
@@ -178,19 +178,8 @@ def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: 
 
     for name, draw, minutes in (("simulated", simulated, options.simulated_minutes),
                                 ("seen", observed, options.seen_minutes)):
-        optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
-        start, steps, told = time.monotonic(), 0, time.monotonic()
-        while (done := (time.monotonic() - start) / max(60 * minutes, 1e-6)) < 1:
-            for group in optimiser.param_groups:
-                group["lr"] = options.rate * min(1, (steps + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
+        loop = Loop(network, Schedule(minutes, options.rate, options.decay, rise=50, clip=1.0), report, name)
+        while loop.goes_on():
             batch, truth = draw()
-            loss, parts = lifting_loss(regressor(lifter(batch)[:, None]), body, truth)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            steps += 1
-            if time.monotonic() - told > 60:
-                told = time.monotonic()
-                report(f"{name} {steps} steps, " + ", ".join(f"{k} {v.item():.3f}" for k, v in parts.items()))
+            loop.step(*lifting_loss(regressor(lifter(batch)[:, None]), body, truth))
     network.eval()

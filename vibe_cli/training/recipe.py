@@ -14,11 +14,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-SHARES = {"cache": 0.12, "keypoints": 0.5, "detector": 0.18, "collect": 0.08, "lifting": 0.07, "temporal": 0.05}
+if TYPE_CHECKING:
+    from vibe_cli.networks.keypoints import KeypointNet
+
+SHARES = {"cache": 0.08, "keypoints": 0.48, "detector": 0.16, "collect": 0.06, "lifting": 0.1, "temporal": 0.1,
+          "judge": 0.02}
 STILLS_A_MINUTE = 6000   # drawn by two workers on two cores
 CLIP_LENGTH = 24
 WORKERS = 2
+SCENES_A_MINUTE = 250    # looked at twice
 
 
 def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -34,6 +40,7 @@ def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Call
     states = work / "temporal.pt"
     if not states.exists():
         torch.save(_train_motion(work, body, budget, report), states)
+    _fit_judge(work, budget["judge"], report)
     write_models(work, out)
 
 
@@ -77,7 +84,32 @@ def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -
                    DetectorTraining(minutes=minutes), report)
 
 
-def load_keypoints(work: Path) -> object:
+def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> None:
+    """How the detector's second look weighs what it sees; judge.yaml in the work folder."""
+    import torch
+    import yaml
+
+    from vibe_cli.detect import CentreDetector
+    from vibe_cli.networks.centre import CentreConfig, CentreNet
+    from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
+    from vibe_cli.training.judging import PROPOSALS_FROM, fit_judge, gather_evidence, verify_settings
+    from vibe_cli.verify import Judge, VerifiedDetector
+
+    if (work / "judge.yaml").exists():
+        return
+    report("weighing the evidence of the second look")
+    state, eye = torch.load(work / "detector.pt", weights_only=True), load_keypoints(work)
+    net = CentreNet(CentreConfig(**state["config"]))
+    net.load_state_dict(state["averaged"])
+    encoder = OpenEncoder(OpenEncoderConfig(**asdict(eye.config)))
+    encoder.eye.load_state_dict(eye.state_dict())
+    proposer = CentreDetector(net, size=net.config.size, threshold=PROPOSALS_FROM)
+    detector = VerifiedDetector(proposer, encoder, Judge(0, 1, 1, 1, 1))
+    judge = fit_judge(*gather_evidence(detector, work, scenes=max(20, int(minutes * SCENES_A_MINUTE))))
+    (work / "judge.yaml").write_text(yaml.safe_dump(verify_settings(judge)), encoding="utf-8")
+
+
+def load_keypoints(work: Path) -> KeypointNet:
     """The trained keypoint network."""
     import torch
 
@@ -132,6 +164,7 @@ def _keep(path: Path, look: Callable[[], tuple]) -> tuple:
 def write_models(work: Path, out: Path) -> None:
     """Weights (float16) and configurations of the three trained models; cards are written by people."""
     import torch
+    import yaml
 
     from vibe_cli.networks.centre import CentreConfig
     from vibe_cli.networks.open_encoder import OpenEncoderConfig
@@ -146,7 +179,9 @@ def write_models(work: Path, out: Path) -> None:
     sizes = OpenEncoderConfig(**eye["config"], features=lifter["features"], hidden=lifter["hidden"],
                               blocks=lifter["blocks"])
     write_model(out / "open-encoder", {"task": "encoder"}, sizes, encoder)
-    write_model(out / "open-detector", {"task": "detector"}, CentreConfig(**detector["config"]), detector["averaged"])
+    verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
+    write_model(out / "open-detector", {"task": "detector", "verify": verify}, CentreConfig(**detector["config"]),
+                detector["averaged"])
     write_model(out / "open-vibe", {"task": "temporal", "encoder": "open-encoder", "body": "open-body"},
                 VibeConfig(**motion["config"]), motion["vibe"])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +16,7 @@ from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.vibe import Vibe
 from vibe_cli.training.keypoints import to_input
 from vibe_cli.training.lifting import lifting_loss, mirror, tensors
+from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth.crops import CropSource
 
@@ -78,24 +77,13 @@ def train_temporal(network: Vibe, lifter: Lifter, body: PointBody, seen: Observa
                                   for s in range(0, len(observation.points), 1024)])
             sets.append((features.unflatten(0, (-1, length)), {k: v.unflatten(0, (-1, length))
                                                                for k, v in labels.items()}))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
     network.train()
-    start, steps, told = time.monotonic(), 0, time.monotonic()
-    while (done := (time.monotonic() - start) / max(60 * options.minutes, 1e-6)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = options.rate * min(1, (steps + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
+    loop = Loop(network, Schedule(options.minutes, options.rate, options.decay, rise=50, clip=1.0), report, "temporal")
+    while loop.goes_on():
         features, labels = sets[int(rng.random() < 0.35)]
         clips = torch.from_numpy(rng.integers(len(features), size=options.batch))
         at = int(rng.integers(length - network.window + 1))
         window = slice(at, at + network.window)
         output = network(features[clips, window])
-        loss, parts = temporal_loss(output, body, {k: v[clips, window] for k, v in labels.items()}, options.velocity)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        steps += 1
-        if time.monotonic() - told > 60:
-            told = time.monotonic()
-            report(f"temporal {steps} steps, " + ", ".join(f"{k} {v.item():.3f}" for k, v in parts.items()))
+        loop.step(*temporal_loss(output, body, {k: v[clips, window] for k, v in labels.items()}, options.velocity))
     network.eval()

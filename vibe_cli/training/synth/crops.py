@@ -45,8 +45,8 @@ class Placement:
                          [self.half * s * f, self.half * c, self.centre[1]]])
 
     def sample(self, image: np.ndarray, size: int) -> np.ndarray:
-        """Warp the source to (size, size)."""
-        to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
+        """Warp the source to (size, size), pixel d at 2d / size − 1 as in vibe_cli.crops."""
+        to_unit = np.array([[2 / size, 0, -1], [0, 2 / size, -1], [0, 0, 1]])
         warp = (np.vstack([self.matrix(), [0, 0, 1]]) @ to_unit)[:2]
         warp[:, 2] -= 0.5
         return cv2.warpAffine(image, warp, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
@@ -86,10 +86,13 @@ class CropSource:
         index[front] = rng.choice(self.frontal, front.sum())
         return index
 
-    def batch(self, rng: np.random.Generator, index: np.ndarray, size: int,
-              augment: bool = True) -> tuple[np.ndarray, Labels]:
-        """Compose crops (N, size, size, 3) uint8 RGB of the people at `index`, with their labels."""
-        placed = [self._compose(rng, int(i), size, augment) for i in index]
+    def batch(self, rng: np.random.Generator, index: np.ndarray, size: int, augment: bool = True,
+              easy: float = 0.0) -> tuple[np.ndarray, Labels]:
+        """Compose crops (N, size, size, 3) uint8 RGB of the people at `index`, with their labels.
+
+        A share `easy` of them shows the whole person, alone, clearly.
+        """
+        placed = [self._compose(rng, int(i), size, augment, rng.random() < easy) for i in index]
         crops = np.ascontiguousarray(np.stack([crop for crop, _ in placed])[..., ::-1])
         return crops, move_labels(self.labels, index, [p for _, p in placed])
 
@@ -117,14 +120,16 @@ class CropSource:
         crops = np.ascontiguousarray(np.stack(frames)[..., ::-1])
         return crops, move_labels(self.labels, np.arange(first, first + length), places)
 
-    def _compose(self, rng: np.random.Generator, index: int, size: int,
-                 augment: bool) -> tuple[np.ndarray, Placement]:
-        place = _place(rng, self.labels.pixels[index]) if augment else Placement(
+    def _compose(self, rng: np.random.Generator, index: int, size: int, augment: bool,
+                 easy: bool = False) -> tuple[np.ndarray, Placement]:
+        place = _place(rng, self.labels.pixels[index], whole=easy) if augment else Placement(
             np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
         person = place.sample(self.cutout(index), size)
         image = self._background(rng, size)
         if not augment:
             return over(image, person), place
+        if easy:
+            return cv2.LUT(over(image, person), _tone_curve(rng)), place
         company = rng.random()
         other = self._somebody(rng, place.half, size) if company < 0.36 else None
         if other is not None and company < 0.28:
@@ -215,12 +220,12 @@ def mirror_labels(labels: Labels) -> Labels:
                   (labels.pixels * FLIP[:2])[:, MIRRORED_KEYPOINTS])
 
 
-def _place(rng: np.random.Generator, pixels: np.ndarray) -> Placement:
+def _place(rng: np.random.Generator, pixels: np.ndarray, whole: bool = False) -> Placement:
     half = SIZE / 2 * SCALE / MARGIN * math.exp(rng.uniform(-0.22, 0.22))
     angle = rng.normal() * 0.2 if rng.random() < 0.5 else 0.0
     flip = rng.random() < 0.5
     centre = SIZE / 2 + rng.uniform(-0.15, 0.15, 2) * half
-    if rng.random() < 0.25:  # only a part of the person is in the box
+    if not whole and rng.random() < 0.25:  # only a part of the person is in the box
         seen = pixels[CUTS[rng.integers(len(CUTS))]]
         low, high = seen.min(axis=0), seen.max(axis=0)
         centre = (low + high) / 2 + rng.normal(size=2) * 4
