@@ -6,6 +6,7 @@ strict: names that are missing, unexpected or of another shape are listed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +17,18 @@ import torch
 
 from vibe_cli.errors import ModelError
 from vibe_cli.networks import build_network, check_weights, describe
+from vibe_cli.paths import user_models_dir
+from vibe_cli.safe_pickle import Refused
 from vibe_cli.safe_read import read_checkpoint, read_npy, read_npz, read_pickle, sniff
 from vibe_cli.skeleton import PARENTS
+from vibe_cli.systems import SYSTEMS, VIBE_DATA
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SMPL_VERTICES = 6890
+_MOST_NUMBERS = 2**25  # in one array; SMPL's largest has a fifth of it
 _SMPL_LICENCE = "SMPL body licence (Max Planck): non-commercial research, see smpl.is.tue.mpg.de"
-_VIBE_DATA = "VIBE's data archive, github.com/mkocabas/VIBE"
 _STATED = "as its authors state"
 
 
@@ -39,16 +43,16 @@ class Kind:
 
 
 KINDS = {
-    "spin": Kind("SPIN: ResNet-50 image encoder and single-frame regressor", _VIBE_DATA,
+    "spin": Kind("SPIN: ResNet-50 image encoder and single-frame regressor", VIBE_DATA,
                  "non-commercial research, " + _STATED + "; holds SMPL data"),
-    "vibe": Kind("VIBE: temporal encoder and regressor", _VIBE_DATA,
+    "vibe": Kind("VIBE: temporal encoder and regressor", VIBE_DATA,
                  "non-commercial research, " + _STATED + "; holds SMPL data", ("spin",)),
     "tcmr": Kind("TCMR: temporal encoder and regressor of the middle frame",
-                 "github.com/hongsukchoi/TCMR_RELEASE", _STATED + "; holds SMPL data", ("spin",)),
+                 SYSTEMS["tcmr"].where, _STATED + "; holds SMPL data", ("spin",)),
     "smpl": Kind("SMPL body", "smpl.is.tue.mpg.de (free account)", _SMPL_LICENCE, ("joints-extra",)),
-    "mean-params": Kind("mean pose, shape and camera", _VIBE_DATA, _STATED),
-    "joints-extra": Kind("regressor of 9 extra joints from SMPL's vertices", _VIBE_DATA, _STATED),
-    "joints-h36m": Kind("regressor of Human3.6M's 17 joints from SMPL's vertices", _VIBE_DATA, _STATED),
+    "mean-params": Kind("mean pose, shape and camera", VIBE_DATA, _STATED),
+    "joints-extra": Kind("regressor of 9 extra joints from SMPL's vertices", VIBE_DATA, _STATED),
+    "joints-h36m": Kind("regressor of Human3.6M's 17 joints from SMPL's vertices", VIBE_DATA, _STATED),
 }
 
 
@@ -63,13 +67,25 @@ class OfficialFile:
     notes: dict[str, Any] = field(default_factory=dict)  # epoch, score, what was left out and why
 
 
+class YoloFile(ModelError):
+    """Ultralytics' weights, which are used as they are; the hint says how."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: ultralytics (YOLO) weights, which are not imported but used as they are",
+                         hint=f"name the file: vibe demo CLIP --detector {path}; or copy it into {user_models_dir()} "
+                              "under a name like yolo*.pt, and it is the detector from then on")
+
+
 def recognise(path: Path | str) -> str:
     """The kind of an official file, a key of KINDS; ModelError where it is none."""
     return read_official(path).kind
 
 
 def read_official(path: Path | str) -> OfficialFile:
-    """Recognise a file by its content, check it and read it; ModelError says what does not fit."""
+    """Recognise a file by its content, check it and read it; ModelError says what does not fit.
+
+    YoloFile, a ModelError, where it is ultralytics'.
+    """
     path = Path(path)
     container = sniff(path)
     readers: dict[str, tuple[Callable[[Path], Any], Callable[[Any, Path], OfficialFile | None]]] = {
@@ -78,7 +94,12 @@ def read_official(path: Path | str) -> OfficialFile:
     found = None
     if container in readers:
         read, interpret = readers[container]
-        found = interpret(read(path), path)
+        try:
+            found = interpret(read(path), path)
+        except Refused as refused:
+            if refused.asked.startswith("ultralytics."):
+                raise YoloFile(path) from None
+            raise
     if found is None:
         known = "; ".join(sorted({kind.what for kind in KINDS.values()}))
         raise ModelError(f"{path}: not an official file that vibe knows (its container: {container})",
@@ -156,8 +177,11 @@ def _from_arrays(content: Any, path: Path) -> OfficialFile | None:
     if not isinstance(content, dict):
         return None
     if {"v_template", "shapedirs", "posedirs"} <= set(content):
-        tensors = smpl_tensors({name: _unwrap(value) for name, value in content.items()}, path)
-        return OfficialFile("smpl", path, {"body": tensors})
+        arrays = {name: _unwrap(value) for name, value in content.items()}
+        tensors = smpl_tensors(arrays, path)
+        count = np.shape(arrays["shapedirs"])[-1]
+        notes = {} if count == 10 else {"shape components": f"{count} in the file, of which 10 are used"}
+        return OfficialFile("smpl", path, {"body": tensors}, notes=notes)
     sizes = {"pose": 144, "shape": 10, "cam": 3}
     if set(sizes) <= set(content) and all(np.size(content[name]) == size for name, size in sizes.items()):
         weights = {name: _tensor(content[name], torch.float32, f"{path}: {name}").flatten() for name in sizes}
@@ -237,10 +261,13 @@ def _unwrap(value: Any) -> Any:
 
 
 def _tensor(value: Any, dtype: torch.dtype, what: str) -> Tensor:
-    """An array or tensor → tensor of its own memory; ModelError where it holds no numbers."""
-    if isinstance(value, torch.Tensor):
-        return value.to(dtype)
-    array = np.asarray(value)
+    """An array or tensor → tensor of its own memory; ModelError where it holds no numbers, or absurdly many."""
+    array = value if isinstance(value, torch.Tensor) else np.asarray(value)
+    if math.prod(array.shape) > _MOST_NUMBERS:
+        raise ModelError(f"{what}: shape {tuple(array.shape)} is that of no body",
+                         hint="get the file again from its official page")
+    if isinstance(array, torch.Tensor):
+        return array.to(dtype)
     if array.dtype.kind not in "fiub":
         raise ModelError(f"{what}: holds no numbers", hint="get the file again from its official page")
     return torch.tensor(array.astype(np.int64 if dtype == torch.int64 else np.float32))

@@ -203,6 +203,8 @@ class Result:
                     people.append(Person(id=number, **{name: file[names[name]] for name in fields}))
         except FileNotFoundError:
             raise InputError(f"{path}: no such file", hint=hint) from None
+        except MemoryError:
+            raise InputError(f"{path}: its arrays do not fit into memory", hint=hint) from None
         except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: not a vibe result ({type(error).__name__}: {error})", hint=hint) from None
         return cls(video=video, people=people, model=header["model"], body=header["body"],

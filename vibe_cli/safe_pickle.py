@@ -20,7 +20,15 @@ from vibe_cli.errors import ModelError
 
 REFUSED_HINT = "do not open it with other programs either; get the file again from its official page"
 _DTYPE = re.compile(r"[|<>=]?[?biufcSUO]\d{0,4}|bool|u?int\d+|float\d+|complex\d+")
-_MAX_DENSE = 2**24  # entries of a sparse matrix written out
+_MAX_DENSE = 2**21  # entries of a sparse matrix written out; SMPL's largest has a twelfth of it
+
+
+class Refused(ModelError):
+    """A file that asks for a name beyond the list; `asked` is that name."""
+
+    def __init__(self, path: str | Path, asked: str) -> None:
+        super().__init__(f"{path}: refused, the file asks for {asked}, which no model file needs", hint=REFUSED_HINT)
+        self.asked = asked
 
 
 class Record:
@@ -34,8 +42,8 @@ class Record:
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def value(self) -> Any:
-        """The object itself; ValueError where the record makes none."""
+    def value(self, seen: dict[int, Any]) -> Any:
+        """The object itself, what is inside it by `resolve(…, seen)`; ValueError where the record makes none."""
         raise ValueError(f"{type(self).__name__} has no value of its own")
 
 
@@ -46,7 +54,7 @@ class Marker(Record):
 class Text(Record):
     """Bytes, which Python 3 stores in old protocols as text and an encoding."""
 
-    def value(self) -> bytes:
+    def value(self, seen: dict[int, Any]) -> bytes:
         text, encoding = self.args
         if encoding != "latin1":
             raise ValueError(f"bytes in {encoding!r}")
@@ -56,7 +64,7 @@ class Text(Record):
 class Dtype(Record):
     """The type of an array's elements; structured types are not admitted."""
 
-    def value(self) -> np.dtype:
+    def value(self, seen: dict[int, Any]) -> np.dtype:
         name = self.args[0]
         if not isinstance(name, str) or not _DTYPE.fullmatch(name):
             raise ValueError(f"element type {name!r}")
@@ -67,24 +75,24 @@ class Dtype(Record):
 class Array(Record):
     """A numpy array: shape, type, order and raw bytes are in its state."""
 
-    def value(self) -> np.ndarray:
+    def value(self, seen: dict[int, Any]) -> np.ndarray:
         shape, dtype, fortran, raw = self.state[-4:]
-        return _array(shape, resolve(dtype), raw, "F" if fortran else "C")
+        return _array(shape, resolve(dtype, seen), raw, "F" if fortran else "C", seen)
 
 
 class BufferArray(Record):
     """A numpy array as protocol 5 stores it: bytes, type, shape, order."""
 
-    def value(self) -> np.ndarray:
+    def value(self, seen: dict[int, Any]) -> np.ndarray:
         raw, dtype, shape, order = self.args
-        return _array(shape, resolve(dtype), raw, "F" if order == "F" else "C")
+        return _array(shape, resolve(dtype, seen), raw, "F" if order == "F" else "C", seen)
 
 
 class Scalar(Record):
     """A numpy number: type and raw bytes."""
 
-    def value(self) -> Any:
-        return _array((), resolve(self.args[0]), self.args[1], "C")[()]
+    def value(self, seen: dict[int, Any]) -> Any:
+        return _array((), resolve(self.args[0], seen), self.args[1], "C", seen)[()]
 
 
 class Sparse(Record):
@@ -92,15 +100,15 @@ class Sparse(Record):
 
     by = "column"
 
-    def value(self) -> np.ndarray:
+    def value(self, seen: dict[int, Any]) -> np.ndarray:
         state = self.state
         shape = state["_shape"] if "_shape" in state else state["shape"]
         rows, columns = (int(n) for n in shape)
         if not 0 <= rows * columns <= _MAX_DENSE:
             raise ValueError(f"sparse matrix of {rows} × {columns}")
-        data, inner = resolve(state["data"]), resolve(state["indices"])
+        data, inner = resolve(state["data"], seen), resolve(state["indices"], seen)
         outer_count, inner_count = (columns, rows) if self.by == "column" else (rows, columns)
-        counts = np.diff(resolve(state["indptr"]))
+        counts = np.diff(resolve(state["indptr"], seen))
         if len(counts) != outer_count or (counts < 0).any() or counts.sum() != len(inner):
             raise ValueError("sparse matrix with broken row pointers")
         if len(inner) and (inner.min() < 0 or inner.max() >= inner_count):
@@ -120,8 +128,8 @@ class SparseRows(Sparse):
 class Chumpy(Record):
     """A chumpy array, whose value is its attribute x; None for an expression that stores no value."""
 
-    def value(self) -> np.ndarray | None:
-        return resolve(self.state["x"]) if isinstance(self.state, dict) and "x" in self.state else None
+    def value(self, seen: dict[int, Any]) -> np.ndarray | None:
+        return resolve(self.state["x"], seen) if isinstance(self.state, dict) and "x" in self.state else None
 
 
 class Rebuilt(Record):
@@ -136,8 +144,8 @@ class Rebuilt(Record):
 class Set(Record):
     """A set, which chumpy keeps beside its arrays."""
 
-    def value(self) -> set:
-        return set(resolve(self.args[0])) if self.args else set()
+    def value(self, seen: dict[int, Any]) -> set:
+        return set(resolve(self.args[0], seen)) if self.args else set()
 
 
 NUMPY_NAMES = {"numpy.dtype": Dtype, "_codecs.encode": Text, "numpy.ndarray": Marker}
@@ -164,8 +172,7 @@ class InertUnpickler(pickle._Unpickler):  # the Python one: it never trusts a le
         full = f"{module}.{name}"
         if full in self.names:
             return self.names[full]
-        raise ModelError(f"{self.path}: refused, the file asks for {full}, which no model file needs",
-                         hint=REFUSED_HINT)
+        raise Refused(self.path, full)
 
 
 class ArrayUnpickler(InertUnpickler):
@@ -205,7 +212,7 @@ def resolve(value: Any, seen: dict[int, Any] | None = None) -> Any:
     if id(value) in seen:
         return seen[id(value)][1]
     if isinstance(value, Record):
-        made = value.value()
+        made = value.value(seen)
     elif isinstance(value, (dict, OrderedDict)):
         made = {key: resolve(item, seen) for key, item in value.items()}
     elif type(value) in (list, tuple):
@@ -216,7 +223,7 @@ def resolve(value: Any, seen: dict[int, Any] | None = None) -> Any:
     return made
 
 
-def _array(shape: Any, dtype: np.dtype, raw: Any, order: str) -> np.ndarray:
+def _array(shape: Any, dtype: np.dtype, raw: Any, order: str, seen: dict[int, Any]) -> np.ndarray:
     """Bytes (or, for an array of objects, a list) → array, after comparing its length with the shape's."""
     shape = tuple(int(n) for n in shape) if isinstance(shape, (tuple, list)) else (int(shape),)
     if min(shape, default=0) < 0:
@@ -227,9 +234,9 @@ def _array(shape: Any, dtype: np.dtype, raw: Any, order: str) -> np.ndarray:
             raise ValueError(f"{count} objects announced")
         array = np.empty(count, dtype=object)
         for index, item in enumerate(raw):
-            array[index] = resolve(item)
+            array[index] = resolve(item, seen)
         return array.reshape(shape, order=order)
-    raw = resolve(raw)
+    raw = resolve(raw, seen)
     raw = raw.encode("latin1") if isinstance(raw, str) else raw
     if len(raw) != count * dtype.itemsize:
         raise ValueError(f"{count * dtype.itemsize} bytes announced, {len(raw)} stored")

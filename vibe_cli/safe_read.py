@@ -24,7 +24,8 @@ from vibe_cli.safe_pickle import NUMPY_NAMES, InertUnpickler, Marker, Record
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_UNPACKED = 2**31  # bytes of a compressed archive; SMPL's largest file is an eighth of it
+MAX_UNPACKED = 2**30  # bytes of a compressed archive; SMPL's largest file is a quarter of it
+_MAX_PICKLE = 2**24  # bytes of a checkpoint's pickle, beside which the numbers lie; published ones have a thousandth
 _AGAIN = "get the file again from its official page"
 _TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's number before version 1.6
 _ITEM_SIZES = {"Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "Char": 1,
@@ -98,7 +99,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     import torch
 
     with _damage(path):
-        zipped = zipfile.is_zipfile(path)
+        with _open(path) as file:
+            zipped = file.read(2) == b"PK"  # by its first bytes, as torch tells it
         if zipped:
             _audit_zip(path)
         else:
@@ -168,6 +170,8 @@ def _audit_zip(path: str | Path) -> None:
         raise ModelError(f"{path}: a zip archive, but not a torch checkpoint", hint=_AGAIN)
     if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
         raise ModelError(f"{path}: refused, its members are compressed, which torch never does", hint=_AGAIN)
+    if members[root + "data.pkl"].file_size > _MAX_PICKLE:
+        raise ModelError(f"{path}: refused, its pickle has {members[root + 'data.pkl'].file_size} bytes", hint=_AGAIN)
     with zipfile.ZipFile(path) as archive, archive.open(members[root + "data.pkl"]) as stream:
         audit = _TorchAudit(stream, path)
         audit.load()
@@ -194,7 +198,7 @@ def _audit_legacy(path: str | Path) -> None:
 
 
 def _members(path: str | Path) -> dict[str, zipfile.ZipInfo]:
-    """A zip's members by name; ModelError where a name leaves the archive or comes twice."""
+    """A zip's members by name; ModelError where a name leaves the archive or comes twice, or a size is a lie."""
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
@@ -206,6 +210,10 @@ def _members(path: str | Path) -> dict[str, zipfile.ZipInfo]:
         if parts.is_absolute() or ".." in parts.parts or ":" in info.filename or info.filename in members:
             raise ModelError(f"{path}: refused, it holds a member named {info.filename!r}"
                              + (" twice" if info.filename in members else ""), hint=safe_pickle.REFUSED_HINT)
+        whole = info.compress_size if info.compress_type == zipfile.ZIP_STORED else info.file_size
+        if info.header_offset + info.compress_size > os.path.getsize(path) or info.file_size != whole:
+            raise ModelError(f"{path}: refused, its member {info.filename!r} announces {info.file_size} bytes that "
+                             "the file does not have", hint=_AGAIN)
         members[info.filename] = info
     return members
 
