@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from tiny import install_model
 from vibe_cli import zoo
 from vibe_cli.errors import ModelError
 from vibe_cli.paths import models_dir
+from vibe_cli.systems import SYSTEMS
+from vibe_cli.user_models import list_imported
 
 SHIPPED = ["open-body", "open-detector", "open-encoder", "open-vibe"]
 
@@ -71,3 +74,82 @@ def test_weights_that_do_not_fit_their_configuration_are_refused_by_name(own_mod
 def test_a_temporal_model_is_no_detector() -> None:
     with pytest.raises(ModelError, match="no detector"):
         zoo.load_model("tiny", detector="open-vibe")
+
+
+def imported(folder: Path, kind: str, *needs: str) -> None:
+    """What `vibe models import` leaves of a file of that kind, without its weights."""
+    folder.mkdir(parents=True)
+    lacks = [{"kind": need, "what": f"the {need} file", "from": f"{need}.org"} for need in needs]
+    content = {"kind": kind, "what": kind, "source": {"sha256": folder.name}, "needs": lacks, "files": {}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+
+
+def test_a_published_name_is_the_open_model_while_no_checkpoint_is_there() -> None:
+    entry, note = zoo.choose_model("vibe")
+    assert entry.name == "open-vibe" and "vibe is open-vibe here" in note and "vibe models import" in note
+
+
+def test_a_published_name_is_the_users_checkpoint_once_it_is_complete(own_models: Path) -> None:
+    imported(own_models / "vibe", "vibe", "spin")
+    entry, note = zoo.choose_model("vibe")
+    assert entry.name == "open-vibe" and "the imported vibe still needs the spin file (get it from spin.org" in note
+    imported(own_models / "spin", "spin")
+    assert zoo.choose_model("vibe") == (zoo.read_entry(own_models / "vibe"), None)
+
+
+def test_of_several_checkpoints_of_a_kind_a_complete_one_is_taken(own_models: Path) -> None:
+    imported(own_models / "tcmr", "tcmr", "spin", "smpl")
+    imported(own_models / "tcmr-b", "tcmr", "spin")
+    imported(own_models / "spin", "spin")
+    assert zoo.find_model("tcmr").name == "tcmr-b"
+
+
+def test_a_published_name_takes_an_open_model_of_that_network_as_soon_as_there_is_one(own_models: Path) -> None:
+    (own_models / "tiny").rename(own_models / "open-sps-net")
+    assert zoo.choose_model("sps-net")[0].folder == own_models / "open-sps-net"
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_published_name_that_nothing_stands_for_says_what_to_get(name: str, monkeypatch) -> None:
+    monkeypatch.setattr(zoo, "models_dir", lambda: Path("/nowhere"))
+    with pytest.raises(ModelError, match=re.escape(SYSTEMS[name].title)) as caught:
+        zoo.find_model(name)
+    wanted = "vibe models import" if SYSTEMS[name].official else "--model FOLDER"
+    assert wanted in caught.value.hint and (SYSTEMS[name].where or "") in caught.value.hint
+
+
+def test_what_was_chosen_for_a_published_name_is_noted_in_the_model() -> None:
+    model = zoo.load_model("vibe", device="cpu")
+    assert model.name == "open-vibe" and "vibe is open-vibe here" in model.notes[0]
+    assert zoo.load_model(device="cpu").notes == ()
+
+
+def test_an_encoder_that_serves_the_detector_too_is_loaded_once() -> None:
+    model = zoo.load_model(device="cpu")
+    assert model.detector.encoder is model.encoder
+
+
+@pytest.mark.parametrize("name", ["open-encoder", "open-body", "open-detector", "spin"])
+def test_what_is_no_temporal_model_is_refused(name: str, own_models: Path) -> None:
+    imported(own_models / "spin", "spin")
+    with pytest.raises(ModelError, match=f"{name} is no temporal model"):
+        zoo.load_model(name)
+
+
+def test_weights_that_changed_are_found_by_their_checksum(own_models: Path) -> None:
+    path = own_models / "tiny" / "config.yaml"
+    path.write_text(path.read_text() + f"sha256: {'a' * 64}\n")
+    with pytest.raises(ModelError, match="weights.safetensors: damaged"):
+        zoo.load_model("tiny")
+
+
+def test_an_official_model_without_a_body_asks_for_smpl(own_models: Path) -> None:
+    path = own_models / "tiny" / "config.yaml"
+    path.write_text(path.read_text() + "camera_origin: body\ncrop_scale: 1.1\n")
+    with pytest.raises(ModelError, match="tiny needs an SMPL body"):
+        zoo.load_model("tiny")
+
+
+def test_models_of_the_zoos_own_form_beside_imported_ones_are_passed_over(own_models: Path) -> None:
+    imported(own_models / "smpl", "smpl")
+    assert [entry.name for entry in list_imported()] == ["smpl"]

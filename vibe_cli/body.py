@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vibe_cli import official, user_models
 from vibe_cli.errors import ModelError
-from vibe_cli.paths import models_dir
+from vibe_cli.paths import models_dir, user_models_dir
 from vibe_cli.results import Person
 from vibe_cli.rotations import matrix_from_axis_angle
 from vibe_cli.safe_read import read_npy, read_safetensors, sniff
@@ -33,6 +33,17 @@ class BodyOutput:
 
     vertices: Tensor  # (N, V, 3)
     joints: Tensor    # (N, 49, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """What a body's vertices are skinned from, and which joints are regressed from them."""
+
+    template: Tensor                 # (V, 3) at rest, metres
+    directions: Tensor               # (V, 3, 10) of shape
+    weights: Tensor                  # (V, 24) of skinning
+    regressor: Tensor                # (30, V) of joints 24..53
+    pose_directions: Tensor | None   # (V, 3, 207) of the joints' rotations less the identity; None without any
 
 
 class Body(nn.Module):
@@ -57,6 +68,10 @@ class Body(nn.Module):
         """Rotations (N, 24, 3, 3), the root's first, and shape (N, 10) → N bodies."""
         raise NotImplementedError
 
+    def surface(self) -> Surface:
+        """The parts of the skin."""
+        raise NotImplementedError
+
 
 class OpenBody(Body):
     """The open body: SMPL's layout, skinned by `skin`, without pose blend shapes."""
@@ -74,6 +89,10 @@ class OpenBody(Body):
         shaped = self.v_template + torch.einsum("vcb,nb->nvc", self.shapedirs, betas)
         vertices, joints = skin(rotations, shaped, self.rest_joints(betas), self.lbs_weights, PARENTS)
         return BodyOutput(vertices, _select_49(joints, self.extra_regressor @ vertices))
+
+    def surface(self) -> Surface:
+        """The parts of the skin."""
+        return Surface(self.v_template, self.shapedirs, self.lbs_weights, self.extra_regressor, None)
 
 
 class SmplBody(Body):
@@ -101,6 +120,14 @@ class SmplBody(Body):
         output = self.smpl(betas=betas, body_pose=rotations[:, 1:], global_orient=rotations[:, :1],
                            pose2rot=False)
         return BodyOutput(output.vertices, _select_49(output.joints, self.extra_regressor @ output.vertices))
+
+    def surface(self) -> Surface:
+        """The parts of the skin; 21 of the regressed joints are single vertices."""
+        smpl = self.smpl
+        picks = torch.nn.functional.one_hot(smpl.vertex_joint_selector.extra_joints_idxs, len(smpl.v_template))
+        regressor = torch.cat([picks.to(self.extra_regressor), self.extra_regressor])
+        return Surface(smpl.v_template, smpl.shapedirs, smpl.lbs_weights, regressor,
+                       smpl.posedirs.T.unflatten(0, (-1, 3)))
 
 
 def skin(rotations: Tensor, vertices: Tensor, joints: Tensor, lbs_weights: Tensor,
@@ -147,11 +174,12 @@ def joints_of(person: Person, body: Body) -> np.ndarray:
 def load_body(path: Path | str | None = None, extra_joints: Path | str | None = None) -> Body:
     """The shipped open body, or the body of a file or model folder, told by its content.
 
-    `path` is an SMPL .pkl or .npz, a VIBE, TCMR or SPIN checkpoint, or what `vibe models import` made of one.
+    `path` is an SMPL .pkl or .npz, a VIBE, TCMR or SPIN checkpoint, or what `vibe models import` made of one, by
+    its folder or by its name in the zoo.
     `extra_joints` is J_regressor_extra.npy, of which 9 of SMPL's 49 joints come; without it the file itself,
     its neighbour of that name and the imported models are asked. ModelError where something is missing.
     """
-    path = Path(path) if path is not None else models_dir() / OPEN_BODY
+    path = _by_name(Path(path)) if path is not None else models_dir() / OPEN_BODY
     if path.is_dir():
         folder, names = path, ("body.safetensors", "weights.safetensors")
         path = next((folder / name for name in names if (folder / name).is_file()), None)
@@ -167,6 +195,12 @@ def load_body(path: Path | str | None = None, extra_joints: Path | str | None = 
     if tensors is None:
         raise ModelError(f"{path}: holds no body", hint="give an SMPL file, or a VIBE or TCMR checkpoint")
     return SmplBody(tensors | {"J_regressor_extra": _extra_regressor(tensors, path, extra_joints)})
+
+
+def _by_name(path: Path) -> Path:
+    """A path, or the model folder of that name where there is no such path."""
+    folders = [] if path.exists() or path.name != str(path) else [user_models_dir() / path, models_dir() / path]
+    return next((folder for folder in folders if folder.is_dir()), path)
 
 
 def _extra_regressor(tensors: dict[str, Tensor], path: Path, given: Path | str | None) -> Tensor:

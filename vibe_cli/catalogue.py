@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vibe_cli.errors import ModelError
-from vibe_cli.paths import models_dir, user_models_dir
+from vibe_cli.paths import models_dir
 from vibe_cli.systems import SYSTEMS
 from vibe_cli.user_models import Imported, still_needed
 from vibe_cli.zoo import (
@@ -100,21 +100,25 @@ def readme_table() -> str:
 
 def _row(folder: Path, detector: str) -> Row:
     """One model folder."""
-    shipped = folder.parent == models_dir()
+    where = "shipped" if folder.parent == models_dir() else "yours"
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    needs, damage = [], None if size else f"{folder}: its weights are missing"
     try:
         entry = read_entry(folder)
-        needs = still_needed(Imported(folder, entry.config), user_models_dir()) if "kind" in entry.config else []
-    except (ModelError, KeyError, TypeError) as error:
-        damage = error.message if isinstance(error, ModelError) else f"{folder}: its config.yaml is damaged"
-        return Row(folder.name, "?", None, size, "shipped" if shipped else "yours", "?", folder, damage=damage)
+    except ModelError as error:
+        return Row(folder.name, "?", None, size, where, "?", folder, damage=error.message)
     config = entry.config
-    source = config.get("source")
-    origin = source.get("file") if isinstance(source, dict) else None
-    return Row(entry.name, entry.task, (config.get("network") or {}).get("network"), size,
-               "shipped" if shipped else f"yours, {origin}" if origin else "yours", config.get("licence", "not stated"),
-               folder, _is_default(entry, detector), config.get("measured") or {}, needs,
-               None if size else f"{folder}: its weights are missing")
+    if "kind" in config:
+        try:
+            needs = still_needed(Imported(folder, config))
+        except (ModelError, KeyError, TypeError) as error:  # its own sidecar's, or that of another
+            damage = getattr(error, "message", f"{folder}: its config.yaml is damaged")
+    origin = config.get("source") if where == "yours" else None
+    source = f"{where}, {origin['file']}" if isinstance(origin, dict) and "file" in origin else where
+    network = config.get("network")
+    return Row(entry.name, entry.task, network.get("network") if isinstance(network, dict) else None, size, source,
+               str(config.get("licence", "not stated")), folder, _is_default(entry, detector),
+               config.get("measured") or {}, needs, damage)
 
 
 def _is_default(entry: Entry, detector: str) -> bool:

@@ -203,11 +203,17 @@ def _read_sidecar(path: Path) -> dict:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(f"{path}: damaged ({type(error).__name__})",
                          hint=f"delete {path.parent} and import again") from None
-    sound = isinstance(content, dict) and ("kind" not in content or {"source", "needs"} <= set(content))
-    if not sound:
+    if not isinstance(content, dict) or ("kind" in content and not _is_whole(content)):
         raise ModelError(f"{path}: not the sidecar of an imported model",
                          hint=f"delete {path.parent} and import again")
     return content
+
+
+def _is_whole(sidecar: dict) -> bool:
+    """Whether a sidecar says of an imported file what this module goes by."""
+    source, needs = sidecar.get("source"), sidecar.get("needs")
+    return (sidecar["kind"] in TASKS and isinstance(source, dict) and "sha256" in source and isinstance(needs, list)
+            and all(isinstance(need, dict) and {"kind", "what", "from"} <= set(need) for need in needs))
 
 
 def _umask() -> int:

@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "Write a finished run in another program's format.",
     "render": "Draw a finished run again, in any style; nothing is recomputed.",
     "info": "Say what is in a result, a video, a model or a body file.",
+    "models": "List the models, and import official checkpoints and SMPL files.",
     "doctor": "Check this machine: what works, and the fix for what does not.",
 }
 

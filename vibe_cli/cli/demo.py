@@ -36,7 +36,8 @@ DEFAULT_STYLE = next(iter(STYLES))
               help=f"How --render draws; choosing a style implies it. [default: {DEFAULT_STYLE}]")
 @click.option("-f", "--format", "formats", type=click.Choice(list(FORMATS)), multiple=True,
               help="Export as well; may be given several times.")
-@click.option("--model", metavar="NAME", help="Temporal model: a name of the zoo, or a model's folder.")
+@click.option("--model", metavar="NAME", help="Temporal model: vibe, tcmr, dts-vibe, sps-net, "
+              "a name of the zoo, or a model's folder.")
 @click.option("--detector", metavar="NAME", help="Person detector: a name of the zoo, or YOLO weights (.pt).")
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the model was made for]")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True,

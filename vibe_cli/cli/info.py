@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,10 +32,10 @@ MEANINGS = {
 @click.argument("path", type=click.Path(path_type=Path))
 @debug_option
 def command(path: Path) -> None:
-    """Say what is in a file or folder, told by its content.
+    """Say what is in a file or folder, told by its content, or what a model of the zoo is, by its name.
 
-    A result of ours, a video or images, a published checkpoint, an SMPL body, a model of the zoo. For arrays:
-    shapes, units and axes.
+    A result of ours, a video or images, a published checkpoint, an SMPL body, YOLO weights, a model of the zoo.
+    For arrays: shapes, units and axes.
     """
     for line in describe(path):
         click.echo(line)
@@ -49,7 +50,7 @@ def describe(path: Path) -> Iterator[str]:
             return describe_model_folder(path)
         return describe_video(path)
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder", hint="check the spelling of the path")
+        return describe_name(path)
 
     from vibe_cli.safe_read import sniff
 
@@ -61,6 +62,24 @@ def describe(path: Path) -> Iterator[str]:
     if container in ("torch", "npz", "npy", "pickle"):
         return describe_official(path, container)
     return describe_video(path)
+
+
+def describe_name(path: Path) -> Iterator[str]:
+    """A model of the zoo, by its name or a published system's; InputError where it is neither that nor a path."""
+    from vibe_cli.catalogue import catalogue, figures, megabytes
+    from vibe_cli.zoo import SYSTEMS, choose_model
+
+    rows = {row.folder: row for row in catalogue() if row.network != "yolo"}
+    if str(path) not in {*SYSTEMS, *(row.name for row in rows.values())}:
+        raise InputError(f"{path}: no such file or folder", hint="check the spelling of the path")
+    entry, note = choose_model(path)
+    row = rows[entry.folder]
+    facts = [("task", row.task), ("network", row.network or "–"), ("size", megabytes(row.bytes)),
+             ("source", row.source), ("licence", row.licence), ("measured", figures(row.measured) or "–"),
+             ("state", row.state)]
+    facts += [("needs", f"{need['what']}, from {need['from']}") for need in row.needs]
+    return itertools.chain([f"note: {note}"] if note else [], [f"{entry.name}:", table(facts), ""],
+                           describe_model_folder(entry.folder))
 
 
 def _is_result(path: Path) -> bool:
@@ -138,21 +157,28 @@ def describe_video(path: Path) -> Iterator[str]:
 
 
 def describe_official(path: Path, container: str) -> Iterator[str]:
-    """A published checkpoint, an SMPL file, or other arrays."""
-    from vibe_cli.official import KINDS, read_official
+    """A published checkpoint, an SMPL file, YOLO weights, or other arrays."""
+    from vibe_cli.official import KINDS, YoloFile, read_official
+    from vibe_cli.safe_pickle import Refused
+    from vibe_cli.user_models import sha256
 
     try:
         official = read_official(path)
+    except YoloFile:
+        yield from describe_yolo(path)
+        return
+    except Refused:
+        raise
     except ModelError:
-        if container != "npz":
+        if container not in ("npz", "npy"):
             raise
         yield from describe_arrays(path)
         return
     kind = KINDS[official.kind]
     yield f"{path}: {kind.what}"
     needs = "; ".join(f"{KINDS[need].what} ({KINDS[need].where})" for need in kind.needs)
-    yield table([("kind", official.kind), ("from", kind.where), ("licence", kind.licence),
-                 ("needs", needs or "nothing else"),
+    yield table([("kind", official.kind), ("sha256", sha256(path)), ("from", kind.where),
+                 ("licence", kind.licence), ("needs", needs or "nothing else"),
                  *((name, value) for name, value in official.notes.items())])
     for part, tensors in official.parts.items():
         yield ""
@@ -161,11 +187,26 @@ def describe_official(path: Path, container: str) -> Iterator[str]:
                     for name, tensor in tensors.items())
 
 
-def describe_arrays(path: Path) -> Iterator[str]:
-    """An .npz that is nothing we know: its arrays, and what its short texts say."""
-    from vibe_cli.safe_read import read_npz
+def describe_yolo(path: Path) -> Iterator[str]:
+    """Ultralytics' weights: the classes and the size of the network."""
+    from vibe_cli.catalogue import YOLO_LICENCE
+    from vibe_cli.detect import read_yolo
+    from vibe_cli.user_models import sha256
 
-    arrays = read_npz(path)
+    network, names = read_yolo(path)
+    yield f"{path}: an ultralytics (YOLO) detection model"
+    yield table([("sha256", sha256(path)), ("licence", YOLO_LICENCE),
+                 ("parameters", f"{sum(value.numel() for value in network.parameters()):,}"),
+                 ("finds", f"{len(names)} kinds of things: {', '.join(list(names.values())[:8])}"
+                           + (", …" if len(names) > 8 else "")),
+                 ("use it", f"vibe demo CLIP --detector {path}")])
+
+
+def describe_arrays(path: Path) -> Iterator[str]:
+    """An .npz or .npy that is nothing we know: its arrays, and what its short texts say."""
+    from vibe_cli.safe_read import read_npy, read_npz, sniff
+
+    arrays = {"array": read_npy(path)} if sniff(path) == "npy" else read_npz(path)
     yield f"{path}: arrays"
     yield table((name, array.shape, array.dtype, array[()] if array.ndim == 0 else "")
                 for name, array in arrays.items())
