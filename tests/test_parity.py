@@ -8,6 +8,7 @@ SMPL file are built in their official form and go through the real importer. No 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,15 +16,18 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import cv2
+import joblib
 import numpy as np
 import pytest
 import torch
 from bodies import write_official_pickle
+from tiny import BrightDetector, make_walk
 
 from vibe_cli import boxes, camera, metrics
 from vibe_cli.body import load_body
 from vibe_cli.networks import build_network, load_network
 from vibe_cli.networks.outputs import split_theta
+from vibe_cli.results import Result
 from vibe_cli.rotations import matrix_from_axis_angle
 from vibe_cli.safe_read import read_safetensors
 from vibe_cli.user_models import find_body, import_file, list_imported, missing
@@ -216,3 +220,26 @@ def test_metrics(seeded, expected):
 def test_one_euro_filter(seeded, expected):
     from vibe_cli.smooth import one_euro
     close("euro", one_euro(seeded.jittery_pose(), 0.004, 0.7, 1.0), expected.vibe["euro"], 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vibe", "tcmr"])
+def test_an_official_checkpoint_runs_from_clip_to_export(name, root, vibe, tmp_path, monkeypatch):
+    """With nothing but SPIN's checkpoint beside it: the body is the one inside, no SMPL file is there."""
+    own = tmp_path / "home" / "models"
+    own.mkdir(parents=True)
+    for kind in ("spin", name):
+        (own / kind).symlink_to(root / kind, target_is_directory=True)
+    monkeypatch.setenv("VIBE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("vibe_cli.zoo.load_detector", lambda chosen, device, loaded: (BrightDetector(), "bright"))
+    monkeypatch.chdir(tmp_path)
+    assert find_body(prefer=own / name) == own / name / "body.safetensors"
+    answer = vibe("demo", make_walk(tmp_path / "walk.mp4", frames=6), "--model", name, "--device", "cpu",
+                  "--format", "pkl")
+    assert answer.code == 0, answer.err
+    result = Result.load(tmp_path / "output" / "walk" / "result.npz")
+    assert result.model == name and result.body == "smpl" and len(result.people[0]) == 6
+    report = json.loads((tmp_path / "output" / "walk" / "run.json").read_text())
+    assert report["model"] == name and not [line for line in report["warnings"] if "open-" in line]
+    vertices = joblib.load(tmp_path / "output" / "walk" / "vibe_output.pkl")[1]["verts"]
+    assert vertices.shape == (6, 6890, 3) and np.isfinite(vertices).all()
