@@ -1,14 +1,13 @@
 """The open encoder's eye: 44 points in a crop, each with its depth, and which way the person faces.
 
-A narrow ResNet-18 with a feature pyramid to stride 8; one heat map a point, decoded around its peak. The
-expectation over the whole map (soft-argmax) would average a left and a right leg into the middle.
+A narrow ResNet-18 with a feature pyramid to stride 8; one heat map a point, decoded around its peak (peaks.py).
+The expectation over the whole map (soft-argmax) would average a left and a right leg into the middle.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torchvision.models.resnet import BasicBlock, ResNet
@@ -100,31 +99,6 @@ class KeypointNet(nn.Module):
         x = self.pyramid(maps)
         return KeypointMaps(heat=self.heat(x).float(), depth=self.depth(x).float(), union=self.union(x).float(),
                             yaw=facing[:, :YAW_BINS], root=facing[:, YAW_BINS:], pooled=pooled.float())
-
-
-def cell_centres(count: int, device: torch.device | None = None) -> Tensor:
-    """(count,) centres of a row of cells in −1..1."""
-    return (torch.arange(count, device=device) + 0.5) / count * 2 - 1
-
-
-def decode_peaks(heat: Tensor, depth: Tensor, spread: float = 1.6) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft-argmax within a Gaussian window of `spread` cells around each peak.
-
-    (N, K, h, w) logits and depths → points (N, K, 2) in −1..1, confidence (N, K) = the probability in the
-    window, depth (N, K) metres as read there.
-    """
-    n, k, h, w = heat.shape
-    probability = heat.flatten(2).softmax(-1)
-    peak = probability.argmax(-1)
-    rows, columns = torch.arange(h, device=heat.device), torch.arange(w, device=heat.device)
-    window_y = torch.exp(-((rows - (peak // w)[..., None]) ** 2) / (2 * spread**2))
-    window_x = torch.exp(-((columns - (peak % w)[..., None]) ** 2) / (2 * spread**2))
-    local = probability.view(n, k, h, w) * window_y[..., None] * window_x[..., None, :]
-    confidence = local.sum((2, 3))
-    local = local / confidence.clamp_min(1e-9)[..., None, None]
-    x = (local.sum(2) * cell_centres(w, heat.device)).sum(-1)
-    y = (local.sum(3) * cell_centres(h, heat.device)).sum(-1)
-    return torch.stack([x, y], -1), confidence.clamp(0, 1), (local * depth).sum((2, 3))
 
 
 def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:

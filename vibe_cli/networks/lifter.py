@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from vibe_cli.networks.keypoints import YAW_BINS, KeypointMaps, decode_peaks
+from vibe_cli.networks.keypoints import YAW_BINS, KeypointMaps
+from vibe_cli.networks.peaks import decode_apart, decode_peaks
 from vibe_cli.networks.skeleton import COUNT
 
 FULL_CONFIDENCE = 0.7  # the probability in a peak's window that a clear point reaches
@@ -32,7 +33,7 @@ class Observation:
 
 def observe(maps: KeypointMaps) -> Observation:
     """Decode the keypoint network's maps."""
-    points, probability, depth = decode_peaks(maps.heat, maps.depth)
+    points, probability, depth = decode_apart(maps.heat, maps.union, maps.depth)
     inside = (points.abs() < EDGE).all(-1)
     confidence = (probability / FULL_CONFIDENCE).clamp(0, 1) * torch.where(inside, 1.0, 0.1)
     return Observation(points, confidence, depth, maps.yaw.softmax(-1), maps.root, maps.pooled)

@@ -16,3 +16,7 @@ LEFT_RIGHT_PAIRS = [(i, m) for i, m in enumerate(MIRRORED_KEYPOINTS) if i < m]
 # COCO's 17 keypoints among the 44: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left first
 COCO_OF_KEYPOINTS = [KEYPOINTS_OF_54.index(k)
                      for k in (24, 26, 25, 28, 27, 16, 17, 18, 19, 20, 21, 46, 45, 4, 5, 7, 8)]
+# Pairs (left, right) that lie close to the pair in front: hands to wrists; feet, toes and heels to ankles
+FOLLOWERS = {
+    (20, 21): [(22, 23)],
+    (7, 8): [(10, 11), *((KEYPOINTS_OF_54.index(k), KEYPOINTS_OF_54.index(k + 3)) for k in (29, 30, 31))]}

@@ -24,9 +24,8 @@ from vibe_cli.networks.keypoints import (
     KeypointConfig,
     KeypointMaps,
     KeypointNet,
-    cell_centres,
-    decode_peaks,
 )
+from vibe_cli.networks.peaks import cell_centres, decode_apart
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 from vibe_cli.rotations import matrix_from_6d
 from vibe_cli.training.loop import Loop, Schedule
@@ -181,7 +180,7 @@ def validate_keypoints(net: KeypointNet, cache: Path, count: int = 2000) -> dict
     for start in range(0, min(count, len(source)), 100):
         crops, labels = source.batch(rng, np.arange(start, start + 100), net.config.size, augment=False)
         maps = net(to_input(crops))
-        points, _, depth = (x.numpy() for x in decode_peaks(maps.heat, maps.depth))
+        points, _, depth = (x.numpy() for x in decode_apart(maps.heat, maps.union, maps.depth))
         error = np.linalg.norm(points - labels.pixels, axis=-1)[:, :24].mean(1) * net.config.size / 2
         swap = np.zeros(COUNT, int) + np.arange(COUNT)
         for a, b in LEFT_RIGHT_PAIRS:

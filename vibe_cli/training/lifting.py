@@ -25,6 +25,9 @@ from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth.crops import FLIP, CropSource, Labels, mirror_labels
 
 
+EASY, FRONTAL = 0.5, 0.05  # shares of the crops looked at that are easy, and that are extra frontal views
+
+
 @dataclass(frozen=True)
 class LiftingTraining:
     """Options of both stages."""
@@ -126,7 +129,7 @@ def _err(truth: dict[str, Tensor], pooled: int) -> Observation:
 def see(net: KeypointNet, source: CropSource, rng: np.random.Generator, index: np.ndarray,
         augment: bool = True) -> tuple[Observation, dict[str, Tensor]]:
     """Compose crops and observe them."""
-    crops, labels = source.batch(rng, index, net.config.size, augment)
+    crops, labels = source.batch(rng, index, net.config.size, augment, EASY)
     return observe(net(to_input(crops))), tensors(labels)
 
 
@@ -136,7 +139,7 @@ def collect(net: KeypointNet, source: CropSource, count: int, seed: int, augment
     rng, rows, net = np.random.default_rng(seed), [], net.eval()
     for start in range(0, count, 64):
         n = min(64, count - start)
-        index = np.arange(start, start + n) if ordered else source.draw(rng, n, 0.2)
+        index = np.arange(start, start + n) if ordered else source.draw(rng, n, FRONTAL)
         rows.append(see(net, source, rng, index, augment))
     seen, truth = zip(*rows, strict=False)
     return (Observation(**{k: torch.cat([getattr(s, k) for s in seen]) for k in vars(seen[0])}),
