@@ -49,11 +49,11 @@ def normalise(crops: np.ndarray, mean: tuple[float, ...] = IMAGENET_MEAN,
     """Crops (N, S, S, 3) uint8 RGB → (N, 3, S, S) float32 tensor: (rgb / 255 − mean) / std."""
     import torch
 
-    # One multiply and one add in float32; the tensor is laid out channels first for the convolutions.
+    # One multiply and one add in float32; in memory the channels stay last, which convolutions prefer.
     factor = 1 / (255 * np.asarray(std, np.float64))
     offset = -np.asarray(mean, np.float64) / np.asarray(std, np.float64)
     values = crops.astype(np.float32) * factor.astype(np.float32) + offset.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
+    return torch.from_numpy(values).permute(0, 3, 1, 2)
 
 
 def _shrink_region(frame: np.ndarray, left: float, top: float, side: float,

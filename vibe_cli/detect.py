@@ -87,6 +87,7 @@ class YoloDetector:
 
     def __init__(self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25,
                  size: int = YOLO_SIZE) -> None:
+        import torch
         path = Path(weights)
         if not path.is_file():
             path = fetch_yolo(str(weights))
@@ -94,7 +95,8 @@ class YoloDetector:
         people = [number for number, name in names.items() if name.lower() == "person"]
         if not people and len(names) != 1:
             raise ModelError(f"{path}: finds {len(names)} kinds of things, none of them a person", hint=_YOLO_HINT)
-        self.network, self.person = network.to(device).eval(), people[0] if people else 0
+        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.person = people[0] if people else 0
         self.device, self.confidence, self.size, self.name = device, confidence, size, path.stem
 
     def detect(self, frames: list[np.ndarray]) -> list[Detections]:
@@ -131,7 +133,7 @@ def letterbox(frames: list[np.ndarray], size: int, mean: float = 0.0, std: float
     for image, frame in zip(images, frames, strict=True):
         resized = cv2.resize(frame, (new_width, new_height), interpolation=shrink)
         image[top:top + new_height, left:left + new_width] = (resized * np.float32(1 / 255) - mean) / std
-    tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)  # channels last in memory, which convolutions prefer
     return tensor, (left, top, new_width / width, new_height / height)
 
 

@@ -140,6 +140,8 @@ def own_yolo_files() -> list[Path]:
 
 def load_network(entry: Entry) -> nn.Module:
     """The network of a model folder: float32, CPU, evaluation mode; ModelError where it is not whole."""
+    import torch
+
     from vibe_cli.networks import load_network as build
     from vibe_cli.safe_read import read_safetensors
     weights = entry.folder / WEIGHTS
@@ -149,7 +151,8 @@ def load_network(entry: Entry) -> nn.Module:
     if stated and sha256(weights) != stated:
         raise ModelError(f"{weights}: damaged, its checksum is not the one in {CONFIG}",
                          hint="reinstall vibe-cli, or delete the folder and import the model again")
-    return build(entry.config["network"], read_safetensors(weights), weights)
+    network = build(entry.config["network"], read_safetensors(weights), weights)
+    return network.to(memory_format=torch.channels_last)  # convolutions on a CPU take two thirds of the time
 
 
 def read_entry(folder: Path) -> Entry:

@@ -24,7 +24,6 @@ from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth.crops import FLIP, CropSource, Labels, mirror_labels
 
-
 EASY, FRONTAL = 0.5, 0.05  # shares of the crops looked at that are easy, and that are extra frontal views
 
 
