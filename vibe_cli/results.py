@@ -99,7 +99,7 @@ class Observations:
 
     track: Track
     boxes: np.ndarray       # (T, 4)     float32  the square that was cropped, scale included
-    features: np.ndarray    # (T, F)     float32  one feature vector a frame
+    features: np.ndarray    # (T, F)     float32  what the network reads of a frame: picture, then flow if it has
     keypoints: np.ndarray | None = None  # (T, K, 3) float32  x, y in image pixels and confidence, or None
 
     def __post_init__(self) -> None:
