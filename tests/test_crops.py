@@ -94,7 +94,8 @@ def test_a_box_that_is_none_is_our_mistake(bad: np.ndarray) -> None:
 def test_normalising_gives_channels_first_with_the_published_mean_and_deviation() -> None:
     crops = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3), dtype=np.uint8)
     tensor = normalise(crops)
-    assert tensor.shape == (2, 3, 5, 5) and tensor.dtype == torch.float32 and tensor.is_contiguous(memory_format=torch.channels_last)
+    assert tensor.shape == (2, 3, 5, 5) and tensor.dtype == torch.float32
+    assert tensor.is_contiguous(memory_format=torch.channels_last)
     wanted = (crops / 255 - IMAGENET_MEAN) / IMAGENET_STD
     assert np.allclose(tensor.numpy(), wanted.transpose(0, 3, 1, 2), atol=1e-6)
     other = normalise(crops, (0.5,) * 3, (1.0,) * 3)[0, 2, 3, 4]

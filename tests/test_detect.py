@@ -19,13 +19,11 @@ from vibe_cli.detect import (
     CentreDetector,
     Detector,
     YoloDetector,
-    _ultralytics_kept_quiet,
     decode_centres,
-    fetch_yolo,
     letterbox,
-    read_yolo,
 )
 from vibe_cli.errors import ModelError
+from vibe_cli.yolo import _ultralytics_kept_quiet, fetch_yolo, read_yolo
 
 UNIT = 64.0
 

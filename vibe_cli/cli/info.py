@@ -190,8 +190,8 @@ def describe_official(path: Path, container: str) -> Iterator[str]:
 def describe_yolo(path: Path) -> Iterator[str]:
     """Ultralytics' weights: the classes and the size of the network."""
     from vibe_cli.catalogue import YOLO_LICENCE
-    from vibe_cli.detect import read_yolo
     from vibe_cli.user_models import sha256
+    from vibe_cli.yolo import read_yolo
 
     network, names = read_yolo(path)
     yield f"{path}: an ultralytics (YOLO) detection model"
