@@ -115,7 +115,7 @@ def test_yolo_weights_are_told_where_they_are_looked_for(vibe, own: Path) -> Non
 def test_info_on_yolo_weights_says_what_they_find(vibe, home: Path, monkeypatch) -> None:
     write_yolo(home / "y.pt")
     found = torch.nn.Linear(3, 2), {0: "person", 1: "tie"}
-    monkeypatch.setattr("vibe_cli.detect.read_yolo", lambda path: found)
+    monkeypatch.setattr("vibe_cli.yolo.read_yolo", lambda path: found)
     answer = vibe("info", "y.pt")
     assert answer.code == 0 and "person, tie" in answer.out and "--detector y.pt" in answer.out and "AGPL" in answer.out
 
