@@ -207,6 +207,13 @@ def test_where_names_the_folders_and_a_models_own(vibe, own: Path) -> None:
     assert answer.code == 4 and "open-vibe" in answer.lines[1]
 
 
+def test_an_incomplete_model_is_shown_all_the_same(vibe, own: Path) -> None:
+    note(own / "vibe", "vibe", needs=("spin",))
+    assert vibe("models", "where", "vibe").out.strip() == str(own / "vibe")
+    answer = vibe("info", "vibe")
+    assert answer.code == 0 and "the spin file, from spin's page" in answer.out
+
+
 def test_models_alone_shows_its_help(vibe, home: Path) -> None:
     answer = vibe("models")
     assert answer.code == 0 and all(f"  {name} " in answer.out for name in ("import", "list", "where"))

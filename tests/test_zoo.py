@@ -92,7 +92,7 @@ def test_a_published_name_is_the_open_model_while_no_checkpoint_is_there() -> No
 def test_a_published_name_is_the_users_checkpoint_once_it_is_complete(own_models: Path) -> None:
     imported(own_models / "vibe", "vibe", "spin")
     entry, note = zoo.choose_model("vibe")
-    assert entry.name == "open-vibe" and "the imported vibe still needs the spin file (get it from spin.org" in note
+    assert entry.name == "open-vibe" and "the imported vibe still needs the spin file (get that from spin.org" in note
     imported(own_models / "spin", "spin")
     assert zoo.choose_model("vibe") == (zoo.read_entry(own_models / "vibe"), None)
 

@@ -75,11 +75,19 @@ def choose_model(name: str | Path) -> tuple[Entry, str | None]:
         return read_entry(Path(name)), None
     if str(name) in SYSTEMS:
         return _choose_system(str(name))
-    if entry := _named(str(name)):
+    if entry := find_named(str(name)):
         return entry, None
     known = [folder.name for folder in model_folders() if read_entry(folder).task == "temporal"]
     raise ModelError(f"no model named {name}", hint=f"choose one of: {', '.join(dict.fromkeys([*SYSTEMS, *known]))}; "
                                                     f"official checkpoints are added with: {IMPORT_HINT}")
+
+
+def find_named(name: str) -> Entry | None:
+    """The model folder of exactly that name, the user's before the shipped one, whether or not it is complete."""
+    if Path(name).name != name or name.endswith(PART):
+        return None
+    folders = (root / name for root in (user_models_dir(), models_dir()))
+    return next((read_entry(folder) for folder in folders if (folder / CONFIG).is_file()), None)
 
 
 def load_model(name: str | Path | None = None, detector: str | Path | None = None,
@@ -167,14 +175,6 @@ def read_entry(folder: Path) -> Entry:
     return Entry(folder, config)
 
 
-def _named(name: str) -> Entry | None:
-    """The model folder of that name, the user's before the shipped one."""
-    if Path(name).name != name or name.endswith(PART):
-        return None
-    folders = (root / name for root in (user_models_dir(), models_dir()))
-    return next((read_entry(folder) for folder in folders if (folder / CONFIG).is_file()), None)
-
-
 def _choose_system(name: str) -> tuple[Entry, str | None]:
     """The model that a published system's name stands for; `choose_model` says which."""
     system, why, get = SYSTEMS[name], None, "give the folder of one that you trained: --model FOLDER"
@@ -183,7 +183,7 @@ def _choose_system(name: str) -> tuple[Entry, str | None]:
         if whole := next((entry for entry in own if not still_needed(entry)), None):
             return Entry(whole.folder, whole.config), None
         why, get = _lacking(own, system)
-    if shipped := _named(system.shipped):
+    if shipped := find_named(system.shipped):
         return shipped, f"{name} is {shipped.name} here, because {why} ({get})" if why else None
     raise ModelError(f"no model of {system.title} is here" + (f": {why}" if why else ""), hint=get)
 
@@ -192,8 +192,10 @@ def _lacking(own: list[Imported], system: System) -> tuple[str, str]:
     """Why no imported checkpoint of a system can be used, and what to do."""
     if not own:
         return "no published checkpoint of it is imported", f"get one from {system.where}, then: {IMPORT_HINT}"
-    need = still_needed(own[0])[0]
-    return f"the imported {own[0].name} still needs {need['what']}", f"get it from {need['from']}, then: {IMPORT_HINT}"
+    needs = still_needed(own[0])
+    what = "; ".join(need["what"] for need in needs)
+    pages = "; ".join(dict.fromkeys(need["from"] for need in needs))
+    return f"the imported {own[0].name} still needs {what}", f"get that from {pages}, then: {IMPORT_HINT}"
 
 
 def _encoder_of(entry: Entry) -> Entry:

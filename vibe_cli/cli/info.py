@@ -67,12 +67,13 @@ def describe(path: Path) -> Iterator[str]:
 def describe_name(path: Path) -> Iterator[str]:
     """A model of the zoo, by its name or a published system's; InputError where it is neither that nor a path."""
     from vibe_cli.catalogue import catalogue, figures, megabytes
-    from vibe_cli.zoo import SYSTEMS, choose_model
+    from vibe_cli.zoo import SYSTEMS, choose_model, find_named
 
     rows = {row.folder: row for row in catalogue() if row.network != "yolo"}
     if str(path) not in {*SYSTEMS, *(row.name for row in rows.values())}:
         raise InputError(f"{path}: no such file or folder", hint="check the spelling of the path")
-    entry, note = choose_model(path)
+    named = find_named(str(path))
+    entry, note = (named, None) if named else choose_model(path)
     row = rows[entry.folder]
     facts = [("task", row.task), ("network", row.network or "–"), ("size", megabytes(row.bytes)),
              ("source", row.source), ("licence", row.licence), ("measured", figures(row.measured) or "–"),

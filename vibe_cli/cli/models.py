@@ -101,9 +101,10 @@ def list_command(as_json: bool, markdown: bool) -> None:
 def where_command(name: str | None) -> None:
     """The folders in which models lie, or one model's folder."""
     if name is not None:
-        from vibe_cli.zoo import choose_model
+        from vibe_cli.zoo import choose_model, find_named
 
-        entry, note = choose_model(name)
+        named = find_named(name)
+        entry, note = (named, None) if named else choose_model(name)
         if note:
             click.echo(f"note: {note}", err=True)
         click.echo(entry.folder)
