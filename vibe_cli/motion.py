@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from vibe_cli.body import joints_of
 from vibe_cli.boxes import to_corners
+from vibe_cli.landmarks import Landmarks
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.options import MotionOptions
 from vibe_cli.refine import refine_person
 from vibe_cli.results import Observations, Person
-from vibe_cli.rotations import axis_angle_from_matrix, project_to_rotation
+from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
 
 if TYPE_CHECKING:
     from vibe_cli.model import Model
@@ -42,7 +43,8 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
                     keypoints=seen.keypoints)
     if seen.keypoints is None:
         return person
-    return place_on_keypoints(refine_person(person, model.body) if options.refine else person, model)
+    placed = place_on_keypoints(person, model)
+    return refine_person(placed, model.body) if options.refine else placed
 
 
 def regress(network: TemporalNetwork, features: Tensor, window: int | None,
@@ -127,12 +129,11 @@ def _chunks(starts: list[int]) -> Iterator[list[int]]:
 
 def place_on_keypoints(person: Person, model: Model) -> Person:
     """The same motion with cameras that lay the body's joints on the keypoints, where these are sure enough."""
-    from dataclasses import replace
-
-    joints = torch.from_numpy(joints_of(person, model.body)[..., :2])
+    joints = Landmarks(model.body).joints49(matrix_from_axis_angle(torch.from_numpy(person.pose).double()),
+                                            torch.from_numpy(person.betas).double())[..., :2]
     corner, side = to_corners(person.boxes)[:, None, :2], person.boxes[:, None, 2:]
     points = torch.from_numpy((person.keypoints[..., :2] - corner) / side * 2 - 1)
-    weight = torch.from_numpy(person.keypoints[..., 2])
+    weight = torch.from_numpy(person.keypoints[..., 2]).double()
     sure = (weight.sum(-1) / SURE).clamp(0, 1)[:, None].numpy()
     fitted = fit_camera(joints, points, weight + 1e-6).numpy()
     return replace(person, camera=sure * fitted + (1 - sure) * person.camera)

@@ -1,85 +1,104 @@
-"""Fit a regressed motion to the 2D keypoints it came with: SMPLify (Bogo et al. 2016) over a whole track at once.
+"""Fit a regressed motion to 2D keypoints: temporal SMPLify (Bogo et al. 2016), over tracks of any length.
 
-Every joint's rotation gets a correction; all frames are fitted together by accelerated gradient descent of fixed
-steps, whose result, unlike that of a line search, does not jump when the input changes in its last digit. The data
-term is robust and weighted by the keypoints' confidence, the camera is the best one for the pose (closed form, so it
-cannot hide an error of pose), and two priors hold the corrections: they stay small, so what 2D does not show stays
-as regressed, and they change slowly. A frame whose fit is not better keeps the regression.
+What is fitted is the pose and camera of every frame and one shape for the track; `smplify` holds the objective
+and its minimiser. First the shape is found, with poses, on some frames of the track; then, with that shape, the
+pose and camera of all frames, a piece of the track at a time, so that the fit's memory does not grow with the
+track. A piece is fitted with frames before and after it and fades linearly into its neighbours over these; a frame
+hears little of others beyond the fourth, so not much is left to fade, and there is no seam. A frame whose
+reprojection error would be larger than before keeps the regression.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vibe_cli.body import Body, pose_joints
-from vibe_cli.boxes import to_corners
-from vibe_cli.networks.lifter import fit_camera
+from vibe_cli.body import Body
+from vibe_cli.landmarks import FIRST_ROWS, Landmarks
+from vibe_cli.pose_prior import PosePrior
 from vibe_cli.results import Person
 from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_axis_angle
-from vibe_cli.skeleton import JOINTS_49, PARENTS
+from vibe_cli.smplify import UNKNOWNS, FitOptions, Frames, Objective, minimise
 
-# (row among the 49 keypoints, joint of the skeleton) of the limbs and neck
-TARGETS = [(JOINTS_49.index(joint), joint) for joint in (1, 2, 4, 5, 7, 8, 12, 16, 17, 18, 19, 20, 21)]
-TRUNK = [0, 3, 6, 9, 12, 13, 14]  # corrected more reluctantly: the limbs should follow the limbs
-
-
-@dataclass(frozen=True)
-class RefineOptions:
-    """Weights of the fit."""
-
-    steps: int = 100         # of gradient descent
-    rate: float = 0.008      # length of a step; the largest curvature is about 200
-    tolerance: float = 0.05  # error, in halves of the crop's side, from which it counts linearly only
-    stay: float = 0.02       # weight of the squared corrections, radians²
-    trunk: float = 4.0       # times as much for the trunk
-    steady: float = 0.1      # weight of the squared change of corrections from frame to frame
+PIECE, MARGIN = 256, 16  # frames from one piece to the next, and how far a piece reaches into its neighbours
+SHAPE_FRAMES = 48        # of which the shape is found
 
 
-def refine_person(person: Person, body: Body, options: RefineOptions | None = None) -> Person:
-    """The same person with a pose that fits its keypoints (49 of them); unchanged when it has none."""
-    if person.keypoints is None:
+def refine_person(person: Person, body: Body, options: FitOptions | None = None,
+                  prior: PosePrior | None = None) -> Person:
+    """The same person with pose, betas and camera that fit the keypoints (49 of them); unchanged without any.
+
+    In no frame the mean distance of keypoints from the projected joints, weighted by confidence, is larger than
+    before: such a frame keeps pose and camera. Were its error larger with the new shape, the fit is made again
+    with the old one.
+    """
+    if person.keypoints is None or not person.keypoints[..., 2].any():
         return person
-    options = options or RefineOptions()
-    rows, joints = (list(column) for column in zip(*TARGETS, strict=True))
-    corner, side = to_corners(person.boxes)[:, None, :2], person.boxes[:, None, 2:]
-    points = (person.keypoints[:, rows, :2] - corner) / side * 2 - 1
-    wanted, weight = (torch.from_numpy(x.astype(np.float64)) for x in (points, person.keypoints[:, rows, 2]))
-    start = matrix_from_axis_angle(torch.from_numpy(person.pose.astype(np.float64)))
-    rest = body.rest_joints(torch.from_numpy(person.betas)[None].to(body.joint_template.device)).cpu()
-    rest = rest.double().expand(len(person), -1, -1)
-
-    def errors(rotations: Tensor) -> Tensor:
-        """(T,) weighted robust reprojection error under the best camera."""
-        _, posed = pose_joints(rotations, rest, PARENTS)
-        flat = posed[:, joints, :2]
-        camera = fit_camera(flat, wanted, weight + 1e-6)
-        error = (camera[:, None, :1] * (flat + camera[:, None, 1:]) - wanted).norm(dim=-1)
-        return (weight * torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none",
-                                                        delta=options.tolerance) / options.tolerance).sum(1)
-
-    correction = _minimise(start, errors, options)
-    with torch.no_grad():
-        fitted = start @ matrix_from_axis_angle(correction)
-        better = (errors(fitted) < errors(start))[:, None, None, None]
-        pose = axis_angle_from_matrix(torch.where(better, fitted, start)).numpy()
-    return replace(person, pose=pose.astype(np.float32))
+    options, landmarks, prior = options or FitOptions(), Landmarks(body), prior or PosePrior.load()
+    frames, regressed = _frames(person), torch.from_numpy(person.betas).double()
+    before = _distance(frames, landmarks, regressed)
+    for betas in (_fit_shape(frames, landmarks, prior, regressed, options), regressed):
+        fitted = _fit_motion(frames, landmarks, prior, betas, options)
+        better = _distance(fitted, landmarks, betas) <= before
+        kept = Frames(torch.where(better[:, None, None, None], fitted.rotations, frames.rotations),
+                      torch.where(better[:, None], fitted.camera, frames.camera), frames.wanted, frames.confidence)
+        if (_distance(kept, landmarks, betas) <= before).all():
+            break
+    pose = np.where(better.numpy()[:, None, None], axis_angle_from_matrix(kept.rotations).numpy(), person.pose)
+    return replace(person, pose=pose, camera=kept.camera.numpy(), betas=betas.numpy())
 
 
-def _minimise(start: Tensor, errors: object, options: RefineOptions) -> Tensor:
-    """Corrections (T, 24, 3), axis-angle, of rotations (T, 24, 3, 3)."""
-    stay = torch.full((24, 1), options.stay, dtype=start.dtype)
-    stay[TRUNK] *= options.trunk
-    correction = torch.zeros(len(start), 24, 3, dtype=start.dtype, requires_grad=True)
-    optimiser = torch.optim.SGD([correction], lr=options.rate, momentum=0.9, nesterov=True)
-    with torch.enable_grad():
-        for _ in range(options.steps):
-            optimiser.zero_grad()
-            loss = errors(start @ matrix_from_axis_angle(correction)).sum() + (stay * correction**2).sum()
-            loss = loss + options.steady * (correction.diff(dim=0) ** 2).sum()
-            loss.backward()
-            optimiser.step()
-    return correction.detach()
+def _frames(person: Person) -> Frames:
+    """A person's motion and keypoints, each of them once."""
+    seen, boxes = person.keypoints[:, FIRST_ROWS].astype(np.float64), person.boxes[:, None].astype(np.float64)
+    points = (seen[..., :2] - boxes[..., :2]) / boxes[..., 2:] * 2
+    confidence = np.where(np.isfinite(points).all(-1), seen[..., 2], 0)
+    pose = torch.from_numpy(person.pose.astype(np.float64))
+    return Frames(matrix_from_axis_angle(pose), torch.from_numpy(person.camera.astype(np.float64)),
+                  torch.from_numpy(np.where(confidence[..., None] > 0, points, 0)), torch.from_numpy(confidence))
+
+
+def _fit_shape(frames: Frames, landmarks: Landmarks, prior: PosePrior, betas: Tensor, options: FitOptions) -> Tensor:
+    """(10,) betas that suit frames spread over the track, fitted together with their poses."""
+    at = torch.linspace(0, len(frames) - 1, min(SHAPE_FRAMES, len(frames))).round().long()
+    return minimise(Objective(frames[at], landmarks, prior, betas, options, linked=False), fit_shape=True)[1]
+
+
+def _fit_motion(frames: Frames, landmarks: Landmarks, prior: PosePrior, betas: Tensor, options: FitOptions) -> Frames:
+    """The same frames with poses and cameras fitted, piece after piece, each faded into the next."""
+    sums, totals = torch.zeros(len(frames), UNKNOWNS, dtype=torch.float64), torch.zeros(len(frames), 1).double()
+    for first in range(0, len(frames), PIECE):
+        there = slice(max(0, first - MARGIN), min(len(frames), first + PIECE + MARGIN))
+        q, _ = minimise(Objective(frames[there], landmarks, prior, betas, options))
+        weight = _fading(len(q), there.start > 0, there.stop < len(frames))
+        sums[there] += weight * q
+        totals[there] += weight
+    every = sums / totals
+    parts = [(Objective(frames[rows], landmarks, prior, betas, options), every[rows])
+             for rows in (slice(first, first + PIECE) for first in range(0, len(frames), PIECE))]
+    return replace(frames, rotations=torch.cat([objective.rotations(q) for objective, q in parts]),
+                   camera=torch.cat([objective.camera(q) for objective, q in parts]))
+
+
+def _fading(count: int, before: bool, after: bool) -> Tensor:
+    """(count, 1) weights of a piece's frames: rising and falling over 2 · MARGIN where others lie before and after."""
+    at, weight = torch.arange(count, dtype=torch.float64) + 0.5, torch.ones(count, dtype=torch.float64)
+    if before:
+        weight = torch.minimum(weight, at / (2 * MARGIN))
+    if after:
+        weight = torch.minimum(weight, (count - at) / (2 * MARGIN))
+    return weight[:, None]
+
+
+def _distance(frames: Frames, landmarks: Landmarks, betas: Tensor) -> Tensor:
+    """(T,) mean distance of keypoints from joints, weighted by confidence, halves of the crop's side; 0 without any."""
+    parts = []
+    for first in range(0, len(frames), PIECE):
+        some = frames[first:first + PIECE]
+        joints = landmarks.points(landmarks.pose(some.rotations, betas), landmarks.moments(betas, some.rotations))
+        image = some.camera[:, None, :1] * (joints[..., :2] + some.camera[:, None, 1:])
+        parts.append(((image - some.wanted).norm(dim=-1) * some.confidence).sum(1))
+    return torch.cat(parts) / frames.confidence.sum(1).clamp_min(1e-9)
