@@ -69,7 +69,30 @@ def axis_angle_from_matrix(matrix: Tensor) -> Tensor:
 
 def project_to_rotation(matrix: Tensor) -> Tensor:
     """(…, 3, 3) → the nearest rotation in the Frobenius norm (chordal mean of a weighted sum)."""
-    u, _, vt = torch.linalg.svd(matrix)
-    sign = torch.linalg.det(u @ vt)
-    u = torch.cat([u[..., :2], u[..., 2:] * sign[..., None, None]], dim=-1)
-    return u @ vt
+    return _Project.apply(matrix)
+
+
+class _Project(torch.autograd.Function):
+    """The nearest rotation R of M = U·S·Vᵀ, with U and S signed so that R = U·Vᵀ is a rotation.
+
+    dR = U·K·Vᵀ with K_ij = (A_ij − A_ji) / (s_i + s_j) and A = Uᵀ·dM·V: finite where M is a rotation, whereas the
+    derivative of U and V by themselves is not.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor) -> Tensor:
+        """Signed decomposition and product."""
+        u, s, vt = torch.linalg.svd(matrix)
+        sign = torch.linalg.det(u @ vt)
+        u = torch.cat([u[..., :2], u[..., 2:] * sign[..., None, None]], dim=-1)
+        s = torch.cat([s[..., :2], s[..., 2:] * sign[..., None]], dim=-1)
+        ctx.save_for_backward(u, s, vt)
+        return u @ vt
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        """By the matrix."""
+        u, s, vt = ctx.saved_tensors
+        inner = u.mT @ gradient @ vt.mT
+        sums = s[..., :, None] + s[..., None, :]
+        return u @ ((inner - inner.mT) / torch.where(sums.abs() < 1e-12, torch.ones_like(sums), sums)) @ vt
