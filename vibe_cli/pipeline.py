@@ -24,6 +24,7 @@ from vibe_cli.track import TrackOptions, TrackReport, link_tracks, smooth_boxes
 
 if TYPE_CHECKING:
     from vibe_cli.detect import Detector
+    from vibe_cli.keypoint_sources import KeypointSource
     from vibe_cli.model import Model
     from vibe_cli.video import VideoReader
 
@@ -35,6 +36,7 @@ class Options:
     tracking: TrackOptions = field(default_factory=TrackOptions)
     motion: MotionOptions = field(default_factory=MotionOptions)
     batch_size: int = 16  # frames or crops that a network sees at once; halved when memory runs out
+    keypoints: str | None = None  # a user's keypoints: a file, a folder or a pose model; None: the encoder's own
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -59,22 +61,24 @@ def recover(path: str | Path, model: Model | None = None, options: Options | Non
     `model` is the default one of `zoo.load_model` when left out; `watch` collects the seconds of each stage.
     A clip with nobody in it gives an empty result.
     """
+    from vibe_cli.keypoint_sources import open_keypoints
     from vibe_cli.video import open_video
 
     if model is None:
         from vibe_cli.zoo import load_model
         model = load_model()
     options, run = options or Options(), Run(progress, watch or Stopwatch(), list(model.notes))
+    source = open_keypoints(options.keypoints, model.device) if options.keypoints is not None else None
     with open_video(path) as video:
         found = follow_people(video, model.detector, options, run)
-        observed = observe(video, found.tracks, model, options.batch_size, run)
+        observed = observe(video, found.tracks, model, options.batch_size, run, source)
         run.warnings.extend(video.warnings)
         info = video.info
     people = [move(seen, model, options.motion, float(info.fps), run)
               for seen in progress(observed, "Recovering motion", len(observed))]
     metadata = {"detector": model.detector_name, "dropped_tracks": found.dropped,
                 "left_out_tracks": found.left_out, "jitter": run.jitter, "warnings": run.warnings,
-                "tracking": asdict(options.tracking), "motion": asdict(options.motion)}
+                "tracking": asdict(options.tracking), "motion": asdict(options.motion), "keypoints": options.keypoints}
     return Result(video=info, people=people, model=model.name, body=model.body.kind, metadata=metadata)
 
 
@@ -88,13 +92,17 @@ def follow_people(video: VideoReader, detector: Detector, options: Options, run:
 
 
 def observe(video: VideoReader, tracks: list[Track], model: Model, batch_size: int,
-            run: Run) -> list[Observations]:
-    """Pass 2: cut every tracked person out of every frame and encode them, in batches over all of them."""
+            run: Run, source: KeypointSource | None = None) -> list[Observations]:
+    """Pass 2: cut every tracked person out of every frame and encode them, in batches over all of them.
+
+    A source of keypoints looks at the frames as well, and its keypoints replace the encoder's.
+    """
     if not tracks:
         return []
     steady = [smooth_boxes(track, float(video.info.fps)) for track in tracks]
     squares = [square(track.boxes, model.crop_scale) for track in steady]
     decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
+    decoded = source.watch(decoded) if source is not None else decoded
     cuts = cut_people(decoded, tracks, squares, model.crop_size, before=model.flow is not None)
     crops = run.watch.each(cuts, "crop")
     seen = [_Rows(len(track)) for track in tracks]
@@ -102,7 +110,11 @@ def observe(video: VideoReader, tracks: list[Track], model: Model, batch_size: i
         encoded = halving_batches(lambda batch: encode(model, batch), crops, batch_size, run.warnings.append)
         for number, features, keypoints in encoded:
             seen[number].add(features, keypoints)
-    return [_gather(track, boxes, rows) for track, boxes, rows in zip(tracks, squares, seen, strict=True)]
+    observed = [_gather(track, boxes, rows) for track, boxes, rows in zip(tracks, squares, seen, strict=True)]
+    if source is None:
+        return observed
+    from vibe_cli.keypoint_sources import give_keypoints
+    return give_keypoints(observed, source, video.info.frames)
 
 
 class Cut(NamedTuple):

@@ -13,7 +13,7 @@ from vibe_cli.cli.failures import report
 from vibe_cli.cli.options import debug_option, default, output_option, path_option
 from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.device import DEVICES, PRECISIONS
-from vibe_cli.errors import EXIT_BATCH, EXIT_OK
+from vibe_cli.errors import EXIT_BATCH, EXIT_OK, UsageError
 from vibe_cli.export import FORMATS, ExportOptions
 from vibe_cli.options import MotionOptions
 from vibe_cli.outputs import make_writable, plan_folders, remove_if_empty
@@ -51,7 +51,10 @@ DEFAULT_STYLE = next(iter(STYLES))
 @click.option("--stride", type=click.IntRange(1), default=default(MotionOptions, "stride"), metavar="N",
               help="Frames from one window to the next. [default: half a window]")
 @click.option("--refine/--no-refine", default=default(MotionOptions, "refine"), show_default=True,
-              help="Fit the pose to the keypoints, where the encoder finds any.")
+              help="Fit pose, shape and camera to the 2D keypoints, where there are any.")
+@click.option("--keypoints", default=default(Options, "keypoints"), metavar="FILE|FOLDER",
+              help="2D keypoints in place of the encoder's: OpenPose's folder of JSON, COCO's JSON, or an ultralytics "
+                   "pose model (.pt).")
 @click.option("--smooth", type=click.FloatRange(0), default=default(MotionOptions, "smooth"), show_default=True,
               metavar="STRENGTH", help="Smoothing over time; 0 is off, 2 is twice as strong.")
 @click.option("--min-track", type=click.IntRange(1), default=default(TrackOptions, "min_track"), metavar="N",
@@ -72,6 +75,9 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
     vibe demo dance.mp4 --render
     vibe demo a.mp4 b.mp4 photos/ --format npz
     """
+    if len(inputs) > 1 and choices["keypoints"] and not choices["keypoints"].endswith(".pt"):
+        raise UsageError(f"keypoints of one clip for {len(inputs)} of them",
+                         hint="run vibe demo once a clip, or give --keypoints a pose model (.pt)")
     folders = plan_folders(inputs, output)
     job = Job(output, choices)
     if len(inputs) == 1:
@@ -136,7 +142,7 @@ class Job:
         tracking = TrackOptions(**{key: chosen[key] for key in ("min_track", "max_people", "persons")})
         motion = MotionOptions(**{key: chosen[key] for key in ("window", "stride", "refine", "smooth")})
         style = chosen["style"] or (DEFAULT_STYLE if chosen["render"] else None)
-        return RunOptions(Options(tracking, motion, chosen["batch_size"]), style,
+        return RunOptions(Options(tracking, motion, chosen["batch_size"], chosen["keypoints"]), style,
                           tuple(dict.fromkeys(chosen["formats"])), ExportOptions())
 
 
