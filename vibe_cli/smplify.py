@@ -10,7 +10,7 @@ L-BFGS does: its steps are quotients of differences of those before. Inputs nudg
 little at a time. There are short rounds, each in the units of the curvature where it begins, and in each the prior's
 components count by their shares at its beginning, as in expectation maximisation: the prior is then one quadratic
 instead of many valleys. So the same nudge ends at 1.2·10⁻⁵ whatever the rounds (2 to 8) and steps (6 to 10), of which
-4 of 6 come within 10⁻⁵ of the least cost; with the components free it was up to 9·10⁻².
+2 of 8 come within 0.1% of the least cost; with the components free it was up to 9·10⁻².
 
 The weights were chosen on held-out motion capture with errors of 5 and 12 degrees a joint and keypoints exact or off
 by 3 and 6% of the crop (`benchmarks/refine.py`).
@@ -37,8 +37,8 @@ SURE = 4.0  # summed confidence from which a frame counts in full
 class FitOptions:
     """Weights of the fit; errors are in halves of the crop's side, angles in radians."""
 
-    rounds: int = 4           # of L-BFGS, each in the units of the curvature where it begins
-    steps: int = 6            # of each
+    rounds: int = 2           # of L-BFGS, each in the units of the curvature where it begins
+    steps: int = 8            # of each
     data: float = 0.008       # weight of a keypoint, whose cost is √(1 + (error / tolerance)²) − 1
     tolerance: float = 0.05   # error from which a keypoint's cost grows no faster than linearly
     stay: float = 0.05        # of squared turns from the regression
