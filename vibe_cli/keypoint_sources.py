@@ -119,7 +119,7 @@ def give_keypoints(observed: list[Observations], source: KeypointSource, frames:
     if observed and not any(points[..., 2].any() for points in matched):
         raise InputError("none of the given keypoints lies on anybody who was followed",
                          hint="are they in the pixels of this clip, and of the same frames?")
-    return [replace(seen, keypoints=points) for seen, points in zip(observed, matched, strict=True)]
+    return [replace(seen, keypoints=points, given=True) for seen, points in zip(observed, matched, strict=True)]
 
 
 def match_people(tracks: list[Track], people: People) -> list[np.ndarray]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vibe_cli.boxes import to_corners
+from vibe_cli.camera import crop_points_to_image
 from vibe_cli.landmarks import Landmarks
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
@@ -17,8 +19,10 @@ from vibe_cli.options import MotionOptions
 from vibe_cli.refine import refine_person
 from vibe_cli.results import Observations, Person
 from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
+from vibe_cli.sides import settle_legs
 
 if TYPE_CHECKING:
+    from vibe_cli.body import Body
     from vibe_cli.model import Model
     from vibe_cli.networks.temporal import TemporalNetwork
 
@@ -44,6 +48,9 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
     if seen.keypoints is None:
         return person
     placed = place_on_keypoints(person, model)
+    if not seen.given:
+        placed = replace(placed, keypoints=settle_legs(placed.keypoints, project(placed, model.body),
+                                                       placed.boxes[:, 2]))
     return refine_person(placed, model.body) if options.refine else placed
 
 
@@ -127,10 +134,22 @@ def _chunks(starts: list[int]) -> Iterator[list[int]]:
         yield starts[first:first + WINDOWS_AT_ONCE]
 
 
+def project(person: Person, body: Body) -> np.ndarray:
+    """The 49 joints of every frame in pixels of the image (T, 49, 2)."""
+    joints = _joints(person, body)[..., :2].numpy()
+    points = person.camera[:, None, :1] * (joints + person.camera[:, None, 1:])
+    return crop_points_to_image(points, person.boxes)
+
+
+def _joints(person: Person, body: Body) -> Tensor:
+    """(T, 49, 3) metres from the pelvis, float64."""
+    return Landmarks(body).joints49(matrix_from_axis_angle(torch.from_numpy(person.pose).double()),
+                                    torch.from_numpy(person.betas).double())
+
+
 def place_on_keypoints(person: Person, model: Model) -> Person:
     """The same motion with cameras that lay the body's joints on the keypoints, where these are sure enough."""
-    joints = Landmarks(model.body).joints49(matrix_from_axis_angle(torch.from_numpy(person.pose).double()),
-                                            torch.from_numpy(person.betas).double())[..., :2]
+    joints = _joints(person, model.body)[..., :2]
     corner, side = to_corners(person.boxes)[:, None, :2], person.boxes[:, None, 2:]
     points = torch.from_numpy((person.keypoints[..., :2] - corner) / side * 2 - 1)
     weight = torch.from_numpy(person.keypoints[..., 2]).double()

@@ -101,6 +101,7 @@ class Observations:
     boxes: np.ndarray       # (T, 4)     float32  the square that was cropped, scale included
     features: np.ndarray    # (T, F)     float32  what the network reads of a frame: picture, then flow if it has
     keypoints: np.ndarray | None = None  # (T, K, 3) float32  x, y in image pixels and confidence, or None
+    given: bool = False                   # whether the keypoints are the user's, not the encoder's
 
     def __post_init__(self) -> None:
         _check(self, "boxes", np.float32, (len(self.track), 4))
