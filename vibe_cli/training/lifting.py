@@ -5,7 +5,6 @@ Both stages see single frames; the temporal network is trained on top, on sequen
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,9 +18,10 @@ from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
 from vibe_cli.rotations import sixd_from_matrix
-from vibe_cli.training.keypoints import LESS_CERTAIN, to_input, yaw_target
+from vibe_cli.training.keypoints import LESS_CERTAIN, to_input
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.points import PointBody
+from vibe_cli.training.simulate import simulate
 from vibe_cli.training.synth.crops import FLIP, CropSource, Labels, mirror_labels
 
 EASY, FRONTAL = 0.5, 0.05  # shares of the crops looked at that are easy, and that are extra frontal views
@@ -75,55 +75,6 @@ def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]
     return sum(scale[k] * v for k, v in parts.items()), parts
 
 
-def simulate(rng: np.random.Generator, labels: dict[str, Tensor], body: PointBody, count: int,
-             pooled: int) -> tuple[Observation, dict[str, Tensor]]:
-    """Random labels seen from random sides by an eye that errs: noise, outliers, missing and exchanged points."""
-    index = torch.from_numpy(rng.integers(len(labels["betas"]), size=count))
-    rotations, points = labels["rotations"][index].clone(), labels["points"][index]
-    turn = _views(count)
-    rotations[:, 0], points = turn @ rotations[:, 0], points @ turn.transpose(1, 2)
-    distance = torch.exp(torch.rand(count, 1, 1) * 1.7 + 0.8)
-    flat = points[..., :2] / (points[..., 2:] + distance)
-    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
-    side = (high - low).amax(-1, keepdim=True) * 1.2 * torch.exp(torch.rand(count, 1, 1) * 0.4 - 0.2)
-    pixels = (flat - (low + high) / 2) / (side / 2) + torch.rand(count, 1, 2) * 0.3 - 0.15
-    truth = {"rotations": rotations, "betas": labels["betas"][index], "points": points, "pixels": pixels}
-    return _err(truth, pooled), truth
-
-
-def _views(count: int) -> Tensor:
-    """(count, 3, 3) turns about the vertical by any angle, about the other axes a little."""
-    yaw, pitch, roll = torch.rand(count) * 2 * math.pi, torch.randn(count) * 0.2, torch.randn(count) * 0.15
-    one, zero = torch.ones(count), torch.zeros(count)
-
-    def stack(rows: list) -> Tensor:
-        return torch.stack([torch.stack(row, -1) for row in rows], -2)
-
-    c, s = torch.cos, torch.sin
-    about_y = stack([[c(yaw), zero, s(yaw)], [zero, one, zero], [-s(yaw), zero, c(yaw)]])
-    about_x = stack([[one, zero, zero], [zero, c(pitch), -s(pitch)], [zero, s(pitch), c(pitch)]])
-    about_z = stack([[c(roll), -s(roll), zero], [s(roll), c(roll), zero], [zero, zero, one]])
-    return about_z @ about_x @ about_y
-
-
-def _err(truth: dict[str, Tensor], pooled: int) -> Observation:
-    count = len(truth["betas"])
-    sigma = torch.exp(torch.rand(count, 1, 1) * 2.5 - 4.2)
-    points = truth["pixels"] + torch.randn(count, COUNT, 2) * sigma * torch.exp(torch.randn(count, COUNT, 1) * 0.5)
-    outlier = torch.rand(count, COUNT, 1) < 0.05
-    points = torch.where(outlier, truth["pixels"][:, torch.randperm(COUNT)] + 0.1 * torch.randn_like(points), points)
-    depth = truth["points"][..., 2] + torch.randn(count, COUNT) * (0.03 + sigma[..., 0] * 1.5)
-    confidence = torch.exp(-sigma[..., 0] * 4 + torch.randn(count, COUNT) * 0.3).clamp(0, 1)
-    missing = torch.rand(count, COUNT) < torch.where(torch.rand(count, 1) < 0.4, 0.35, 0.03)
-    middle = truth["pixels"][..., 1].median(1, keepdim=True).values + torch.randn(count, 1) * 0.2
-    half = (torch.rand(count, 1) < 0.2) & (truth["pixels"][..., 1] > middle)
-    root = sixd_from_matrix(truth["rotations"][:, 0])
-    sure = torch.rand(count, 1)
-    yaw = yaw_target(truth["rotations"][:, 0]) * sure + (1 - sure) / 12
-    return Observation(points, confidence.masked_fill(missing | half, 0), depth, yaw,
-                       root * sure + torch.randn(count, 6) * 0.3 * (1.2 - sure), torch.zeros(count, pooled))
-
-
 @torch.no_grad()
 def see(net: KeypointNet, source: CropSource, rng: np.random.Generator, index: np.ndarray,
         augment: bool = True) -> tuple[Observation, dict[str, Tensor]]:
@@ -169,7 +120,7 @@ def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: 
         regressor.init_pose[0, :6] = torch.tensor([1.0, 0, 0, -1, 0, 0])  # upright, facing the camera
 
     def simulated() -> tuple[Observation, dict[str, Tensor]]:
-        return simulate(rng, stills, body, options.batch, lifter.config.pooled)
+        return simulate(rng, stills, options.batch, lifter.config.pooled)
 
     def observed() -> tuple[Observation, dict[str, Tensor]]:
         if rng.random() < options.simulated_share:  # or it forgets the poses that the few crops lack

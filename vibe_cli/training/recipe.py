@@ -126,7 +126,9 @@ def _train_motion(work: Path, body: Path, budget: dict[str, float], report: Call
     from vibe_cli.networks.vibe import Vibe, VibeConfig
     from vibe_cli.training.lifting import LiftingTraining, collect, tensors, train_lifter
     from vibe_cli.training.points import PointBody
+    from vibe_cli.training.synth.cache import read_clips
     from vibe_cli.training.synth.crops import CropSource
+    from vibe_cli.training.synth.poses import PoseBank
     from vibe_cli.training.temporal import TemporalTraining, collect_clips, start_from, train_temporal
 
     net, points = load_keypoints(work), PointBody.load(body)
@@ -144,7 +146,9 @@ def _train_motion(work: Path, body: Path, budget: dict[str, float], report: Call
     count = min(len(clips) // CLIP_LENGTH, max(20, int(budget["collect"] * 2500 / CLIP_LENGTH)))
     watched = _keep(work / "seen_clips.pt", lambda: collect_clips(net, clips, CLIP_LENGTH, count, seed=6))
     start_from(network, regressor)
-    train_temporal(network, lifter, points, *watched, CLIP_LENGTH, TemporalTraining(minutes=budget["temporal"]), report)
+    bank = PoseBank(read_clips(work / "mocap.npz"))
+    train_temporal(network, lifter, points, *watched, CLIP_LENGTH, bank, TemporalTraining(minutes=budget["temporal"]),
+                   report)
     return {"lifter": lifter.state_dict(), "regressor": regressor.state_dict(), "vibe": network.state_dict(),
             "config": asdict(config), "lifter_config": asdict(lifter.config)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from vibe_cli.training.keypoints import to_input
 from vibe_cli.training.lifting import lifting_loss, mirror, tensors
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.points import PointBody
+from vibe_cli.training.simulate import simulate_clips
 from vibe_cli.training.synth.crops import CropSource
+from vibe_cli.training.synth.poses import PoseBank
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class TemporalTraining:
     rate: float = 4e-4
     decay: float = 0.02
     velocity: float = 2.0      # weight of the frame-to-frame motion of joints
+    simulated_share: float = 0.5  # of the batches
     threads: int = 2
     seed: int = 0
 
@@ -65,25 +68,41 @@ def temporal_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor
 
 
 def train_temporal(network: Vibe, lifter: Lifter, body: PointBody, seen: Observation, truth: dict[str, Tensor],
-                   length: int, options: TemporalTraining, report: Callable[[str], None]) -> None:
-    """Train in place on windows of the network's length, at random places of the clips."""
+                   length: int, bank: PoseBank, options: TemporalTraining, report: Callable[[str], None]) -> None:
+    """Train in place on windows of the network's length, at random places of the clips.
+
+    A share of the batches are motions of the bank, seen by a simulated eye: of clips that were drawn there are too
+    few, and the network would learn them by heart.
+    """
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    rng = np.random.default_rng(options.seed)
-    with torch.no_grad():
-        sets = []
-        for observation, labels in ((seen, truth), mirror(seen, truth)):
-            features = torch.cat([lifter(observation.map(lambda x, s=s: x[s:s + 1024]))
-                                  for s in range(0, len(observation.points), 1024)])
-            sets.append((features.unflatten(0, (-1, length)), {k: v.unflatten(0, (-1, length))
-                                                               for k, v in labels.items()}))
+    rng, lifter = np.random.default_rng(options.seed), lifter.eval().requires_grad_(False)
+    sets = [(one.map(lambda x: x.unflatten(0, (-1, length))),
+             {k: v.unflatten(0, (-1, length)) for k, v in labels.items()})
+            for one, labels in ((seen, truth), mirror(seen, truth))]
+
+    def batch() -> tuple[Observation, dict[str, Tensor]]:
+        if rng.random() < options.simulated_share:
+            return simulate_clips(rng, bank, body, options.batch, network.window, lifter.config.pooled)
+        observed, labels = sets[int(rng.random() < 0.35)]
+        clips = torch.from_numpy(rng.integers(len(observed.points), size=options.batch))
+        at = int(rng.integers(length - network.window + 1))
+        window = slice(at, at + network.window)
+        return (observed.map(lambda x: x[clips, window].flatten(0, 1)),
+                {k: v[clips, window].flatten(0, 1) for k, v in labels.items()})
+
     network.train()
     loop = Loop(network, Schedule(options.minutes, options.rate, options.decay, rise=50, clip=1.0), report, "temporal")
     while loop.goes_on():
-        features, labels = sets[int(rng.random() < 0.35)]
-        clips = torch.from_numpy(rng.integers(len(features), size=options.batch))
-        at = int(rng.integers(length - network.window + 1))
-        window = slice(at, at + network.window)
-        output = network(features[clips, window])
-        loop.step(*temporal_loss(output, body, {k: v[clips, window] for k, v in labels.items()}, options.velocity))
+        observed, labels = batch()
+        features = lifter(_shaken(observed)).unflatten(0, (-1, network.window))
+        labels = {k: v.unflatten(0, (-1, network.window)) for k, v in labels.items()}
+        loop.step(*temporal_loss(network(features), body, labels, options.velocity))
     network.eval()
+
+
+def _shaken(seen: Observation) -> Observation:
+    """The same with a little more noise and some points missed, or few clips would be known by heart."""
+    kept = (torch.rand_like(seen.confidence) > 0.05).float()
+    return replace(seen, points=seen.points + 0.01 * torch.randn_like(seen.points), confidence=seen.confidence * kept,
+                   depth=seen.depth + 0.03 * torch.randn_like(seen.depth))

@@ -1,0 +1,133 @@
+"""Observations without pictures: poses seen by an eye that errs as the keypoint network does.
+
+Thousands a second, endless, and of every motion captured; what was really seen of drawn people (lifting.collect)
+is nearer to the truth, but little of it can be had.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool1d
+
+from vibe_cli.networks.keypoints import YAW_BINS
+from vibe_cli.networks.lifter import Observation
+from vibe_cli.networks.skeleton import COUNT, FOLLOWERS, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
+from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
+from vibe_cli.training.keypoints import yaw_target
+from vibe_cli.training.points import PointBody
+from vibe_cli.training.synth.poses import PoseBank
+
+SHAKE = 9  # frames over which a tracker's box is steady
+LEGS = [k for k, joint in enumerate(KEYPOINTS_OF_54) if joint in (4, 5, 7, 8, 10, 11, *range(29, 35))]
+BELOW = {(a, b): [(a, b), *FOLLOWERS[a, b]] for a, b in FOLLOWERS}  # what goes with a wrist or an ankle
+
+
+def simulate(rng: np.random.Generator, labels: dict[str, Tensor], count: int,
+             pooled: int) -> tuple[Observation, dict[str, Tensor]]:
+    """Random labels seen from random sides by an eye that errs: noise, outliers, missing and exchanged points."""
+    index = torch.from_numpy(rng.integers(len(labels["betas"]), size=count))
+    rotations, points = labels["rotations"][index].clone(), labels["points"][index]
+    turn = _views(count)
+    rotations[:, 0], points = turn @ rotations[:, 0], points @ turn.transpose(1, 2)
+    pixels = _frame(points[:, None])[:, 0]
+    truth = {"rotations": rotations, "betas": labels["betas"][index], "points": points, "pixels": pixels}
+    return _err(truth, pooled), truth
+
+
+def simulate_clips(rng: np.random.Generator, bank: PoseBank, body: PointBody, count: int, length: int,
+                   pooled: int) -> tuple[Observation, dict[str, Tensor]]:
+    """Pieces of motions, (count · length) frames in order, of errors that last: one leg hidden, sides exchanged."""
+    rotations = torch.from_numpy(np.stack([bank.clip(rng, length) for _ in range(count)]).astype(np.float32))
+    upright = torch.diag(torch.tensor([1.0, -1, -1]))  # y up, facing +z → y down, facing the camera
+    turn = _views(count)[:, None] @ upright
+    rotations[:, :, 0] = turn @ rotations[:, :, 0]
+    betas = torch.randn(count, 1, 10).clamp(-2.5, 2.5).expand(-1, length, -1)
+    points = body(rotations.flatten(0, 1), betas.flatten(0, 1)).unflatten(0, (count, length))
+    truth = {"rotations": rotations, "betas": betas, "points": points, "pixels": _frame(points)}
+    flat = {k: v.flatten(0, 1) for k, v in truth.items()}
+    return _confuse(_err(flat, pooled, length), count, length), flat
+
+
+def _frame(points: Tensor) -> Tensor:
+    """Points (B, T, K, 3) of clips → where crops of them, from one distance a clip, show them (B, T, K, 2)."""
+    count, length = points.shape[:2]
+    distance = torch.exp(torch.rand(count, 1, 1, 1) * 1.7 + 0.8)
+    flat = points[..., :2] / (points[..., 2:] + distance).clamp_min(0.3)
+    low, high = flat.amin(2), flat.amax(2)
+    box = torch.cat([(low + high) / 2, (high - low).amax(-1, keepdim=True)], -1).transpose(1, 2)
+    box = avg_pool1d(box, SHAKE, 1, SHAKE // 2, count_include_pad=False).transpose(1, 2)[:, :, None]
+    side = box[..., 2:] * 1.2 * torch.exp(torch.rand(count, 1, 1, 1) * 0.4 - 0.2)
+    return (flat - box[..., :2]) / (side / 2) + torch.rand(count, 1, 1, 2) * 0.3 - 0.15
+
+
+def _views(count: int) -> Tensor:
+    """(count, 3, 3) turns about the vertical by any angle, about the other axes a little."""
+    yaw, pitch, roll = torch.rand(count) * 2 * math.pi, torch.randn(count) * 0.2, torch.randn(count) * 0.15
+    one, zero = torch.ones(count), torch.zeros(count)
+
+    def stack(rows: list) -> Tensor:
+        return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+    c, s = torch.cos, torch.sin
+    about_y = stack([[c(yaw), zero, s(yaw)], [zero, one, zero], [-s(yaw), zero, c(yaw)]])
+    about_x = stack([[one, zero, zero], [zero, c(pitch), -s(pitch)], [zero, s(pitch), c(pitch)]])
+    about_z = stack([[c(roll), -s(roll), zero], [s(roll), c(roll), zero], [zero, zero, one]])
+    return about_z @ about_x @ about_y
+
+
+def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Observation:
+    """Noise, outliers and missing points of N frames; how well people are seen is one throw for each `length`."""
+    frames = len(truth["betas"])
+
+    def throw(*shape: int) -> Tensor:
+        return torch.rand(frames // length, *shape).repeat_interleave(length, 0)
+
+    sigma = torch.exp(throw(1, 1) * 2.5 - 4.2)
+    points = truth["pixels"] + torch.randn(frames, COUNT, 2) * sigma * torch.exp(torch.randn(frames, COUNT, 1) * 0.5)
+    outlier = torch.rand(frames, COUNT, 1) < 0.05
+    points = torch.where(outlier, truth["pixels"][:, torch.randperm(COUNT)] + 0.1 * torch.randn_like(points), points)
+    depth = truth["points"][..., 2] + torch.randn(frames, COUNT) * (0.03 + sigma[..., 0] * 1.5)
+    confidence = torch.exp(0.35 - sigma[..., 0] * 4 + torch.randn(frames, COUNT) * 0.3).clamp(0, 1)
+    missing = torch.rand(frames, COUNT) < torch.where(throw(1) < 0.4, 0.35, 0.03)
+    middle = truth["pixels"][..., 1].median(1, keepdim=True).values + torch.randn(frames, 1) * 0.2
+    half = (throw(1) < 0.2) & (truth["pixels"][..., 1] > middle)
+    sure = throw(1)
+    yaw = yaw_target(truth["rotations"][:, 0]) * sure + (1 - sure) / YAW_BINS
+    off = (torch.randn(frames // length, 3).repeat_interleave(length, 0) + torch.randn(frames, 3)) * 0.4 * (1.1 - sure)
+    root = sixd_from_matrix(truth["rotations"][:, 0] @ matrix_from_axis_angle(off))
+    return Observation(points, confidence.masked_fill(missing | half, 0), depth, yaw,
+                       root * torch.exp(1 + 0.6 * torch.randn(frames, 1)), torch.zeros(frames, pooled))
+
+
+def _confuse(seen: Observation, count: int, length: int) -> Observation:
+    """Errors of a side that last for some frames: everything exchanged, the legs only, or one limb's end on the other.
+
+    Where everything is exchanged the facing is turned round with it, half of the time.
+    """
+    points, depth, yaw = seen.points.clone(), seen.depth.clone(), seen.yaw.clone()
+    whole, legs = _spells(count, length, 0.3), _spells(count, length, 0.3)
+    swap = torch.arange(COUNT).expand(count * length, COUNT).clone()
+    swap[whole] = torch.tensor(MIRRORED_KEYPOINTS)
+    swap[:, LEGS] = torch.where((legs & ~whole)[:, None], torch.tensor(MIRRORED_KEYPOINTS)[LEGS], swap[:, LEGS])
+    for pairs in BELOW.values():
+        for onto in (0, 1):
+            there = _spells(count, length, 0.2)
+            for pair in pairs:
+                swap[:, pair[1 - onto]] = torch.where(there, swap[:, pair[onto]], swap[:, pair[1 - onto]])
+    turned = whole & (torch.rand(count) < 0.5).repeat_interleave(length)
+    yaw[turned] = yaw[turned].roll(yaw.shape[1] // 2, 1)
+    take = swap[..., None].expand(-1, -1, 2)
+    return Observation(points.gather(1, take), seen.confidence.gather(1, swap), depth.gather(1, swap), yaw,
+                       seen.root, seen.pooled)
+
+
+def _spells(count: int, length: int, share: float) -> Tensor:
+    """(count · length,) bool: in a share of the clips one run of frames."""
+    ends = (torch.rand(count, 2) * (length + 1)).long().sort(1).values
+    at = torch.arange(length)
+    inside = (at >= ends[:, :1]) & (at < ends[:, 1:]) & (torch.rand(count, 1) < share)
+    return inside.flatten()
