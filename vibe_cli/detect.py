@@ -27,6 +27,7 @@ class Detector(Protocol):
     """Finds people."""
 
     name: str
+    believed_from: float  # mean score from which what it finds is believed to be a person, if followed for a while
 
     def detect(self, frames: list[np.ndarray]) -> list[Detections]:
         """The people of each RGB uint8 frame (H, W, 3), best first."""
@@ -40,6 +41,8 @@ class CentreDetector:
     networks/centre.py. Frames are scaled to `size` pixels on the longer side, (rgb / 255 − 0.45) / 0.25,
     padded with zeros at the right and below.
     """
+
+    believed_from = 0.4
 
     def __init__(self, network: nn.Module, device: torch.device | str = "cpu", size: int = 384,
                  threshold: float = 0.3, name: str = "open-detector") -> None:
@@ -65,6 +68,8 @@ class YoloDetector:
     user's model folder. The file is read without running any of it (see `read_yolo`) and the network is
     called by itself, so ultralytics neither prints, nor keeps settings, nor reports usage.
     """
+
+    believed_from = 0.4
 
     def __init__(self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25,
                  size: int = YOLO_SIZE) -> None:

@@ -7,7 +7,7 @@ second cuts every tracked person out of every frame and encodes them. Then each 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,6 +68,7 @@ def recover(path: str | Path, model: Model | None = None, options: Options | Non
         from vibe_cli.zoo import load_model
         model = load_model()
     options, run = options or Options(), Run(progress, watch or Stopwatch(), list(model.notes))
+    options = replace(options, tracking=options.tracking.believing(model.detector.believed_from))
     source = open_keypoints(options.keypoints, model.device) if options.keypoints is not None else None
     with open_video(path) as video:
         found = follow_people(video, model.detector, options, run)

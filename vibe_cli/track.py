@@ -25,6 +25,7 @@ DRIFT_POSITION, DRIFT_AREA, DRIFT_ASPECT = 0.02, 0.04, 0.05
 DRIFT_VELOCITY, DRIFT_GROWTH = 0.005, 0.001  # larger growth noise loses people while they are unseen
 START_VELOCITY, START_GROWTH = 0.15, 0.1
 BOX_SMOOTHING_S = 0.1
+MEAN_SCORE = 0.4  # of tracks that are believed, where the detector does not say
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class TrackOptions:
     max_age: int = 30               # frames without a detection that a track survives (the paper: 1)
     min_track: int = 25             # shorter tracks are dropped; at most half of the clip's frames is asked
     min_seen: float = 0.5           # tracks detected in a smaller share of their frames are dropped
-    mean_score: float = 0.4         # tracks whose detections score less on average are dropped
+    mean_score: float | None = None  # tracks whose detections score less on average are dropped; None: see `believing`
     max_people: int | None = None   # keep those with the largest sum over frames of box size; None: all
     persons: tuple[int, ...] = ()   # keep these ids, as numbered without this option; (): all
 
@@ -50,6 +51,11 @@ class TrackOptions:
             if value is not None and (value < low or (high is not None and value > high)):
                 wanted = f"from {low} to {high}" if high is not None else f"{low} or more"
                 raise UsageError(f"{name.replace('_', '-')} {value}: out of range", hint=f"choose {wanted}")
+
+
+    def believing(self, score: float) -> TrackOptions:
+        """The same with the detector's own `mean_score` where none was chosen."""
+        return self if self.mean_score is not None else replace(self, mean_score=score)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +74,7 @@ def link_tracks(detections: Iterable[Detections], options: TrackOptions | None =
     In a clip shorter than twice `min_track` half its frames are enough (one, in a clip of one), and no more
     hits are asked for a birth than frames. UsageError when a wanted id does not exist.
     """
-    options = options or TrackOptions()
+    options = (options or TrackOptions()).believing(MEAN_SCORE)
     frames = list(detections)
     least = max(1, min(options.min_track, len(frames) // 2))
     sort = Sort(replace(options, min_hits=min(options.min_hits, least)))

@@ -51,6 +51,8 @@ class Judge:
 class VerifiedDetector:
     """A detector whose finds are looked at again by the open encoder's keypoint network."""
 
+    believed_from = 0.55  # its scores are chances: surer than not
+
     def __init__(self, proposer: Detector, encoder: OpenEncoder, judge: Judge, threshold: float = 0.3) -> None:
         self.proposer, self.encoder, self.judge = proposer, encoder.eval(), judge
         self.threshold, self.name = threshold, proposer.name
