@@ -8,22 +8,19 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
-from safetensors.torch import save_file
 from torch import Tensor
 
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS
 from vibe_cli.pose_prior import JOINTS, SIZE, PosePrior
 from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
 from vibe_cli.training.mocap import Clip
+from vibe_cli.training.shipping import write_model
 from vibe_cli.training.synth.poses import HOLD_OUT_EVERY, mirrored, random_pose
 
 # Joints whose turn from the mean the capture gets wrong at times, and the most that is believed, radians.
@@ -147,19 +144,8 @@ def make_prior(clips: list[Clip], folder: Path, options: PriorTraining | None = 
     training, held_out = split_clips(clips, means)
     tensors = fit_mixture(training, options or PriorTraining()) | {"mean_rotations": torch.from_numpy(means)}
     tensors = {name: value.float() for name, value in tensors.items()}
-    _write(folder, tensors)
+    write_model(folder, {"task": "prior", "made_by": "python -m vibe_cli.training.pose_prior"}, tensors)
     return measure(PosePrior(tensors), training, held_out)
-
-
-def _write(folder: Path, tensors: dict[str, Tensor]) -> None:
-    """A model folder: weights.safetensors and config.yaml with their checksum."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "weights.safetensors.part"
-    save_file({name: value.contiguous() for name, value in tensors.items()}, part)
-    facts = {"task": "prior", "licence": "CC0-1.0", "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
-             "made_by": "python -m vibe_cli.training.pose_prior"}
-    os.replace(part, folder / "weights.safetensors")
-    (folder / "config.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ on where it was; the two long trainings also resume inside. Needs the extra `vib
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -173,6 +172,7 @@ def write_models(work: Path, out: Path) -> None:
     from vibe_cli.networks.centre import CentreConfig
     from vibe_cli.networks.open_encoder import OpenEncoderConfig
     from vibe_cli.networks.vibe import VibeConfig
+    from vibe_cli.training.shipping import halved, write_model
 
     eye = torch.load(work / "keypoints.pt", weights_only=True)
     motion = torch.load(work / "temporal.pt", weights_only=True)
@@ -182,34 +182,12 @@ def write_models(work: Path, out: Path) -> None:
     encoder |= {f"lifter.{k}": v for k, v in motion["lifter"].items()}
     sizes = OpenEncoderConfig(**eye["config"], features=lifter["features"], hidden=lifter["hidden"],
                               blocks=lifter["blocks"])
-    write_model(out / "open-encoder", {"task": "encoder"}, sizes, encoder)
+    write_model(out / "open-encoder", {"task": "encoder"}, halved(encoder), sizes)
     verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
-    write_model(out / "open-detector", {"task": "detector", "verify": verify}, CentreConfig(**detector["config"]),
-                detector["averaged"])
+    write_model(out / "open-detector", {"task": "detector", "verify": verify}, halved(detector["averaged"]),
+                CentreConfig(**detector["config"]))
     write_model(out / "open-vibe", {"task": "temporal", "encoder": "open-encoder", "body": "open-body"},
-                VibeConfig(**motion["config"]), motion["vibe"])
-
-
-def write_model(folder: Path, facts: dict, config: object, weights: dict) -> None:
-    """One model folder: weights.safetensors in float16 and config.yaml with their checksum."""
-    import hashlib
-
-    import torch
-    import yaml
-    from safetensors.torch import save_file
-
-    from vibe_cli.networks import describe
-
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "weights.safetensors.part"
-    save_file({k: v.to(torch.float16 if v.is_floating_point() else v.dtype).contiguous()
-               for k, v in weights.items()}, part)
-    checksum = hashlib.sha256(part.read_bytes()).hexdigest()
-    part.chmod(0o644)  # safetensors leaves it readable by its owner alone, and it is to be shipped
-    os.replace(part, folder / "weights.safetensors")
-    text = yaml.safe_dump({**facts, "licence": "CC0-1.0", "sha256": checksum, "network": describe(config)},
-                          sort_keys=False)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
+                halved(motion["vibe"]), VibeConfig(**motion["config"]))
 
 
 def main() -> None:

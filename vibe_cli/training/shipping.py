@@ -1,0 +1,35 @@
+"""Writing a model folder as it is shipped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+import yaml
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vibe_cli.networks import describe
+
+
+def write_model(folder: Path, facts: dict, weights: dict[str, Tensor], config: object | None = None) -> None:
+    """Write weights.safetensors and config.yaml: the facts, the weights' checksum and the network's configuration.
+
+    Both are whole or not there; numbers that were measured with other weights do not outlive them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "weights.safetensors.part"
+    save_file({name: value.contiguous() for name, value in weights.items()}, part)
+    part.chmod(0o644)  # safetensors leaves it readable by its owner alone, and it is to be shipped
+    content = {**facts, "licence": "CC0-1.0", "sha256": hashlib.sha256(part.read_bytes()).hexdigest()}
+    if config is not None:
+        content["network"] = describe(config)
+    os.replace(part, folder / "weights.safetensors")
+    (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights in float16, in which they are shipped."""
+    return {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in weights.items()}
