@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from bodies import extra_regressor, smpl_arrays, write_official_pickle
 from scipy.spatial.transform import Rotation
 
 import vibe_cli.refine as refine
 from vibe_cli.body import Body, joints_of, load_body
 from vibe_cli.boxes import square
+from vibe_cli.motion import estimate_motion
+from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.options import MotionOptions
 from vibe_cli.refine import refine_person
-from vibe_cli.results import Person
+from vibe_cli.results import Observations, Person, Track
+from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.skeleton import EVALUATION_14
 
 
@@ -203,3 +210,32 @@ def test_one_frame_is_a_track_too(body: Body) -> None:
     right = motion(14, 1)
     start = regressed(right, body)
     assert error_px(refine_person(start, body), body)[0] < 0.3 * error_px(start, body)[0]
+
+
+def test_a_published_model_whose_camera_places_the_bodys_origin_is_fitted_to_given_keypoints(tmp_path: Path) -> None:
+    """SMPL's pelvis is not at its origin; such a model has no keypoints of its own."""
+    write_official_pickle(tmp_path / "SMPL.pkl", smpl_arrays())
+    np.save(tmp_path / "J_regressor_extra.npy", extra_regressor())
+    smpl, right = load_body(tmp_path / "SMPL.pkl"), motion(15)
+    pelvis = smpl.rest_joints(torch.from_numpy(right.betas)[None])[0, 0].numpy()
+    assert np.abs(pelvis[:2]).min() > 0.02
+    start = replace(regressed(right, smpl), betas=right.betas)
+    camera = right.camera - [0, *pelvis[:2]]
+
+    class Network(torch.nn.Module):
+        window, estimates, edges = 24, "all", "shorten"
+
+        def forward(self, features: torch.Tensor) -> MotionOutput:
+            pose = sixd_from_matrix(matrix_from_axis_angle(torch.from_numpy(start.pose)))
+            betas = torch.from_numpy(right.betas).expand(24, -1)
+            return MotionOutput(pose[None], betas[None], torch.from_numpy(camera).float()[None])
+
+    model = SimpleNamespace(network=Network(), body=smpl, camera_origin="body", device=torch.device("cpu"))
+    track = Track(1, right.frames, right.boxes, right.confidence, right.filled)
+    seen = Observations(track, right.boxes, np.zeros((24, 4)))
+    plain = estimate_motion(seen, model, MotionOptions())
+    assert np.allclose(plain.camera, right.camera, atol=1e-5)
+    given = replace(seen, keypoints=start.keypoints, given=True)
+    placed, fitted = (estimate_motion(given, model, MotionOptions(refine=on)) for on in (False, True))
+    assert error_px(placed, smpl).mean() <= error_px(replace(plain, keypoints=start.keypoints), smpl).mean()
+    assert error_px(fitted, smpl).mean() < 0.5 * error_px(placed, smpl).mean()

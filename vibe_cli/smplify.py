@@ -9,8 +9,8 @@ L-BFGS does: its steps are quotients of differences of those before. Inputs nudg
 1.5·10⁻³ radians after 40 steps and 5·10⁻³ after 80, without a line search by up to 0.3. What helps is to ask it for
 little at a time. There are short rounds, each in the units of the curvature where it begins, and in each the prior's
 components count by their shares at its beginning, as in expectation maximisation: the prior is then one quadratic
-instead of many valleys. So the same nudge ends at 1.2·10⁻⁵ whatever the rounds (2 to 8) and steps (6 to 10), of which
-2 of 8 come within 0.1% of the least cost; with the components free it was up to 9·10⁻².
+instead of many valleys. So the same nudge ends at about 10⁻⁵ whatever the rounds (2 to 8) and steps (6 to 10), of which
+2 of 8 come within 0.2% of the least cost; with the components free it was up to 9·10⁻².
 
 The weights were chosen on held-out motion capture with errors of 5 and 12 degrees a joint and keypoints exact or off
 by 3 and 6% of the crop (`benchmarks/refine.py`).
@@ -42,7 +42,7 @@ class FitOptions:
     data: float = 0.008       # weight of a keypoint, whose cost is √(1 + (error / tolerance)²) − 1
     tolerance: float = 0.05   # error from which a keypoint's cost grows no faster than linearly
     stay: float = 0.05        # of squared turns from the regression
-    trunk: float = 4.0        # times as much for root and trunk
+    trunk: float = 2.0        # times as much for root and trunk
     prior: float = 0.001      # of the pose prior's negative log likelihood
     steady: float = 1.0       # of the squared change of turns from frame to frame
     camera: float = 1.0       # of squared changes of the camera
