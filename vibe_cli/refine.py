@@ -76,11 +76,12 @@ def _fit_motion(frames: Frames, landmarks: Landmarks, prior: PosePrior, betas: T
         weight = _fading(len(q), there.start > 0, there.stop < len(frames))
         sums[there] += weight * q
         totals[there] += weight
-    every = sums / totals
-    parts = [(Objective(frames[rows], landmarks, prior, betas, options), every[rows])
-             for rows in (slice(first, first + PIECE) for first in range(0, len(frames), PIECE))]
-    return replace(frames, rotations=torch.cat([objective.rotations(q) for objective, q in parts]),
-                   camera=torch.cat([objective.camera(q) for objective, q in parts]))
+    rotations, camera = torch.empty_like(frames.rotations), torch.empty_like(frames.camera)
+    for first in range(0, len(frames), PIECE):
+        rows = slice(first, first + PIECE)
+        objective, q = Objective(frames[rows], landmarks, prior, betas, options), sums[rows] / totals[rows]
+        rotations[rows], camera[rows] = objective.rotations(q), objective.camera(q)
+    return replace(frames, rotations=rotations, camera=camera)
 
 
 def _fading(count: int, before: bool, after: bool) -> Tensor:

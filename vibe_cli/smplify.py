@@ -70,7 +70,10 @@ class Objective:
 
     def __init__(self, frames: Frames, landmarks: Landmarks, prior: PosePrior, betas: Tensor,
                  options: FitOptions, linked: bool = True) -> None:
-        """`betas` are those of the start; `linked` frames follow one another and are held together."""
+        """`betas` are those of the start; `linked` frames follow one another and are held together.
+
+        Before it is asked for a cost or factors, `weigh_prior` says where the prior is bounded.
+        """
         self.frames, self.landmarks, self.prior, self.betas = frames, landmarks, prior, betas
         self.options, self.linked = options, linked
         self.base = frames.rotations.clone()
@@ -79,7 +82,6 @@ class Objective:
         turns[:, JOINTS] = prior.vectors(frames.rotations).unflatten(1, (-1, 3))
         self.start = torch.cat([turns.flatten(1), torch.zeros(len(frames), 3, dtype=torch.float64)], dim=1)
         self.bends = landmarks.moments(betas, frames.rotations) - landmarks.moments(betas)
-        self.bound = prior.bound(prior.vectors(frames.rotations))
         self.evidence = (frames.confidence.sum(1) / SURE).clamp(max=1)
         stay = torch.full((24, 3), options.stay, dtype=torch.float64)
         stay[list(ROOT_AND_TRUNK)] *= options.trunk
