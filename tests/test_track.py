@@ -286,3 +286,15 @@ def test_a_detector_says_from_which_score_its_finds_are_believed_unless_the_user
     assert len(link_tracks(clip).tracks) == 1
     assert link_tracks(clip, TrackOptions().believing(0.55)).tracks == []
     assert len(link_tracks(clip, TrackOptions(mean_score=0.4).believing(0.55)).tracks) == 1
+
+
+def test_a_box_that_changes_its_shape_at_once_stays_the_same_person() -> None:
+    whole, half = Detections([[100, 150, 60, 200]], [0.9]), Detections([[100, 85, 55, 60]], [0.9])
+    frames = [whole] * 20 + [half] * 20 + [whole] * 20
+    report = link_tracks(frames)
+    assert [len(track) for track in report.tracks] == [60] and report.dropped == 0
+
+
+def test_somebody_elsewhere_is_not_taken_for_one_who_was_lost() -> None:
+    here, there = Detections([[100, 150, 60, 200]], [0.9]), Detections([[180, 150, 60, 200]], [0.9])
+    assert [len(track) for track in link_tracks([here] * 30 + [there] * 30).tracks] == [30, 30]

@@ -23,6 +23,14 @@ def square(boxes: np.ndarray, scale: float = 1.0) -> np.ndarray:
     return np.concatenate([boxes[..., :2], side, side], axis=-1)
 
 
+def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) and (M, 4) → (N, M): what each pair has in common, as a share of the smaller of the two."""
+    one, other = to_corners(np.asarray(a, float))[:, None], to_corners(np.asarray(b, float))[None]
+    common = np.clip(np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2]), 0, None)
+    smaller = np.minimum((one[..., 2:] - one[..., :2]).prod(-1), (other[..., 2:] - other[..., :2]).prod(-1))
+    return common.prod(-1) / np.maximum(smaller, 1e-9)
+
+
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of every box of `a` (N, 4) with every box of `b` (M, 4) → (N, M)."""
     a_corners, b_corners = to_corners(a)[:, None], to_corners(b)[None]

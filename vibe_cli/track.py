@@ -2,10 +2,11 @@
 
 SORT is Bewley et al. 2016 ("Simple online and realtime tracking"): a Kalman filter a person over centre u, v,
 area s and aspect r with constant velocity of u, v and s, and a Hungarian assignment on the IoU of predicted
-and detected boxes. Clips are whole, so more is known here than on line, and this differs in four places:
-a track keeps the hits that came before its birth; it may be unseen for `max_age` frames, not one, and the gap
-is then interpolated between the detections around it; predictions after its last detection are not part of
-it; and only a detection that scores `start_score` starts a track, while weaker ones carry it on.
+and detected boxes. Clips are whole, so more is known here than on line, and this differs in five places:
+a detection left over continues a track left over where one box holds most of the other, for boxes change shape
+faster than people move; a track keeps the hits that came before its birth; it may be unseen for `max_age` frames,
+not one, and the gap is then interpolated between the detections around it; predictions after its last detection
+are not part of it; and only a detection that scores `start_score` starts a track, while weaker ones carry it on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ DRIFT_POSITION, DRIFT_AREA, DRIFT_ASPECT = 0.02, 0.04, 0.05
 DRIFT_VELOCITY, DRIFT_GROWTH = 0.005, 0.001  # larger growth noise loses people while they are unseen
 START_VELOCITY, START_GROWTH = 0.15, 0.1
 BOX_SMOOTHING_S = 0.1
+SAME_PERSON = 0.6  # share of the smaller box that a box of another shape has in common with one's own
 MEAN_SCORE = 0.4  # of tracks that are believed, where the detector does not say
 
 
@@ -114,7 +116,7 @@ class Sort:
         predicted = np.array([candidate.predict() for candidate in self._living]).reshape(-1, 4)
         numbers = np.full(len(detections), -1, np.int64)
         free = set(range(len(boxes)))
-        for who, which in associate(predicted, boxes, self.options.iou):
+        for who, which in self._continue(predicted, boxes):
             self._living[who].hit(self._frame, boxes[which], float(scores[which]))
             numbers[usable[which]] = self._living[who].number
             free.remove(which)
@@ -133,6 +135,15 @@ class Sort:
         tracks = sorted((one.track() for one in born), key=_appearance)
         return [replace(track, id=number) for number, track in enumerate(tracks, start=1)]
 
+    def _continue(self, predicted: np.ndarray, boxes: np.ndarray) -> list[tuple[int, int]]:
+        """Which candidate goes on with which box: by IoU, then, of those left over, by what they share."""
+        pairs = associate(predicted, boxes, self.options.iou)
+        taken, used = {who for who, _ in pairs}, {which for _, which in pairs}
+        who_left = [i for i in range(len(predicted)) if i not in taken]
+        which_left = [i for i in range(len(boxes)) if i not in used]
+        common = box_maths.shared(predicted[who_left], boxes[which_left])
+        return pairs + [(who_left[a], which_left[b]) for a, b in assign(common, SAME_PERSON)]
+
     def _bury(self) -> None:
         """End candidates unseen for too long: at once before their birth, after `max_age` frames later."""
         living = []
@@ -150,12 +161,18 @@ def associate(predicted: np.ndarray, detected: np.ndarray, least_iou: float) -> 
     """Pairs (prediction, detection) of boxes (N, 4), (M, 4) with the largest sum of IoU, each ≥ `least_iou`."""
     if not len(predicted) or not len(detected):
         return []
+    return assign(box_maths.iou(predicted, detected), least_iou)
+
+
+def assign(gain: np.ndarray, least: float) -> list[tuple[int, int]]:
+    """Pairs (row, column) of a matrix (N, M) with the largest sum of gains, each ≥ `least` and above 0."""
+    if not gain.size:
+        return []
     from scipy.optimize import linear_sum_assignment
 
-    overlap = box_maths.iou(predicted, detected)
-    overlap[overlap < max(least_iou, 1e-9)] = 0.0
-    pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
-    return [(int(a), int(b)) for a, b in pairs if overlap[a, b] > 0]
+    gain = np.where(gain < max(least, 1e-9), 0.0, gain)
+    pairs = zip(*linear_sum_assignment(gain, maximize=True), strict=True)
+    return [(int(a), int(b)) for a, b in pairs if gain[a, b] > 0]
 
 
 def smooth_boxes(track: Track, fps: float = 25.0) -> Track:

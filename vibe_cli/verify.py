@@ -28,7 +28,13 @@ PROPOSALS = 6      # best proposals of a frame that are looked at
 SURE = 0.35        # share of full confidence from which a point counts and shapes the box
 MARGIN = 0.06      # of the points' larger extent, on each side: flesh around the joints
 PART_INSIDE = 0.4  # share of its area within somebody from which a box is a part
+WHOLE = 2.5        # times a part's area is the least of a whole's
 PART_SCORE = 0.1   # least score of the whole, as a share of the part's
+BESIDE = 1.3       # how much the whole's box is enlarged to find limbs that stick out of it,
+LIMB = 10.0        # and how many times as large it is
+SAME = 0.4         # share of the smaller box from which two boxes are one person
+ALIKE = 1.3        # times as large: two boxes up to this are of one size
+WHOLE_SCORE = 0.4  # least score of the larger of two such, as a share of the smaller's
 OVERLAP = 0.5      # of two people who overlap more than this (IoU) the surer is kept
 
 
@@ -104,15 +110,22 @@ class VerifiedDetector:
 
 
 def is_part(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """(N,) whether a box (N, 4) is probably a hand or head of somebody found as a whole.
+    """(N,) whether a box (N, 4) is probably a part, or another view, of somebody found beside it.
 
-    It lies mostly in a box of more than twice its area, whose score is not negligible beside its own.
+    A box that lies largely in one of WHOLE times its area, or just beside a far larger one, is a hand or a head, if
+    the score of the whole is not negligible beside its own. Of two of more equal size that share much of the smaller,
+    one is not a person: the smaller, unless it is much surer.
     """
-    corners, area = box_maths.to_corners(boxes), boxes[:, 2:].prod(axis=1)
-    low = np.maximum(corners[:, None, :2], corners[None, :, :2])
-    high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
-    inside = np.clip(high - low, 0, None).prod(axis=-1) > PART_INSIDE * area[:, None]
-    return (inside & (area[None] > 2.5 * area[:, None]) & (scores[None] > PART_SCORE * scores[:, None])).any(axis=1)
+    area = boxes[:, 2:].prod(axis=1)
+    ratio, score = area[None] / area[:, None], scores[None] / np.maximum(scores[:, None], 1e-9)  # the other's over mine
+    common = box_maths.shared(boxes, boxes)
+    around = boxes * [1, 1, BESIDE, BESIDE]
+    part = (common > PART_INSIDE) & (ratio > WHOLE) & (score > PART_SCORE)
+    limb = (box_maths.shared(boxes, around) > PART_INSIDE) & (ratio > LIMB) & (score > PART_SCORE)
+    wins = np.where(ratio > ALIKE, score > WHOLE_SCORE, np.where(ratio < 1 / ALIKE, score > 1 / WHOLE_SCORE, score > 1))
+    double = (common > SAME) & (ratio < WHOLE) & (ratio > 1 / WHOLE) & wins
+    np.fill_diagonal(double, False)
+    return (part | limb | double).any(axis=1)
 
 
 def box_of_points(points: np.ndarray, confidence: np.ndarray, box: np.ndarray) -> np.ndarray:
