@@ -34,7 +34,8 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
     """One track's features → its motion, not yet smoothed.
 
     The network sees `options.window` frames at a time. Betas are averaged over the track, as in the paper.
-    Where the encoder found keypoints, they place the body in the crop; the regressed camera serves elsewhere.
+    Where the encoder found keypoints, they place the body in the crop; the regressed camera serves elsewhere. Its
+    keypoints of the legs then go to the side where the motion expects them; a user's keypoints are taken as given.
     """
     features = torch.from_numpy(seen.features).to(model.device)
     with torch.inference_mode():
