@@ -24,7 +24,7 @@ class PointBody(nn.Module):
     @classmethod
     def load(cls, path: Path) -> PointBody:
         """From the open body's file."""
-        return cls(SynthBody.load(path))
+        return cls(SynthBody.load(path, faces=None))
 
     def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """Relative rotations (N, 24, 3, 3), betas (N, 10) → points (N, K, 3) metres, pelvis at the origin."""
