@@ -116,7 +116,7 @@ def train_detector(cache: Path, out: Path, backbone: Path | None, config: Centre
     loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average), report,
                 "detector", out, {"config": asdict(config), "batch": options.batch})
     loader = iter(DataLoader(_Stream(cache, options, loop.steps), batch_size=None, num_workers=options.workers,
-                             prefetch_factor=4))
+                             prefetch_factor=4, multiprocessing_context="spawn"))
     half = fast_bfloat16()
     while loop.goes_on():
         images, *wanted = next(loader)

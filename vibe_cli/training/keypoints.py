@@ -160,7 +160,8 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
                 "keypoints", out, {"config": asdict(config), "batch": options.batch})
     progress = torch.zeros(1).share_memory_()
     stream = _Stream(cache, options, config.size, progress, loop.steps)
-    batches = _uses(iter(DataLoader(stream, batch_size=None, num_workers=options.workers, prefetch_factor=4)),
+    batches = _uses(iter(DataLoader(stream, batch_size=None, num_workers=options.workers, prefetch_factor=4,
+                                   multiprocessing_context="spawn")),
                     options.uses)
     half = fast_bfloat16()
     while loop.goes_on():
