@@ -25,17 +25,18 @@ def square(boxes: np.ndarray, scale: float = 1.0) -> np.ndarray:
 
 def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Boxes (N, 4) and (M, 4) → (N, M): what each pair has in common, as a share of the smaller of the two."""
-    one, other = to_corners(np.asarray(a, float))[:, None], to_corners(np.asarray(b, float))[None]
-    common = np.clip(np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2]), 0, None)
-    smaller = np.minimum((one[..., 2:] - one[..., :2]).prod(-1), (other[..., 2:] - other[..., :2]).prod(-1))
-    return common.prod(-1) / np.maximum(smaller, 1e-9)
+    common, area_a, area_b = _common(a, b)
+    return common / np.maximum(np.minimum(area_a, area_b), 1e-9)
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of every box of `a` (N, 4) with every box of `b` (M, 4) → (N, M)."""
-    a_corners, b_corners = to_corners(a)[:, None], to_corners(b)[None]
-    low = np.maximum(a_corners[..., :2], b_corners[..., :2])
-    high = np.minimum(a_corners[..., 2:], b_corners[..., 2:])
-    overlap = np.clip(high - low, 0, None).prod(axis=-1)
-    area_a, area_b = a[:, None, 2:].prod(axis=-1), b[None, :, 2:].prod(axis=-1)
-    return overlap / np.maximum(area_a + area_b - overlap, 1e-9)
+    common, area_a, area_b = _common(a, b)
+    return common / np.maximum(area_a + area_b - common, 1e-9)
+
+
+def _common(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Area that each pair has in common (N, M), and the areas of both (N, 1) and (1, M)."""
+    one, other = to_corners(a)[:, None], to_corners(b)[None]
+    low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
+    return np.clip(high - low, 0, None).prod(axis=-1), a[:, None, 2:].prod(axis=-1), b[None, :, 2:].prod(axis=-1)

@@ -11,6 +11,7 @@ import numpy as np
 from vibe_cli import boxes as box_maths
 from vibe_cli.errors import ModelError
 from vibe_cli.results import Detections
+from vibe_cli.track import MEAN_SCORE
 from vibe_cli.yolo import YOLO_HINT, fetch_yolo, read_yolo
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class CentreDetector:
     padded with zeros at the right and below.
     """
 
-    believed_from = 0.4
+    believed_from = MEAN_SCORE
 
     def __init__(self, network: nn.Module, device: torch.device | str = "cpu", size: int = 384,
                  threshold: float = 0.3, name: str = "open-detector") -> None:
@@ -69,7 +70,7 @@ class YoloDetector:
     called by itself, so ultralytics neither prints, nor keeps settings, nor reports usage.
     """
 
-    believed_from = 0.4
+    believed_from = MEAN_SCORE
 
     def __init__(self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25,
                  size: int = YOLO_SIZE) -> None:

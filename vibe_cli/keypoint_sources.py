@@ -17,6 +17,7 @@ from vibe_cli.detect import MOST_PEOPLE, OVERLAP, YOLO_GREY, YOLO_SIZE, letterbo
 from vibe_cli.errors import InputError, ModelError
 from vibe_cli.keypoint_files import People, count_from_zero, read_keypoints, spread_to_49
 from vibe_cli.results import Observations, Track
+from vibe_cli.track import assign
 from vibe_cli.yolo import fetch_yolo, read_yolo
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class KeypointFile:
 
 
 class PoseModel:
-    """An ultralytics pose model of COCO's 17 keypoints, read as `detect.read_yolo` does, without running the file.
+    """An ultralytics pose model of COCO's 17 keypoints, read as `yolo.read_yolo` does, without running the file.
 
     `weights` is a .pt file, or the name of one that ultralytics publishes and that is fetched.
     """
@@ -144,17 +145,13 @@ def match_people(tracks: list[Track], people: People) -> list[np.ndarray]:
     return found
 
 
-def _pairs(boxes: np.ndarray, people: np.ndarray) -> Iterator[tuple[int, int]]:
+def _pairs(boxes: np.ndarray, people: np.ndarray) -> list[tuple[int, int]]:
     """Rows of boxes (N, 4) and people's boxes (P, 4) that belong together."""
-    from scipy.optimize import linear_sum_assignment
-
     distance = np.linalg.norm(boxes[:, None, :2] - people[None, :, :2], axis=-1)
     distance = distance / np.maximum(boxes[:, 2:].max(axis=1), 1e-6)[:, None]
     overlap = box_maths.iou(boxes, people)
     gain = np.where((distance <= FARTHEST) | (overlap > 0.3), 1 + overlap - distance / 2, 0)
-    for one, other in zip(*linear_sum_assignment(-gain), strict=True):
-        if gain[one, other] > 0:
-            yield int(one), int(other)
+    return assign(gain, 0)
 
 
 def _box(person: np.ndarray) -> np.ndarray:

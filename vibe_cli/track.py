@@ -159,8 +159,6 @@ class Sort:
 
 def associate(predicted: np.ndarray, detected: np.ndarray, least_iou: float) -> list[tuple[int, int]]:
     """Pairs (prediction, detection) of boxes (N, 4), (M, 4) with the largest sum of IoU, each ≥ `least_iou`."""
-    if not len(predicted) or not len(detected):
-        return []
     return assign(box_maths.iou(predicted, detected), least_iou)
 
 

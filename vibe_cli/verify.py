@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from vibe_cli import boxes as box_maths
+from vibe_cli.camera import crop_points_to_image
 from vibe_cli.crops import crop_person, normalise
 from vibe_cli.networks.lifter import FULL_CONFIDENCE, sureness
 from vibe_cli.results import Detections
@@ -103,7 +104,7 @@ class VerifiedDetector:
         crops = normalise(np.stack([crop_person(frame, square, LOOK_SIZE) for square in squares]))
         with torch.inference_mode():
             found, sure = sureness(self.encoder.look(crops.to(self.encoder.gain.device)))
-        points = squares[:, None, :2] + found.cpu().numpy() * squares[:, None, 2:3] / 2
+        points = crop_points_to_image(found.cpu().numpy(), squares)
         confidence = sure.cpu().numpy()
         moved = [box_of_points(*row) for row in zip(points, confidence / FULL_CONFIDENCE, boxes, strict=True)]
         return np.stack(moved), confidence
