@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -116,6 +114,7 @@ def test_keypoints_place_the_body_where_they_are_sure_and_the_regressed_camera_e
     pixels = 200 + 40 * (joints_of(person, body)[..., :2] + [0.05, 0.0]) - [0, 50]
     keypoints = np.concatenate([pixels, np.ones((2, 49, 1))], axis=-1)
     keypoints[1, :, 2] = 0
-    placed = place_on_keypoints(Person(**{**vars(person), "keypoints": keypoints}), SimpleNamespace(body=body))
+    joints = torch.from_numpy(joints_of(person, body)[..., :2]).double()
+    placed = place_on_keypoints(Person(**{**vars(person), "keypoints": keypoints}), joints)
     assert np.allclose(placed.camera[0], [0.8, 0.05, 0.0], atol=1e-4)
     assert np.allclose(placed.camera[1], person.camera[1])

@@ -94,7 +94,7 @@ class YoloDetector:
         # The network itself takes RGB; BGR is only what ultralytics' own front end expects of arrays.
         images, places = letterbox(frames, self.size, fill=YOLO_GREY, centred=True)
         output = self.network(images.to(self.device))[0].float().cpu()  # the rest is for training
-        output = output if getattr(self.network.model[-1], "end2end", False) else _rows(output)
+        output = output if getattr(self.network.model[-1], "end2end", False) else candidate_rows(output)
         people = (rows[rows[:, 5] == self.person] for rows in output)
         return [_to_frame(*_best(rows[:, :4], rows[:, 4], self.confidence), places, frame)
                 for rows, frame in zip(people, frames, strict=True)]
@@ -162,12 +162,17 @@ def _each_shape(frames: list[np.ndarray], detect: Any) -> list[Detections]:
     return found
 
 
-def _rows(output: Tensor) -> Tensor:
-    """(N, 4 + classes, A) centre, size, a score a class → (N, A, 6) corners, best score, its class (YOLO26's form)."""
+def candidate_rows(output: Tensor, more: int = 0) -> Tensor:
+    """YOLO's raw output as rows of the form in which YOLO26 gives them.
+
+    (N, 4 + classes + more, A) centre, size, a score a class, more numbers → (N, A, 6 + more) corners, best score, its
+    class, those numbers.
+    """
     import torch
+    scores, rest = output[:, 4:].split([output.shape[1] - 4 - more, more], dim=1)
     centre, half = output[:, :2], output[:, 2:4] / 2
-    score, kind = output[:, 4:].max(dim=1, keepdim=True)
-    return torch.cat([centre - half, centre + half, score, kind.to(score)], dim=1).transpose(1, 2)
+    score, kind = scores.max(dim=1, keepdim=True)
+    return torch.cat([centre - half, centre + half, score, kind.to(score), rest], dim=1).transpose(1, 2)
 
 
 def _best(corners: Tensor, scores: Tensor, least: float) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from vibe_cli import boxes as box_maths
-from vibe_cli.detect import MOST_PEOPLE, OVERLAP, YOLO_GREY, YOLO_SIZE, letterbox
+from vibe_cli.detect import MOST_PEOPLE, OVERLAP, YOLO_GREY, YOLO_SIZE, candidate_rows, letterbox
 from vibe_cli.errors import InputError, ModelError
 from vibe_cli.keypoint_files import People, count_from_zero, read_keypoints, spread_to_49
 from vibe_cli.results import Observations, Track
@@ -95,13 +95,10 @@ class PoseModel:
 
         images, (left, top, scale_x, scale_y) = letterbox([frame], self.size, fill=YOLO_GREY, centred=True)
         with torch.inference_mode():
-            output = self.network(images.to(self.device))[0].float().cpu()[0]  # the rest is for training
+            output = self.network(images.to(self.device))[0].float().cpu()  # the rest is for training
         if not getattr(self.network.model[-1], "end2end", False):
-            # (4 + classes + 51, A): centre, size, a score a class, keypoints → rows as YOLO26 gives them
-            classes = len(output) - 4 - 51
-            centre, half = output[:2], output[2:4] / 2
-            score, kind = output[4:4 + classes].max(dim=0, keepdim=True)
-            output = torch.cat([centre - half, centre + half, score, kind.to(score), output[4 + classes:]]).T
+            output = candidate_rows(output, more=17 * 3)
+        (output,) = output
         output = output[output[:, 4] >= self.confidence]
         output = output[nms(output[:, :4], output[:, 4], OVERLAP)[:MOST_PEOPLE]]
         points = output[:, 6:].reshape(-1, 17, 3).numpy().astype(np.float64)

@@ -22,7 +22,6 @@ from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_axis_angle, p
 from vibe_cli.sides import settle_legs
 
 if TYPE_CHECKING:
-    from vibe_cli.body import Body
     from vibe_cli.model import Model
     from vibe_cli.networks.temporal import TemporalNetwork
 
@@ -48,10 +47,11 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
                     keypoints=seen.keypoints)
     if seen.keypoints is None:
         return person
-    placed = place_on_keypoints(person, model)
+    joints = Landmarks(model.body).joints49(matrix_from_axis_angle(torch.from_numpy(person.pose).double()),
+                                            torch.from_numpy(person.betas).double())[..., :2]
+    placed = place_on_keypoints(person, joints)
     if not seen.given:
-        placed = replace(placed, keypoints=settle_legs(placed.keypoints, project(placed, model.body),
-                                                       placed.boxes[:, 2]))
+        placed = replace(placed, keypoints=settle_legs(placed.keypoints, project(placed, joints), placed.boxes[:, 2]))
     return refine_person(placed, model.body) if options.refine else placed
 
 
@@ -135,22 +135,17 @@ def _chunks(starts: list[int]) -> Iterator[list[int]]:
         yield starts[first:first + WINDOWS_AT_ONCE]
 
 
-def project(person: Person, body: Body) -> np.ndarray:
-    """The 49 joints of every frame in pixels of the image (T, 49, 2)."""
-    joints = _joints(person, body)[..., :2].numpy()
-    points = person.camera[:, None, :1] * (joints + person.camera[:, None, 1:])
+def project(person: Person, joints: Tensor) -> np.ndarray:
+    """A person's joints (T, 49, 2), metres from the pelvis, in pixels of the image (T, 49, 2)."""
+    points = person.camera[:, None, :1] * (joints.numpy() + person.camera[:, None, 1:])
     return crop_points_to_image(points, person.boxes)
 
 
-def _joints(person: Person, body: Body) -> Tensor:
-    """(T, 49, 3) metres from the pelvis, float64."""
-    return Landmarks(body).joints49(matrix_from_axis_angle(torch.from_numpy(person.pose).double()),
-                                    torch.from_numpy(person.betas).double())
+def place_on_keypoints(person: Person, joints: Tensor) -> Person:
+    """The same motion with cameras that lay its joints on the keypoints, where these are sure enough.
 
-
-def place_on_keypoints(person: Person, model: Model) -> Person:
-    """The same motion with cameras that lay the body's joints on the keypoints, where these are sure enough."""
-    joints = _joints(person, model.body)[..., :2]
+    `joints` (T, 49, 2) float64 are the person's, metres from the pelvis.
+    """
     corner, side = to_corners(person.boxes)[:, None, :2], person.boxes[:, None, 2:]
     points = torch.from_numpy((person.keypoints[..., :2] - corner) / side * 2 - 1)
     weight = torch.from_numpy(person.keypoints[..., 2]).double()
