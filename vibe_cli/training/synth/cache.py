@@ -15,8 +15,9 @@ import numpy as np
 from vibe_cli.training.mocap import Clip
 from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.people import SIZE, Picture, draw_look, draw_person
-from vibe_cli.training.synth.textures import background, load_pictures
+from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, SIZE, Picture, draw_look, draw_person
+from vibe_cli.training.synth.scenery import place
+from vibe_cli.training.synth.textures import load_pictures
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class CacheJob:
     seed: int
     length: int = 1      # frames of a clip; 1 draws stills
     held_out: bool = False
+    close: float = 0.0   # share of the stills that frame a part of the person
     pictures: Path | None = None
 
 
@@ -65,7 +67,7 @@ def draw_cache(job: CacheJob) -> None:
     images = np.lib.format.open_memmap(f"{stem}.npy.part", "w+", np.uint8, (job.count, SIZE, SIZE, 4))
     labels: list[Picture] = []
     while len(labels) < job.count:
-        for picture in _draw_one(rng, body, bank, pictures, job.length):
+        for picture in _draw_one(rng, body, bank, pictures, job):
             if len(labels) < job.count:
                 images[len(labels)] = picture.rgba
                 labels.append(picture)
@@ -77,16 +79,17 @@ def draw_cache(job: CacheJob) -> None:
 
 
 def _draw_one(rng: np.random.Generator, body: SynthBody, bank: poses.PoseBank, pictures: list[np.ndarray],
-              length: int) -> list[Picture]:
+              job: CacheJob) -> list[Picture]:
     look, view = draw_look(rng, body, pictures), poses.view(rng)
-    motion = bank.pose(rng)[None] if length == 1 else bank.clip(rng, length)
+    motion = bank.pose(rng)[None] if job.length == 1 else bank.clip(rng, job.length)
     motion[:, 0] = view @ motion[:, 0]
-    return [draw_person(body, look, rotations) for rotations in motion]
+    framed = FRAMED[rng.choice(len(FRAMED), p=FRAMED_SHARES)] if rng.random() < job.close else None
+    return [draw_person(body, look, rotations, framed) for rotations in motion]
 
 
 def draw_backgrounds(path: Path, count: int, seed: int, pictures: Path | None = None) -> None:
     """Write `count` backgrounds."""
     rng, sources = np.random.default_rng(seed), load_pictures(pictures)
     part = path.with_suffix(".part.npy")
-    np.save(part, np.stack([background(rng, sources) for _ in range(count)]))
+    np.save(part, np.stack([place(rng, sources) for _ in range(count)]))
     part.rename(path)

@@ -16,6 +16,7 @@ from vibe_cli.training.synth.people import MARGIN, SIZE
 CUTS = [[12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2], [12, 15, 16, 17, 9, 6, 18, 19, 22, 23],
         [0, 1, 2, 4, 5, 7, 8], [15, 16, 17, 12, 20, 21, 18, 19, 0, 1, 2, 4, 5]]
 SCALE = 1.2  # side of a crop over the person's extent
+WRISTS = [20, 21]
 FLIP = np.array([-1.0, 1, 1], np.float32)
 
 
@@ -37,6 +38,7 @@ class Placement:
     half: float
     angle: float = 0.0
     flip: bool = False
+    ends: np.ndarray | None = None  # (4,) left, top, right, bottom of the visible part, where that is not all
 
     def matrix(self) -> np.ndarray:
         """(2, 3): crop coordinates in −1..1 → source pixels."""
@@ -67,6 +69,9 @@ class CropSource:
         self.labels = Labels(*(np.concatenate([x[k] for x in labels])
                                for k in ("rotations", "betas", "points", "pixels")))
         self.backgrounds = np.load(folder / "backgrounds.npy", mmap_mode="r")
+        inside = (self.labels.pixels[:, :24] > 0) & (self.labels.pixels[:, :24] < SIZE)
+        self.whole = inside.all(axis=(1, 2))
+        self.complete = np.flatnonzero(self.whole)
         self.frontal = np.flatnonzero(self.labels.rotations[:, 0, 0, 0] > 0.5)
         rng = np.random.default_rng(3)
         self.noise = rng.normal(0, 1, (4, 400, 400, 3)).astype(np.float32)
@@ -122,24 +127,49 @@ class CropSource:
 
     def _compose(self, rng: np.random.Generator, index: int, size: int, augment: bool,
                  easy: bool = False) -> tuple[np.ndarray, Placement]:
-        place = _place(rng, self.labels.pixels[index], whole=easy) if augment else Placement(
+        place = _place(rng, self.labels.pixels[index], easy, bool(self.whole[index])) if augment else Placement(
             np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
-        person = place.sample(self.cutout(index), size)
+        cutout = self.cutout(index)
+        person = place.sample(cutout, size)
         image = self._background(rng, size)
         if not augment:
             return over(image, person), place
         if easy:
-            return cv2.LUT(over(image, person), _tone_curve(rng)), place
-        company = rng.random()
-        other = self._somebody(rng, place.half, size) if company < 0.36 else None
-        if other is not None and company < 0.28:
-            image = over(image, other)
+            image = self._cut_off(rng, over(image, person), place, cutout[..., 3])
+            return cv2.LUT(image, _tone_curve(rng)), place
+        if rng.random() < 0.1:  # a crowd far behind
+            for _ in range(int(rng.integers(3, 9))):
+                image = over(image, self._somebody(rng, place.half * rng.uniform(1.6, 4), size))
+        company = [self._somebody(rng, place.half, size) for _ in range(rng.choice(4, p=(0.55, 0.27, 0.12, 0.06)))]
+        before = [rng.random() < 0.25 for _ in company]
+        for other, near in zip(company, before, strict=True):
+            image = image if near else over(image, other)
         image = over(image, person)
-        if other is not None and company >= 0.28:
-            image = over(image, other)
+        if rng.random() < 0.15:
+            _hold(rng, image, place.points(self.labels.pixels[index])[WRISTS])
+        for other, near in zip(company, before, strict=True):
+            image = over(image, other) if near else image
         if rng.random() < 0.3:
             image = self._occlude(rng, image)
-        return self.degrade(rng, image), place
+        return self.degrade(rng, self._cut_off(rng, image, place, cutout[..., 3])), place
+
+    def _cut_off(self, rng: np.random.Generator, image: np.ndarray, place: Placement, alpha: np.ndarray) -> np.ndarray:
+        """What hides the rest of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
+        if place.ends is None:
+            return image
+        size = len(image)
+        unit = np.arange(size) * 2 / size - 1
+        at = np.stack(np.meshgrid(unit, unit), -1) @ place.matrix()[:, :2].T + place.centre
+        left, top, right, bottom = place.ends.astype(int).clip(1, SIZE - 2)
+        for axis, sign, end, beyond in ((0, -1, left, alpha[:, :left]), (1, -1, top, alpha[:top]),
+                                        (0, 1, right, alpha[:, right:]), (1, 1, bottom, alpha[bottom:])):
+            kind = rng.random()
+            if kind > 0.75 or not beyond.any():
+                continue
+            tilt = 0.0 if kind < 0.4 else rng.normal(0, 0.1)
+            hidden = sign * (at[..., axis] + tilt * (at[..., 1 - axis] - SIZE / 2) - end) > rng.normal(0, 2)
+            image = np.where(hidden[..., None], 0 if kind < 0.4 else self._background(rng, size), image)
+        return np.ascontiguousarray(image.astype(np.uint8))
 
     def _background(self, rng: np.random.Generator, size: int) -> np.ndarray:
         source, half = self.backgrounds[rng.integers(len(self.backgrounds))], rng.uniform(0.35, 1) * 96
@@ -151,7 +181,7 @@ class CropSource:
         centre = SIZE / 2 + rng.uniform(-0.5, 0.5, 2) * [1.12 * SIZE, 0.45 * SIZE]
         place = Placement(centre, half * math.exp(rng.uniform(-0.3, 0.5)), rng.normal() * 0.15,
                           rng.random() < 0.5)
-        return place.sample(self.cutout(int(rng.integers(len(self)))), size)
+        return place.sample(self.cutout(int(rng.choice(self.complete))), size)
 
     def _occlude(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         size = len(image)
@@ -220,22 +250,43 @@ def mirror_labels(labels: Labels) -> Labels:
                   (labels.pixels * FLIP[:2])[:, MIRRORED_KEYPOINTS])
 
 
-def _place(rng: np.random.Generator, pixels: np.ndarray, whole: bool = False) -> Placement:
+def _place(rng: np.random.Generator, pixels: np.ndarray, easy: bool, whole: bool) -> Placement:
+    """A crop of a cut-out as a detector's box would be: `whole` says that the cut-out shows all of the person."""
     half = SIZE / 2 * SCALE / MARGIN * math.exp(rng.uniform(-0.22, 0.22))
     angle = rng.normal() * 0.2 if rng.random() < 0.5 else 0.0
     flip = rng.random() < 0.5
     centre = SIZE / 2 + rng.uniform(-0.15, 0.15, 2) * half
-    if not whole and rng.random() < 0.25:  # only a part of the person is in the box
+    if not whole:
+        edge = SIZE / 2 / MARGIN * math.exp(rng.uniform(-0.1, 0.15))
+        return Placement(centre, half, angle, flip, SIZE / 2 + np.array([-edge, -edge, edge, edge]))
+    if not easy and rng.random() < 0.15:  # only a part of the person is in the box
         seen = pixels[CUTS[rng.integers(len(CUTS))]]
         low, high = seen.min(axis=0), seen.max(axis=0)
         centre = (low + high) / 2 + rng.normal(size=2) * 4
         half = max(float((high - low).max()) * 0.6 * math.exp(rng.uniform(-0.15, 0.25)), 22.0)
+        return Placement(centre, half, angle, flip, np.concatenate([low - 3, high + 3]))
     return Placement(centre, half, angle, flip)
+
+
+def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> None:
+    """A stick, bat, pole or bag in one or both hands (2, 2), −1..1, drawn in place."""
+    size = len(image)
+    for hand in hands[: rng.integers(1, 3)]:
+        at, tone = (hand * 0.5 + 0.5) * size, tuple(float(v) for v in rng.uniform(0, 255, 3))
+        reach = rng.normal(size=2) * rng.uniform(0.05, 0.35) * size
+        ends = (at - reach * rng.uniform(0, 0.6), at + reach)
+        if rng.random() < 0.7:
+            a, b = (tuple(int(v) for v in end) for end in ends)
+            cv2.line(image, a, b, tone, max(1, int(rng.uniform(0.005, 0.04) * size)), cv2.LINE_AA)
+        else:
+            box = cv2.boxPoints((tuple(float(v) for v in ends[1]), tuple(rng.uniform(0.05, 0.2, 2) * size),
+                                 float(rng.uniform(0, 180))))
+            cv2.fillPoly(image, [box.astype(np.int32)], tone)
 
 
 def _tone_curve(rng: np.random.Generator) -> np.ndarray:
     x = np.arange(256) / 255
-    gamma = math.exp(rng.uniform(-0.5, 0.5)) if rng.random() < 0.6 else 1.0
+    gamma = math.exp(rng.uniform(-0.65, 0.35)) if rng.random() < 0.6 else 1.0
     contrast = rng.uniform(0.5, 1.4) if rng.random() < 0.6 else 1.0
     brightness = rng.uniform(-0.15, 0.15) if rng.random() < 0.6 else 0.0
     y = (x**gamma - 0.45) * contrast + 0.45 + brightness

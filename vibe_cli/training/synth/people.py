@@ -8,11 +8,17 @@ import cv2
 import numpy as np
 
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.textures import colour, fabric, waves
+from vibe_cli.training.synth.heads import add_face, add_hair
+from vibe_cli.training.synth.textures import colour, creases, fabric, waves
 
 SIZE = 160          # pixels of a cut-out
 MARGIN = 1.4        # its side over the person's larger extent
 DARK, LIGHT = np.array([0.16, 0.23, 0.36]), np.array([0.62, 0.72, 0.92])  # BGR of skin
+# Joints a close-up may frame: upper body and hips, chest and arms, head and shoulders, legs.
+FRAMED = ([0, 1, 2, 12, 15, 16, 17, 18, 19], [9, 12, 15, 16, 17, 18, 19, 20, 21], [9, 12, 15, 16, 17],
+          [1, 2, 4, 5, 7, 8])
+FRAMED_SHARES = (0.35, 0.3, 0.2, 0.15)
+AROUND = 0.14  # metres of person around those joints
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +33,7 @@ class Look:
     ambient: float
     tint: np.ndarray          # (3,)
     distance: float           # metres from the camera
+    contact: float = 0.0      # how dark it is where one part lies close behind another, 0..1
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +55,9 @@ def draw_look(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarr
     strength = rng.uniform(0, 0.4) * (rng.random() < 0.4)
     return Look(betas=np.clip(rng.normal(size=10), -2.5, 2.5), colours=np.clip(colours, 0.01, 1),
                 displacement=displacement, light=light / np.linalg.norm(light),
-                fill=strength * fill / np.linalg.norm(fill), ambient=rng.uniform(0.25, 0.8),
-                tint=1 + rng.normal(0, 0.06, 3), distance=np.exp(rng.uniform(np.log(2.2), np.log(12))))
+                fill=strength * fill / np.linalg.norm(fill), ambient=rng.uniform(0.35, 0.9),
+                tint=1 + rng.normal(0, 0.06, 3), distance=np.exp(rng.uniform(np.log(2.2), np.log(12))),
+                contact=rng.uniform(0, 0.9))
 
 
 def _dress(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -67,37 +75,31 @@ def _dress(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]
     trousers = ~shirt & ~foot & (height < 0.02) & (height > -0.08 - leg) & (away < 0.35)
     shoes = foot & (rng.random() < 0.85)
     for garment, thickness in ((shirt, (0.002, 0.03)), (trousers, (0.002, 0.025)), (shoes, (0.005, 0.02))):
-        colours[garment] = fabric(rng, points, pictures)[garment]
+        colours[garment] = (fabric(rng, points, pictures) * creases(rng, points)[:, None])[garment]
         folds = 1 + 0.8 * waves(rng, points, rng.uniform(8, 30))
         displacement[garment] = (rng.uniform(*thickness) * folds)[garment]
     if rng.random() < 0.15:  # one-piece
         colours[shirt | trousers] = fabric(rng, points, pictures)[shirt | trousers]
-    _add_hair(rng, body, part, colours, displacement)
+    if rng.random() < 0.25:  # an open jacket over another shirt
+        _open_jacket(rng, points, shirt & trunk, colours)
+    add_face(rng, body, part, colours)
+    add_hair(rng, body, part, colours, displacement)
     if rng.random() < 0.2:  # gloves, one or both
         hands = np.isin(part, [[20, 22], [21, 23], [20, 21, 22, 23]][rng.integers(3)])
         colours[hands] = colour(rng)
     return colours, displacement
 
 
-def _add_hair(rng: np.random.Generator, body: SynthBody, part: np.ndarray, colours: np.ndarray,
-              displacement: np.ndarray) -> None:
-    points, eye, ear = body.vertices, body.face_landmarks["eye"], body.face_landmarks["ear"]
-    if rng.random() > 0.92:
-        return
-    scalp = (part == 15) & ((points[:, 1] > eye[1] + 0.045)
-                            | ((points[:, 2] < ear[2] + 0.005) & (points[:, 1] > ear[1] - 0.05)))
-    tone = np.array([0.08, 0.1, 0.13]) * rng.uniform(0.1, 2.5) if rng.random() < 0.7 else colour(rng) * 0.8
-    colours[scalp] = tone + waves(rng, points, 60)[scalp, None] * 0.05
-    displacement[scalp] += rng.uniform(0, 0.03)
-    if rng.random() < 0.3:
-        long = ((points[:, 2] < ear[2]) & (points[:, 1] > 0.33 + rng.uniform(0, 0.15))
-                & (np.abs(points[:, 0]) < 0.11) & np.isin(part, [9, 12, 13, 14, 15]))
-        colours[long] = tone
-        displacement[long] += 0.02
+def _open_jacket(rng: np.random.Generator, points: np.ndarray, chest: np.ndarray, colours: np.ndarray) -> None:
+    strip = chest & (points[:, 2] > 0) & (np.abs(points[:, 0]) < rng.uniform(0.015, 0.07))
+    colours[strip] = colour(rng) * creases(rng, points)[strip, None]
 
 
-def draw_person(body: SynthBody, look: Look, rotations: np.ndarray) -> Picture:
-    """Draw one pose, (24, 3, 3) with the root in camera axes, by a perspective camera framing the person."""
+def draw_person(body: SynthBody, look: Look, rotations: np.ndarray, framed: list[int] | None = None) -> Picture:
+    """Draw one pose, (24, 3, 3) with the root in camera axes, by a perspective camera.
+
+    The cut-out shows the whole person, or those joints (indices) and what lies around them.
+    """
     rest = body.vertices + body.shapedirs @ look.betas
     normals = body.normals(rest)
     rest = rest + normals * look.displacement[:, None]
@@ -106,36 +108,53 @@ def draw_person(body: SynthBody, look: Look, rotations: np.ndarray) -> Picture:
     vertices = (blend @ rest[..., None])[..., 0] + body.weights @ offsets
     normals = (blend @ normals[..., None])[..., 0]
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
-    offset, focal = _frame(vertices, look.distance)
+    offset, focal = _frame(vertices, look.distance, vertices if framed is None else _around(points[framed]))
     shade = (look.ambient + (1 - look.ambient) * 1.2 * np.clip(normals @ look.light, 0, 1)
              + np.clip(normals @ look.fill, 0, 1)) * (1 - 0.25 * np.clip(normals[:, 1], 0, 1))
     lit = np.clip(look.colours * shade[:, None] * look.tint, 0, 1).astype(np.float32)
     placed = points + offset
-    return Picture(rgba=_rasterise(vertices + offset, body.faces, lit, focal), rotations=rotations,
+    return Picture(rgba=_rasterise(vertices + offset, body.faces, lit, focal, look.contact), rotations=rotations,
                    betas=look.betas, points=points, pixels=placed[:, :2] / placed[:, 2:] * focal + SIZE / 2)
 
 
-def _frame(vertices: np.ndarray, distance: float) -> tuple[np.ndarray, float]:
-    """Translation (3,) and focal length in pixels that put the person in the middle of the cut-out."""
-    offset = -(vertices.min(axis=0) + vertices.max(axis=0)) / 2
+def _around(joints: np.ndarray) -> np.ndarray:
+    """The corners of the box around joints (J, 3) with some of the person about them."""
+    low, high = joints.min(axis=0) - AROUND, joints.max(axis=0) + AROUND
+    return np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+
+
+def _frame(vertices: np.ndarray, distance: float, shown: np.ndarray) -> tuple[np.ndarray, float]:
+    """Translation (3,) and focal length in pixels that put the points `shown` in the middle of the cut-out."""
+    offset = -(shown.min(axis=0) + shown.max(axis=0)) / 2
     offset[2] = max(distance - vertices[:, 2].mean(), 0.5 - vertices[:, 2].min())
     for _ in range(2):
-        placed = vertices + offset
+        placed = shown + offset
         flat = placed[:, :2] / placed[:, 2:]
         offset[:2] -= (flat.min(axis=0) + flat.max(axis=0)) / 2 * placed[:, 2].mean()
-    placed = vertices + offset
+    placed = shown + offset
     extent = np.ptp(placed[:, :2] / placed[:, 2:], axis=0).max()
     return offset, SIZE / MARGIN / extent
 
 
-def _rasterise(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, focal: float) -> np.ndarray:
+def _rasterise(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, focal: float,
+               contact: float) -> np.ndarray:
     image, depth = np.full((SIZE, SIZE, 3), -1, np.float32), np.full((SIZE, SIZE), 100, np.float32)
     flipped = (vertices * [1, -1, -1]).astype(np.float32)
     field = float(2 * np.arctan(SIZE / 2 / focal))
-    image, _ = cv2.triangleRasterize(flipped, faces, colours, image, depth, np.eye(4, dtype=np.float32), field,
-                                     0.1, 100.0)
+    image, depth = cv2.triangleRasterize(flipped, faces, colours, image, depth, np.eye(4, dtype=np.float32), field,
+                                         0.1, 100.0)
     inside = image[..., 0] >= 0
+    image = np.clip(image, 0, 1) * _contact_shadow(depth, inside, focal / vertices[:, 2].mean(), contact)[..., None]
     rgba = np.zeros((SIZE, SIZE, 4), np.uint8)
-    rgba[..., :3] = np.clip(image, 0, 1) * 255 * inside[..., None]
+    rgba[..., :3] = image * 255 * inside[..., None]
     rgba[..., 3] = inside * 255
     return rgba
+
+
+def _contact_shadow(depth: np.ndarray, inside: np.ndarray, pixels_a_metre: float, strength: float) -> np.ndarray:
+    """(SIZE, SIZE) factors: darker where the person nearby is nearer to the camera (a cheap ambient occlusion)."""
+    spread = max(1.0, 0.05 * pixels_a_metre)
+    seen = inside.astype(np.float32)
+    share = cv2.GaussianBlur(seen, (0, 0), spread) + 1e-6
+    mean = cv2.GaussianBlur(np.where(inside, depth, 0).astype(np.float32), (0, 0), spread) / share
+    return 1 - strength * np.clip((depth - mean) / 0.12, 0, 0.7)

@@ -98,15 +98,19 @@ def random_pose(rng: np.random.Generator) -> np.ndarray:
         angles[shoulder] = _arm_towards(rng, side)
         angles[elbow] = [0, -side * rng.uniform(0, 2.4) * (rng.random() < 0.8), 0] + rng.normal(0, 0.1, 3)
         angles[wrist], angles[collar] = rng.normal(0, 0.25, 3), rng.normal(0, 0.1, 3)
+    if rng.random() < 0.3:  # both arms alike, which few captured motions show: raised, spread, folded
+        angles[[16, 18]] = angles[[17, 19]] * [1, -1, -1]
     return Rotation.from_rotvec(angles).as_matrix()
 
 
 def _arm_towards(rng: np.random.Generator, side: int) -> np.ndarray:
     direction = rng.normal(size=3)
-    if rng.random() < 0.75:
+    if rng.random() < 0.12:  # overhead
+        direction = rng.normal(size=3) * 0.35 + [0, 1, 0]
+    elif rng.random() < 0.75:
         direction[0] = abs(direction[0]) * side
-    if rng.random() < 0.5:
-        direction[1] = -abs(direction[1])
+        if rng.random() < 0.5:
+            direction[1] = -abs(direction[1])
     direction /= np.linalg.norm(direction)
     rest = np.array([side, 0.0, 0.0])
     axis = np.cross(rest, direction)

@@ -46,6 +46,13 @@ def waves(rng: np.random.Generator, points: np.ndarray, frequency: float) -> np.
     return np.sin(points @ k.T + phase).mean(axis=1) * 1.6
 
 
+def creases(rng: np.random.Generator, points: np.ndarray) -> np.ndarray:
+    """(V,) factors of brightness: the folds of cloth, thin dark ridges of no one direction."""
+    stretch = rng.uniform(0.3, 1.0, 3)
+    ridges = 1 - np.abs(waves(rng, points * stretch, rng.uniform(12, 40)))
+    return 1 - rng.uniform(0, 0.45) * np.clip(ridges, 0, 1) ** 2
+
+
 def fabric(rng: np.random.Generator, points: np.ndarray, pictures: list[np.ndarray]) -> np.ndarray:
     """(V, 3) colours of a garment over rest-pose points: plain, striped, mottled, printed or with a badge."""
     base, kind = colour(rng), rng.random()

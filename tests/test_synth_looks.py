@@ -1,0 +1,75 @@
+"""How synthetic people look and what hides them: close-ups, shadows, truncated crops, places."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_synth import bank, body, cache, pictures  # noqa: F401 (fixtures)
+
+from vibe_cli.training.synth import poses
+from vibe_cli.training.synth.bodies import SynthBody
+from vibe_cli.training.synth.crops import CropSource, Placement
+from vibe_cli.training.synth.people import AROUND, FRAMED, MARGIN, SIZE, _contact_shadow, draw_look, draw_person
+from vibe_cli.training.synth.scenery import place
+
+
+@pytest.mark.parametrize("framed", FRAMED)
+def test_a_close_up_is_filled_by_the_joints_it_frames(body: SynthBody, pictures: list, framed: list[int]) -> None:  # noqa: F811
+    rng = np.random.default_rng(4)
+    look, pose = draw_look(rng, body, pictures), poses.random_pose(rng)
+    pose[0] = poses.IMAGE_FROM_WORLD
+    close, far = draw_person(body, look, pose, framed), draw_person(body, look, pose)
+    seen = close.pixels[framed]
+    assert seen.min() > 0 and seen.max() < SIZE
+    metre = np.ptp(close.pixels[framed], axis=0).max() / max(np.ptp(close.points[framed, :2], axis=0).max(), 1e-6)
+    assert np.ptp(seen, axis=0).max() + 2 * AROUND * metre == pytest.approx(SIZE / MARGIN, rel=0.2)
+    assert metre > 1.1 * np.ptp(far.pixels[framed], axis=0).max() / np.ptp(far.points[framed, :2], axis=0).max()
+
+
+def test_the_shadow_falls_only_on_what_lies_behind() -> None:
+    depth = np.full((SIZE, SIZE), 100, np.float32)
+    inside = np.zeros((SIZE, SIZE), bool)
+    depth[40:120, 40:120], inside[40:120, 40:120] = 3.0, True
+    depth[70:90, 70:90] = 2.7  # an arm before the chest
+    factors = _contact_shadow(depth, inside, 100.0, 0.8)
+    assert factors[80, 68] < 0.9 < factors[80, 80] == 1
+    assert factors[42, 42] == pytest.approx(1, abs=1e-3)
+    assert np.array_equal(_contact_shadow(depth, inside, 100.0, 0.0), np.ones((SIZE, SIZE)))
+
+
+def test_what_is_cut_off_is_only_what_lies_beyond_the_box(cache) -> None:  # noqa: ANN001, F811
+    source, rng = CropSource(cache), np.random.default_rng(0)
+    crop = Placement(np.full(2, SIZE / 2), SIZE / 2, ends=np.array([50.0, 40, 110, 120]))
+    image, alpha = np.full((SIZE, SIZE, 3), 77, np.uint8), np.full((SIZE, SIZE), 255, np.uint8)
+    changed = np.stack([(source._cut_off(rng, image, crop, alpha) != 77).any(-1) for _ in range(60)])
+    assert not changed[:, 62:98, 72:88].any()  # well inside the box, whatever the edge's tilt
+    beyond = changed.mean(axis=0)[[20, 140, 80, 80], [80, 80, 20, 140]]
+    assert np.all((beyond > 0.5) & (beyond < 0.95))  # three times in four on every side
+    assert not any((source._cut_off(rng, image, crop, alpha * 0) != 77).any() for _ in range(10))
+
+
+def test_a_crop_of_a_close_up_is_nearly_always_cut_off_and_keeps_its_labels(cache) -> None:  # noqa: ANN001, F811
+    source, rng = CropSource(cache), np.random.default_rng(1)
+    source.whole[:] = False
+    places = [source._compose(rng, 0, 64, True)[1] for _ in range(20)]
+    assert all(p.ends is not None for p in places)
+    source.whole[:] = True
+    assert sum(source._compose(rng, 0, 64, True)[1].ends is not None for _ in range(60)) in range(2, 25)
+
+
+def test_both_arms_are_raised_in_some_of_the_random_poses(body: SynthBody) -> None:  # noqa: F811
+    rng = np.random.default_rng(0)
+    points = [body.pose(poses.random_pose(rng), np.zeros(10))[2] for _ in range(200)]
+    raised = np.mean([p[[20, 21], 1].min() > p[15, 1] for p in points])
+    assert 0.03 < raised < 0.3
+
+
+def test_places_are_drawn_by_seed(pictures: list) -> None:  # noqa: F811
+    def draw(seed: int) -> list[np.ndarray]:
+        rng = np.random.default_rng(seed)
+        return [place(rng, pictures) for _ in range(10)]
+    once, again, other = draw(1), draw(1), draw(2)
+    assert all(x.shape == (192, 192, 3) and x.dtype == np.uint8 for x in once)
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(once, other, strict=True))
+    assert np.std([x.mean() for x in once]) > 20
