@@ -1,0 +1,1 @@
+"""Evaluation: how well models do on data sets whose truth is known."""
