@@ -20,8 +20,8 @@ FLOORS = (
      "pose_prior", "landmarks", "smplify", "refine", "sides", "keypoint_files", "keypoint_sources", "yolo", "detect",
      "verify", "model", "motion", "render", "rendering", "metrics"),
     ("zoo",),
-    ("pipeline", "export", "training", "finished", "report", "catalogue"),
-    ("run", "batch", "viewer"),
+    ("pipeline", "export", "training", "datasets", "finished", "report", "catalogue"),
+    ("run", "batch", "viewer", "evaluation"),
     ("cli",),
 )
 LEVELS = {name: level for level, names in enumerate(FLOORS) for name in names}
