@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vibe_cli.training.synth.crops import CropSource
-from vibe_cli.training.synth.textures import background, load_pictures
+from vibe_cli.training.synth.people import SIZE
 
 MIN_VISIBLE = 0.25  # of a person's own pixels; fewer, and the person is neither wanted nor punished
 
@@ -17,8 +17,11 @@ MIN_VISIBLE = 0.25  # of a person's own pixels; fewer, and the person is neither
 class SceneSource:
     """Composes (size, size) pictures from the cut-outs of a cache folder."""
 
-    def __init__(self, folder: Path, size: int = 320, pictures: Path | None = None) -> None:
-        self.crops, self.size, self.pictures = CropSource(folder), size, load_pictures(pictures)
+    def __init__(self, folder: Path, size: int = 320) -> None:
+        self.crops, self.size = CropSource(folder), size
+        x, y = np.moveaxis(self.crops.labels.pixels[:, :24], -1, 0)
+        only_below = ((x > 0) & (x < SIZE) & (y > 0)).all(axis=1) & (y > SIZE).any(axis=1)
+        self.busts = np.flatnonzero(only_below)  # close-ups that the picture's lower edge may cut
 
     def scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One picture (size, size, 3) uint8 RGB, its boxes (N, 4) cx, cy, w, h, and visible shares (N,)."""
@@ -29,11 +32,13 @@ class SceneSource:
         heights = np.sort(np.exp(rng.uniform(math.log(22), math.log(1.35 * size), count)))
         level = rng.uniform(0.3, 0.7) * size  # people of a crowd stand on one ground
         for height in heights:
-            person = self._person(rng, height)
+            bust = len(self.busts) > 0 and rng.random() < 0.15
+            person = self._person(rng, height, int(rng.choice(self.busts if bust else self.crops.complete)))
             h, w = person.shape[:2]
             x = int(rng.uniform(-0.35 * w, size - 0.65 * w))
             y = int(level - h * 0.5 + rng.normal() * 0.12 * size if rng.random() < 0.6
                     else rng.uniform(-0.25 * h, size - 0.5 * h))
+            y = size - h if bust else y
             box = self._paste(rng, image, owner, person, x, y, len(boxes) + 1)
             if box is not None:
                 boxes.append(box)
@@ -46,8 +51,6 @@ class SceneSource:
 
     def _backdrop(self, rng: np.random.Generator) -> np.ndarray:
         size = self.size
-        if rng.random() < 0.25:
-            return background(rng, self.pictures, size)
         source = self.crops.backgrounds[rng.integers(len(self.crops.backgrounds))]
         side = int(rng.uniform(0.5, 1) * len(source))
         y, x = rng.integers(0, len(source) - side + 1, 2)
@@ -63,8 +66,8 @@ class SceneSource:
                 image[:, cut:] = half[:, cut:]
         return image
 
-    def _person(self, rng: np.random.Generator, height: float) -> np.ndarray:
-        cutout = self.crops.cutout(int(rng.integers(len(self.crops))))
+    def _person(self, rng: np.random.Generator, height: float, index: int) -> np.ndarray:
+        cutout = self.crops.cutout(index)
         ys, xs = np.nonzero(cutout[..., 3])
         cutout = cutout[ys.min():ys.max() + 1, xs.min():xs.max() + 1]
         scale = height / max(cutout.shape[:2])
