@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
-from vibe_cli.training.synth.people import MARGIN, SIZE
+from vibe_cli.training.synth.people import MARGIN, SIZE, Picture
 
 # Points whose bounding box a tight crop may be cut to: upper body, head and arms, legs, head and hips.
 CUTS = [[12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2], [12, 15, 16, 17, 9, 6, 18, 19, 22, 23],
@@ -18,6 +18,7 @@ CUTS = [[12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2], [12, 15, 16, 17, 9, 
 SCALE = 1.2  # side of a crop over the person's extent
 WRISTS = [20, 21]
 FLIP = np.array([-1.0, 1, 1], np.float32)
+FIELDS = ("rotations", "betas", "points", "pixels")  # of Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +64,23 @@ class CropSource:
 
     def __init__(self, folder: Path, name: str = "stills") -> None:
         stems = [p.with_suffix("") for p in sorted(folder.glob(f"{name}_*.npy"))]
-        self.images = [np.load(f"{stem}.npy", mmap_mode="r") for stem in stems]
         labels = [np.load(f"{stem}_labels.npz") for stem in stems]
-        self.ends = np.cumsum([len(i) for i in self.images])
-        self.labels = Labels(*(np.concatenate([x[k] for x in labels])
-                               for k in ("rotations", "betas", "points", "pixels")))
-        self.backgrounds = np.load(folder / "backgrounds.npy", mmap_mode="r")
+        self._take([np.load(f"{stem}.npy", mmap_mode="r") for stem in stems],
+                   Labels(*(np.concatenate([x[k] for x in labels]) for k in FIELDS)),
+                   np.load(folder / "backgrounds.npy", mmap_mode="r"))
+
+    @classmethod
+    def of(cls, pictures: list[Picture], backgrounds: np.ndarray) -> CropSource:
+        """The same from cut-outs in memory, with backgrounds (n, 192, 192, 3) uint8 BGR."""
+        source = cls.__new__(cls)
+        source._take([np.stack([p.rgba for p in pictures])],
+                     Labels(*(np.stack([getattr(p, k) for p in pictures]).astype(np.float32) for k in FIELDS)),
+                     backgrounds)
+        return source
+
+    def _take(self, images: list[np.ndarray], labels: Labels, backgrounds: np.ndarray) -> None:
+        self.images, self.labels, self.backgrounds = images, labels, backgrounds
+        self.ends = np.cumsum([len(i) for i in images])
         inside = (self.labels.pixels[:, :24] > 0) & (self.labels.pixels[:, :24] < SIZE)
         self.whole = inside.all(axis=(1, 2))
         self.complete = np.flatnonzero(self.whole)
@@ -101,6 +113,12 @@ class CropSource:
         crops = np.ascontiguousarray(np.stack([crop for crop, _ in placed])[..., ::-1])
         return crops, move_labels(self.labels, index, [p for _, p in placed])
 
+    def masked(self, rng: np.random.Generator, index: int, size: int) -> tuple[np.ndarray, np.ndarray, Placement]:
+        """One crop (size, size, 3) uint8 RGB, how much of a pixel is the person (size, size) uint8, and its place."""
+        image, place = self._compose(rng, index, size, augment=True, masked=True)
+        image, seen = image[..., :3], image[..., 3] * image[..., :3].any(axis=-1)  # a black border hides
+        return np.ascontiguousarray(image[..., ::-1]), seen, place
+
     def clip(self, rng: np.random.Generator, first: int, length: int, size: int) -> tuple[np.ndarray, Labels]:
         """Compose a clip's frames, (length, size, size, 3) uint8 RGB, on one background under one camera's defects.
 
@@ -126,7 +144,7 @@ class CropSource:
         return crops, move_labels(self.labels, np.arange(first, first + length), places)
 
     def _compose(self, rng: np.random.Generator, index: int, size: int, augment: bool,
-                 easy: bool = False) -> tuple[np.ndarray, Placement]:
+                 easy: bool = False, masked: bool = False) -> tuple[np.ndarray, Placement]:
         place = _place(rng, self.labels.pixels[index], easy, bool(self.whole[index])) if augment else Placement(
             np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
         cutout = self.cutout(index)
@@ -145,13 +163,18 @@ class CropSource:
         for other, near in zip(company, before, strict=True):
             image = image if near else over(image, other)
         image = over(image, person)
+        if masked:  # a fourth channel goes through all that follows: how much of a pixel is the person
+            image = np.dstack([image, person[..., 3]])
         if rng.random() < 0.15:
             _hold(rng, image, place.points(self.labels.pixels[index])[WRISTS])
         for other, near in zip(company, before, strict=True):
             image = over(image, other) if near else image
         if rng.random() < 0.3:
             image = self._occlude(rng, image)
-        return self.degrade(rng, self._cut_off(rng, image, place, cutout[..., 3])), place
+        image = self._cut_off(rng, image, place, cutout[..., 3])
+        if masked:
+            return np.dstack([self.degrade(rng, np.ascontiguousarray(image[..., :3])), image[..., 3]]), place
+        return self.degrade(rng, image), place
 
     def _cut_off(self, rng: np.random.Generator, image: np.ndarray, place: Placement, alpha: np.ndarray) -> np.ndarray:
         """What hides the rest of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
@@ -168,14 +191,15 @@ class CropSource:
                 continue
             tilt = 0.0 if kind < 0.4 else rng.normal(0, 0.1)
             hidden = sign * (at[..., axis] + tilt * (at[..., 1 - axis] - SIZE / 2) - end) > rng.normal(0, 2)
-            image = np.where(hidden[..., None], 0 if kind < 0.4 else self._background(rng, size), image)
+            image = np.where(hidden[..., None], 0 if kind < 0.4 else self._background(rng, size, image.shape[2]), image)
         return np.ascontiguousarray(image.astype(np.uint8))
 
-    def _background(self, rng: np.random.Generator, size: int) -> np.ndarray:
+    def _background(self, rng: np.random.Generator, size: int, channels: int = 3) -> np.ndarray:
         source, half = self.backgrounds[rng.integers(len(self.backgrounds))], rng.uniform(0.35, 1) * 96
         centre = 96 + rng.uniform(-1, 1, 2) * (96 - half)
         image = Placement(centre, half, flip=rng.random() < 0.5).sample(np.ascontiguousarray(source), size)
-        return image[..., rng.permutation(3)] if rng.random() < 0.5 else image
+        image = image[..., rng.permutation(3)] if rng.random() < 0.5 else image
+        return image if channels == 3 else np.dstack([image, np.zeros((size, size), np.uint8)])
 
     def _somebody(self, rng: np.random.Generator, half: float, size: int) -> np.ndarray:
         centre = SIZE / 2 + rng.uniform(-0.5, 0.5, 2) * [1.12 * SIZE, 0.45 * SIZE]
@@ -192,7 +216,7 @@ class CropSource:
             cv2.ellipse(mask, centre, (a, b), angle, 0, 360, 1, -1)
         else:
             cv2.fillPoly(mask, [cv2.boxPoints((centre, (2 * a, 2 * b), angle)).astype(np.int32)], 1)
-        return np.where(mask[..., None] > 0, self._background(rng, size), image)
+        return np.where(mask[..., None] > 0, self._background(rng, size, image.shape[2]), image)
 
     def degrade(self, rng: np.random.Generator, image: np.ndarray, borders: bool = True) -> np.ndarray:
         """Exposure, colour cast, low resolution, blur, compression, noise and (if `borders`) black edges."""
@@ -220,9 +244,11 @@ class CropSource:
 
 
 def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
-    """Lay a premultiplied BGRA picture over a BGR one."""
-    rest = cv2.cvtColor(255 - above[..., 3:], cv2.COLOR_GRAY2BGR)
-    return cv2.add(cv2.multiply(np.ascontiguousarray(below), rest, scale=1 / 255), above[..., :3])
+    """Lay a premultiplied BGRA picture over a BGR one, or over one with a fourth channel, which it covers."""
+    rest, colour = cv2.cvtColor(255 - above[..., 3:], cv2.COLOR_GRAY2BGR), above[..., :3]
+    if below.shape[2] == 4:
+        rest, colour = np.dstack([rest, rest[..., 0]]), np.dstack([colour, np.zeros_like(rest[..., 0])])
+    return cv2.add(cv2.multiply(np.ascontiguousarray(below), rest, scale=1 / 255), colour)
 
 
 def move_labels(labels: Labels, index: np.ndarray, places: list[Placement]) -> Labels:
