@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from vibe_cli.errors import ModelError
 from vibe_cli.networks.backbone import Backbone
@@ -43,6 +43,7 @@ class DtsVibeConfig:
     flow: str | None = "dis"         # method of the optical flow; None leaves the stream out (Table 3)
     flow_encoder: str = "resnet50"   # resnet50 | small: what reads the flow images
     flow_width: int = 16             # channels of the small flow encoder's first stage; it gives 8 times as many
+    flow_side: int | None = None     # pixels to which flow images are averaged before they are read; None: as they are
     width: int = 512                 # of each stream
     encoder_layers: int = 6
     encoder_heads: int = 8
@@ -133,7 +134,7 @@ class DtsVibe(TemporalNetwork):
     def __init__(self, config: DtsVibeConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or DtsVibeConfig()
-        self.window, self.flow = config.window, config.flow
+        self.features, self.window, self.flow = config.features, config.window, config.flow
         self.reduce = nn.Linear(config.features, config.width)
         if self.flow is not None:
             self.flow_encoder = _flow_encoder(config)
@@ -156,8 +157,9 @@ class DtsVibe(TemporalNetwork):
                     nn.init.zeros_(last.bias)
 
     def encode_flow(self, images: Tensor) -> Tensor:
-        """Flow images (N, 3, S, S), S a multiple of 32 → (N, G)."""
-        return self.flow_encoder(images)
+        """Flow images (N, 3, S, S), S or `flow_side` a multiple of 32 → (N, G)."""
+        side = self.config.flow_side
+        return self.flow_encoder(images if side is None else adaptive_avg_pool2d(images, side))
 
     def fuse(self, features: Tensor) -> Tensor:
         """Section 3.1: (B, T, F + G) → (B, T, W), the encoded RGB stream and the flow stream added."""

@@ -56,9 +56,9 @@ def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]
     rotations = output.rotations.flatten(0, -4)
     betas, camera = output.betas.flatten(0, -2), output.camera.flatten(0, -2)
     points = body(rotations, betas)
-    joint_weight = torch.ones(24)
+    joint_weight = torch.ones(24, device=points.device)
     joint_weight[0], joint_weight[[10, 11, 22, 23]] = 3.0, 0.05
-    weight = torch.ones(COUNT)
+    weight = torch.ones(COUNT, device=points.device)
     weight[LESS_CERTAIN] = 0.5
     seen = (truth["pixels"].abs() < 1).all(-1).float() * 0.9 + 0.1
     best = fit_camera(points[..., :2], truth["pixels"], seen)

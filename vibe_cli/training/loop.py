@@ -1,16 +1,25 @@
-"""What every training here shares: AdamW under a cosine of the time left, averaged weights, checkpoints, progress."""
+"""What every training here shares: AdamW under a schedule, averaged weights, checkpoints, progress.
+
+A run is a number of steps, or a time. Of steps, a run that was cut and resumed is the run that was not: a step's
+draws hang on the seed and the step's number alone (`Loop.dice`), and everything else is in the checkpoint. A run
+of a time serves slow machines and fast ones by one recipe; no two of them are alike, as no two clocks are.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+from vibe_cli.errors import InputError
 
 MEMORY = 0.99   # of the losses that are told
 TELL_EVERY = 60.0  # seconds
@@ -27,25 +36,46 @@ class Schedule:
     clip: float = 5.0          # largest norm of the gradient
     average: float = 0.998     # of the averaged weights
     save_every: float = 240.0  # seconds
+    steps: int | None = None   # the run is this many steps, and `minutes` counts for nothing
+    pause: float | None = None  # minutes after which this call stops with a checkpoint, to be resumed
+    seed: int = 0              # of a step's dice
+    shape: str = "cosine"      # cosine | plateau: after the rise, constant, and a tenth whenever nothing improves
+    epoch: int = 500           # steps of an epoch, over which plateau looks at the loss
+    patience: int = 5          # epochs without a better one
+
+
+class Stateful(Protocol):
+    """Something beside the network that a run must take up again: a discriminator and its optimiser."""
+
+    def state_dict(self) -> dict:
+        """What to save."""
+        ...
+
+    def load_state_dict(self, state: dict) -> object:
+        """Take it up."""
+        ...
 
 
 class Loop:
     """One run: `while loop.goes_on(): loop.step(*loss_of(...))`.
 
-    Time alone ends a run, so the same recipe serves slow machines and fast ones. With `out` it writes
-    checkpoints there and resumes from one that is there; `facts` are written into them.
+    With `out` it writes checkpoints there and resumes from one that is there; `facts` are written into them, and the
+    states of `others` by name. `watch` hears of every step: its number, its loss and the parts of it.
     """
 
     def __init__(self, network: nn.Module, schedule: Schedule, report: Callable[[str], None], name: str,
-                 out: Path | None = None, facts: dict | None = None) -> None:
+                 out: Path | None = None, facts: dict | None = None, others: Mapping[str, Stateful] | None = None,
+                 watch: Callable[[int, dict[str, float]], None] | None = None, writes: bool = True) -> None:
         self.network, self.schedule, self.report, self.name = network, schedule, report, name
-        self.out, self.facts = out, facts or {}
+        self.out, self.facts, self.others, self.watch = out, facts or {}, others or {}, watch
+        self.writes = writes  # False in all processes of a run but the first
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
         self._averaged = AveragedModel(network, multi_avg_fn=self._blend, use_buffers=True)
         self.steps, self.spent, self._recent = 0, 0.0, {}
+        self._plateau = {"factor": 1.0, "best": math.inf, "bad": 0, "sum": 0.0}
         if out is not None and out.exists():
-            self._resume(torch.load(out, weights_only=True))
-        self._clock = self._told = self._saved = time.monotonic()
+            self._resume(torch.load(out, weights_only=True, map_location="cpu"))
+        self._clock = self._told = self._saved = self._began = time.monotonic()
 
     @property
     def averaged(self) -> nn.Module:
@@ -54,34 +84,91 @@ class Loop:
 
     @property
     def done(self) -> float:
-        """Share of the time that is spent, 0..1."""
+        """Share of the steps, or of the time, that is spent, 0..1."""
+        if self.schedule.steps is not None:
+            return min(1.0, self.steps / max(1, self.schedule.steps))
         return min(1.0, self.spent / max(60 * self.schedule.minutes, 1e-6))
+
+    @property
+    def paused(self) -> bool:
+        """Whether this call's time is spent, the run's being not."""
+        pause = self.schedule.pause
+        return pause is not None and self.done < 1 and self._clock - self._began >= 60 * pause
 
     def goes_on(self) -> bool:
         """Whether there is time left for a step."""
-        return self.done < 1
+        return self.done < 1 and not self.paused
 
-    def step(self, loss: Tensor, parts: dict[str, Tensor]) -> None:
+    def dice(self, piece: int = 0) -> np.random.Generator:
+        """The step's own generator; torch's is seeded with it, so a resumed run throws what an uninterrupted one does.
+
+        `piece` tells apart the pieces of a step's batch, wherever they are drawn.
+        """
+        seeds = np.random.SeedSequence([self.schedule.seed, self.steps, piece])
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]) % (1 << 63))
+        return np.random.default_rng(seeds)
+
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        s = self.schedule
+        rise = min(1, (self.steps + 1) / s.rise) if s.rise else 1.0
+        if s.shape == "plateau":
+            return s.rate * rise * self._plateau["factor"]
+        return s.rate * rise * (0.5 + 0.5 * math.cos(math.pi * self.done)) + 1e-6
+
+    def step(self, loss: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Descend one step; parts of the loss are told once a minute."""
-        rise = min(1, (self.steps + 1) / self.schedule.rise)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.schedule.rate * rise * (0.5 + 0.5 * math.cos(math.pi * self.done)) + 1e-6
         self.optimiser.zero_grad()
         loss.backward()
+        self.descend(float(loss.detach()), parts)
+
+    def descend(self, loss: float, parts: Mapping[str, Tensor]) -> None:
+        """The step itself, once the gradients are there."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
         self.optimiser.step()
         self._averaged.update_parameters(self.network)
         self.steps += 1
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
-        self._recent = {k: MEMORY * self._recent.get(k, v.item()) + (1 - MEMORY) * v.item() for k, v in parts.items()}
+        values = {k: float(v.detach()) for k, v in parts.items()}
+        self._recent |= {k: MEMORY * self._recent.get(k, v) + (1 - MEMORY) * v for k, v in values.items()}
+        self._look_for_a_plateau(loss)
+        if self.watch is not None:
+            self.watch(self.steps, {"loss": loss, **values})
         if now - self._told > TELL_EVERY:
             self._told = now
             self.report(f"{self.name}: {self.spent / 60:.1f} min, {self.steps} steps, "
                         + ", ".join(f"{k} {v:.3f}" for k, v in self._recent.items()))
         if self.out is not None and (now - self._saved > self.schedule.save_every or not self.goes_on()):
             self._saved = now
-            self._save(self.out)
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        if self.out is None or not self.writes:
+            return
+        part = self.out.with_name(self.out.name + ".part")
+        torch.save({"net": self.network.state_dict(), "averaged": self.averaged.state_dict(),
+                    "optimiser": self.optimiser.state_dict(), "steps": self.steps, "spent": self.spent,
+                    "recent": self._recent, "plateau": self._plateau, "torch_rng": torch.get_rng_state(),
+                    "others": {name: other.state_dict() for name, other in self.others.items()}, **self.facts}, part)
+        part.replace(self.out)
+
+    def _look_for_a_plateau(self, loss: float) -> None:
+        """The rate falls to a tenth when an epoch's loss was not the best for `patience` epochs."""
+        p, s = self._plateau, self.schedule
+        p["sum"] += loss
+        if s.shape != "plateau" or self.steps % s.epoch:
+            return
+        mean, p["sum"] = p["sum"] / s.epoch, 0.0
+        if mean < p["best"]:
+            p["best"], p["bad"] = mean, 0
+            return
+        p["bad"] += 1
+        if p["bad"] > s.patience:
+            p["factor"], p["bad"] = p["factor"] * 0.1, 0
 
     def _blend(self, averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
         """The exponential average, a plain mean at first."""
@@ -92,16 +179,18 @@ class Loop:
             else:
                 average.copy_(value)
 
-    def _save(self, out: Path) -> None:
-        part = out.with_name(out.name + ".part")
-        torch.save({"net": self.network.state_dict(), "averaged": self.averaged.state_dict(),
-                    "optimiser": self.optimiser.state_dict(), "steps": self.steps, "spent": self.spent,
-                    **self.facts}, part)
-        part.replace(out)
-
     def _resume(self, state: dict) -> None:
+        missing = sorted(set(self.others) - set(state.get("others", {})))
+        if missing:
+            raise InputError(f"{self.out}: the checkpoint was written without {', '.join(missing)}",
+                             hint="resume with the options it was begun with, or begin anew in another folder")
         self.network.load_state_dict(state["net"])
         self.averaged.load_state_dict(state["averaged"])
         self._averaged.n_averaged.fill_(state["steps"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for name, other in self.others.items():
+            other.load_state_dict(state["others"][name])
         self.steps, self.spent = state["steps"], state["spent"]
+        self._recent, self._plateau = state.get("recent", {}), state.get("plateau", self._plateau)
+        if "torch_rng" in state:
+            torch.set_rng_state(state["torch_rng"])

@@ -1,26 +1,47 @@
-"""Train VIBE's form of temporal network on features of synthetic clips, starting from the single-frame regressor."""
+"""Train a temporal network of any of the four systems on what the encoder sees of clips, drawn and simulated.
+
+How each system's training differs:
+- VIBE: every frame of a window is supervised; the discriminator or MPoser where they are asked for.
+- TCMR: the middle frame of each of a few windows that follow one another, three times (all frames, past, future).
+- DTS-VIBE: the flow stream reads flow that is drawn from the labels (motion_fields.py); the last part of a run is
+  the refinement, with the flow loss, a fifth of the rate and no discriminator (section 3.2).
+- SPS-Net: windows of 32; two that overlap share their cameras, some points are hidden and the estimates must stay.
+  A drawn clip shorter than the window is one window of its own length, as a short track is in use.
+The weights are those of the papers in our units: their 300 of the joints is our 4.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vibe_cli.errors import UsageError
+from vibe_cli.networks.discriminator import DiscriminatorConfig
+from vibe_cli.networks.dts_vibe import DtsVibe, DtsVibeConfig
 from vibe_cli.networks.keypoints import KeypointNet
 from vibe_cli.networks.lifter import Lifter, Observation, observe
-from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.regressor import Regressor
-from vibe_cli.networks.vibe import Vibe
+from vibe_cli.networks.sps_net import SpsNet, SpsNetConfig
+from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
+from vibe_cli.networks.temporal import TemporalNetwork
+from vibe_cli.networks.vibe import Vibe, VibeConfig
+from vibe_cli.training.adversary import Adversary, captured
 from vibe_cli.training.keypoints import to_input
-from vibe_cli.training.lifting import lifting_loss, mirror, tensors
+from vibe_cli.training.lifting import mirror, tensors
 from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.objective import Objective, Weights
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.simulate import simulate_clips
 from vibe_cli.training.synth.crops import CropSource
 from vibe_cli.training.synth.poses import PoseBank
+
+Batch = tuple[Observation, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -28,18 +49,45 @@ class TemporalTraining:
     """Options of a run."""
 
     minutes: float = 10.0
+    steps: int | None = None   # a budget of steps instead: then equal seeds give equal weights
     batch: int = 32            # clips
+    pieces: int = 1            # of a step: each is a batch by itself, and processes share them
+    consecutive: int = 3       # windows of a clip, for a network that estimates its window's middle frame
     rate: float = 4e-4
     decay: float = 0.02
-    velocity: float = 2.0      # weight of the frame-to-frame motion of joints
+    weights: Weights = Weights()
     simulated_share: float = 0.5  # of the batches
+    mirrored_share: float = 0.35  # of the drawn batches
+    discriminator: bool = False
+    discriminator_rate: float = 4e-4
+    discriminator_hidden: int = 256
+    refinement: float = 0.2    # share of a run in which DTS-VIBE is refined
     threads: int = 2
     seed: int = 0
 
 
+def open_network(system: str, features: int = 512) -> TemporalNetwork:
+    """The open family's untrained network of a system (systems.SYSTEMS), for features of the open encoder.
+
+    Narrower than the papers', for features that are a quarter as wide and models that are small to ship.
+    """
+    width = features
+    networks = {
+        "vibe": lambda: Vibe(VibeConfig(features=features, hidden=width, bidirectional=True, regressor_hidden=width,
+                                        dropout=0.1)),
+        "tcmr": lambda: Tcmr(TcmrConfig(features=features, hidden=3 * width // 4, attention_hidden=width // 4,
+                                        regressor_hidden=width, dropout=0.1)),
+        "dts-vibe": lambda: DtsVibe(DtsVibeConfig(features=features, flow_encoder="small", flow_width=16,
+                                                  flow_side=32, width=width // 2)),
+        "sps-net": lambda: SpsNet(SpsNetConfig(features=features, attention_hidden=width, forecast_hidden=width // 2,
+                                               regressor_hidden=width, dropout=0.1))}
+    if system not in networks:
+        raise UsageError(f"unknown system {system!r}", hint="choose one of: " + ", ".join(networks))
+    return networks[system]()
+
+
 @torch.no_grad()
-def collect_clips(net: KeypointNet, source: CropSource, length: int, count: int,
-                  seed: int) -> tuple[Observation, dict[str, Tensor]]:
+def collect_clips(net: KeypointNet, source: CropSource, length: int, count: int, seed: int) -> Batch:
     """What the network sees of the first `count` clips, (count·length) frames in order."""
     rng, net, seen, truth = np.random.default_rng(seed), net.eval(), [], []
     for clip in range(count):
@@ -50,58 +98,101 @@ def collect_clips(net: KeypointNet, source: CropSource, length: int, count: int,
             {k: torch.cat([t[k] for t in truth]) for k in truth[0]})
 
 
-def start_from(network: Vibe, regressor: Regressor) -> None:
-    """Begin as the single-frame model: its regressor, and a recurrent part that adds nothing yet."""
+def start_from(network: TemporalNetwork, regressor: Regressor) -> None:
+    """Begin at the single-frame model, as nearly as the system's form allows.
+
+    VIBE: exactly there, its recurrent part adding nothing yet. TCMR: with its regressor (section 4.1), which reads
+    features that its recurrent parts must first learn to give. SPS-Net: with its regressor, and forecasts of zero
+    that count half, so that it reads the mean of a frame's feature and those it attends to. DTS-VIBE has a
+    regressor of another kind, which begins at the single-frame model's mean pose.
+    """
+    if isinstance(network, DtsVibe):
+        start = (regressor.init_pose, regressor.init_shape, regressor.init_cam)
+        with torch.no_grad():
+            network.coarse.bias.copy_(torch.cat([x[0] for x in start]))
+        return
     network.regressor.load_state_dict(regressor.state_dict())
-    nn.init.zeros_(network.encoder.linear.weight)
-    nn.init.zeros_(network.encoder.linear.bias)
+    if isinstance(network, Vibe):
+        _zero(network.encoder.linear)
+    elif isinstance(network, SpsNet) and network.forecasting is not None:
+        _zero(network.forecasting[2])
+        nn.init.zeros_(network.fusion.fc.weight)
 
 
-def temporal_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor],
-                  velocity: float) -> tuple[Tensor, dict]:
-    """The single-frame loss of every frame and L1 of joint velocities; labels (B, T, …)."""
-    loss, parts = lifting_loss(output, body, {k: v.flatten(0, 1) for k, v in truth.items()})
-    batch, length = output.betas.shape[:2]
-    points = body(output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).view(batch, length, -1, 3)
-    parts["velocity"] = (points.diff(dim=1) - truth["points"].diff(dim=1)).abs().sum(-1).mean()
-    return loss + velocity * parts["velocity"], parts
+def _zero(layer: nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
 
 
-def train_temporal(network: Vibe, lifter: Lifter, body: PointBody, seen: Observation, truth: dict[str, Tensor],
-                   length: int, bank: PoseBank, options: TemporalTraining, report: Callable[[str], None]) -> None:
-    """Train in place on windows of the network's length, at random places of the clips.
+class Clips:
+    """Batches of windows: of drawn clips, their mirror images, and simulated motions.
 
     A share of the batches are motions of the bank, seen by a simulated eye: of clips that were drawn there are too
     few, and the network would learn them by heart.
     """
+
+    def __init__(self, drawn: Batch | None, length: int, bank: PoseBank, body: PointBody, pooled: int,
+                 options: TemporalTraining) -> None:
+        self.bank, self.body, self.pooled, self.options, self.length = bank, body, pooled, options, length
+        self.sets = [] if drawn is None else [
+            (one.map(lambda x: x.unflatten(0, (-1, length))), {k: v.unflatten(0, (-1, length))
+                                                               for k, v in labels.items()})
+            for one, labels in (drawn, mirror(*drawn))]
+
+    def draw(self, rng: np.random.Generator, frames: int) -> Batch:
+        """Observations ((batch · T), …) and labels (batch, T, …) of windows of T frames; T is fewer than `frames`
+        where the drawn clips are shorter."""
+        o = self.options
+        if not self.sets or rng.random() < o.simulated_share:
+            seen, labels = simulate_clips(rng, self.bank, self.body, o.batch, frames, self.pooled)
+            return seen, {k: v.unflatten(0, (o.batch, frames)) for k, v in labels.items()}
+        observed, labels = self.sets[int(rng.random() < o.mirrored_share)]
+        clips = torch.from_numpy(rng.integers(len(observed.points), size=o.batch))
+        frames = min(frames, self.length)
+        at = int(rng.integers(self.length - frames + 1))
+        window = slice(at, at + frames)
+        return observed.map(lambda x: x[clips, window].flatten(0, 1)), {k: v[clips, window] for k, v in labels.items()}
+
+
+def train_temporal(network: TemporalNetwork, lifter: Lifter, body: PointBody, drawn: Batch | None, length: int,
+                   bank: PoseBank, options: TemporalTraining, report: Callable[[str], None],
+                   prior: Mposer | None = None, out: Path | None = None, **loop_options: object) -> TemporalNetwork:
+    """Train in place, and return the network in evaluation mode.
+
+    `drawn` are observations and labels of clips of `length` frames, all in a row; None: simulated motions alone.
+    With a `prior` its loss is added; with `out` the run resumes from there.
+    """
+    if options.discriminator and network.estimates == "middle":
+        raise UsageError("a network that estimates one frame makes no motion to be judged",
+                         hint="train it without the discriminator, as TCMR's paper does")
+    if drawn is not None and network.estimates == "middle" and length < network.window:
+        raise UsageError(f"clips of {length} frames hold no window of {network.window}",
+                         hint="draw longer clips, or train on simulated motions alone")
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    rng, lifter = np.random.default_rng(options.seed), lifter.eval().requires_grad_(False)
-    sets = [(one.map(lambda x: x.unflatten(0, (-1, length))),
-             {k: v.unflatten(0, (-1, length)) for k, v in labels.items()})
-            for one, labels in ((seen, truth), mirror(seen, truth))]
-
-    def batch() -> tuple[Observation, dict[str, Tensor]]:
-        if rng.random() < options.simulated_share:
-            return simulate_clips(rng, bank, body, options.batch, network.window, lifter.config.pooled)
-        observed, labels = sets[int(rng.random() < 0.35)]
-        clips = torch.from_numpy(rng.integers(len(observed.points), size=options.batch))
-        at = int(rng.integers(length - network.window + 1))
-        window = slice(at, at + network.window)
-        return (observed.map(lambda x: x[clips, window].flatten(0, 1)),
-                {k: v[clips, window].flatten(0, 1) for k, v in labels.items()})
-
+    lifter = lifter.eval().requires_grad_(False)
+    objective = Objective(network, lifter, body, options.weights, options.consecutive, prior)
+    adversary = Adversary(DiscriminatorConfig(
+        hidden=options.discriminator_hidden, attention_hidden=options.discriminator_hidden),
+        options.discriminator_rate) if options.discriminator else None
+    clips = Clips(drawn, length, bank, body, lifter.config.pooled, options)
+    loop = Loop(network, Schedule(options.minutes, options.rate, options.decay, rise=50, clip=1.0,
+                                  steps=options.steps, seed=options.seed), report, type(network).__name__, out,
+                {"options": asdict(options)}, {"discriminator": adversary} if adversary else {}, **loop_options)
     network.train()
-    loop = Loop(network, Schedule(options.minutes, options.rate, options.decay, rise=50, clip=1.0), report, "temporal")
     while loop.goes_on():
-        observed, labels = batch()
-        features = lifter(_shaken(observed)).unflatten(0, (-1, network.window))
-        labels = {k: v.unflatten(0, (-1, network.window)) for k, v in labels.items()}
-        loop.step(*temporal_loss(network(features), body, labels, options.velocity))
-    network.eval()
+        rng = loop.dice()
+        observed, labels = clips.draw(rng, objective.frames)
+        refining = network.flow is not None and loop.done >= 1 - options.refinement
+        judge = adversary if not refining else None
+        loss, parts, output = objective(shaken(observed), labels, judge, refining)
+        loop.step(loss, parts)
+        if judge is not None:
+            judge.learn(output, captured(bank, rng, len(output.betas), output.betas.shape[1]))
+    return network.eval()
 
 
-def _shaken(seen: Observation) -> Observation:
+def shaken(seen: Observation) -> Observation:
     """The same with a little more noise and some points missed, or few clips would be known by heart."""
     kept = (torch.rand_like(seen.confidence) > 0.05).float()
     return replace(seen, points=seen.points + 0.01 * torch.randn_like(seen.points), confidence=seen.confidence * kept,

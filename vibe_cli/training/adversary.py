@@ -1,0 +1,108 @@
+"""Two judges of motions, which learn from captured ones: VIBE's discriminator, and its prior MPoser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vibe_cli.networks.discriminator import DiscriminatorConfig, MotionDiscriminator
+from vibe_cli.networks.mposer import Mposer, MposerConfig
+from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.rotations import axis_angle_from_matrix, sixd_from_matrix
+from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.losses import discriminator_loss, generator_loss, mposer_loss, prior_loss
+from vibe_cli.training.synth.poses import PoseBank
+
+
+def captured(bank: PoseBank, rng: np.random.Generator, count: int, length: int) -> Tensor:
+    """(count, length, 23, 3, 3): pieces of captured motions, without the root."""
+    return torch.from_numpy(np.stack([bank.clip(rng, length)[:, 1:] for _ in range(count)]).astype(np.float32))
+
+
+class Adversary:
+    """The motion discriminator beside a network in training: its verdict, and its own learning (V eqs. 2 and 3)."""
+
+    def __init__(self, config: DiscriminatorConfig, rate: float, device: torch.device | str = "cpu",
+                 wrap: Callable[[nn.Module], nn.Module] = lambda module: module) -> None:
+        self.network = MotionDiscriminator(config).to(device)
+        self._shared = wrap(self.network)  # what learns with the other processes of the run
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=0.0)
+
+    def judge(self, output: MotionOutput) -> Tensor:
+        """L_adv of what was estimated (V eq. 2); the discriminator itself learns nothing here."""
+        self.network.requires_grad_(False)
+        loss = generator_loss(self.network(_vectors(output.rotations[:, :, 1:])))
+        self.network.requires_grad_(True)
+        return loss
+
+    def learn(self, fake: MotionOutput, real: Tensor) -> Tensor:
+        """One step on estimated motions and captured ones (B, T, 23, 3, 3); its loss (V eq. 3)."""
+        made = _vectors(fake.rotations[:, :, 1:].detach())
+        scores = self._shared(torch.cat([_vectors(real.to(made)), made]))
+        loss = discriminator_loss(*scores.split([len(real), len(made)]))
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def state_dict(self) -> dict:
+        """Network and optimiser, for a checkpoint."""
+        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take up a checkpoint."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def _vectors(rotations: Tensor) -> Tensor:
+    """(B, T, 23, 3, 3) → axis-angle (B, T, 69), as the discriminator reads poses."""
+    return axis_angle_from_matrix(rotations).flatten(2)
+
+
+@dataclass(frozen=True)
+class MposerTraining:
+    """Options of the prior's own training."""
+
+    minutes: float = 5.0
+    steps: int | None = None
+    batch: int = 32            # sequences
+    rate: float = 1e-3
+    divergence: float = 2e-4   # weight of the KL term
+    threads: int = 2
+    seed: int = 0
+
+
+def train_mposer(network: Mposer, bank: PoseBank, options: MposerTraining, report: Callable[[str], None],
+                 out: Path | None = None, **loop_options: object) -> Loop:
+    """Train the prior in place on captured motions; resumes from `out`."""
+    torch.set_num_threads(options.threads)
+    loop = Loop(network, Schedule(options.minutes, options.rate, 0.0, rise=50, clip=1.0, steps=options.steps,
+                                  seed=options.seed), report, "mposer", out, {"config": asdict(network.config)},
+                **loop_options)
+    network.train()
+    while loop.goes_on():
+        real = captured(bank, loop.dice(), options.batch, network.window)
+        real = real.to(next(network.parameters()).device)
+        loop.step(*mposer_loss(network(sixd_from_matrix(real)), real, options.divergence))
+    network.eval()
+    return loop
+
+
+def load_mposer(path: Path) -> Mposer:
+    """The prior of a checkpoint that train_mposer wrote: its averaged weights, fixed."""
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    network = Mposer(MposerConfig(**state["config"]))
+    network.load_state_dict(state["averaged"])
+    return network.eval().requires_grad_(False)
+
+
+def plausibility(prior: Mposer, output: MotionOutput) -> Tensor:
+    """L_MPoser of what was estimated: the norm of its latent means."""
+    mean, _ = prior.encode(output.pose6d[:, :, 1:])
+    return prior_loss(mean)
