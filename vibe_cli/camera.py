@@ -39,6 +39,11 @@ def crop_points_to_image(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return boxes[:, None, :2] + points * boxes[:, None, 2:3] / 2
 
 
+def image_points_to_crop(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Full-image pixels (T, N, 2) → points (T, N, 2) in −1..1 of square crops `boxes` (T, 4)."""
+    return (points - boxes[:, None, :2]) / boxes[:, None, 2:3] * 2
+
+
 def crop_translation(camera: np.ndarray, focal: float = FOCAL_LENGTH, size: int = CROP_SIZE) -> np.ndarray:
     """Crop camera (T, 3) → translation (T, 3) metres before a crop of `size` pixels seen at `focal`."""
     depth = 2 * focal / (size * camera[:, 0] + 1e-9)

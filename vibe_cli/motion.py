@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vibe_cli.boxes import to_corners
-from vibe_cli.camera import crop_points_to_image
+from vibe_cli.camera import crop_points_to_image, image_points_to_crop
+from vibe_cli.errors import UsageError
 from vibe_cli.landmarks import Landmarks
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
@@ -55,20 +55,35 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
     return refine_person(placed, model.body) if options.refine else placed
 
 
+def check_windows(network: TemporalNetwork, options: MotionOptions) -> None:
+    """UsageError where a network cannot see windows of that length, or not that far apart."""
+    window = options.window or network.window
+    if window < network.shortest:
+        raise UsageError(f"a window of {window} frames: this model needs at least {network.shortest}",
+                         hint=f"use --window {network.shortest} or more, or leave it out: {network.window} is what "
+                              "the model was trained on")
+    if network.estimates == "middle" and options.stride not in (None, 1):
+        raise UsageError(f"a stride of {options.stride} frames: this model estimates only the middle frame of a "
+                         "window, so every frame gets a window of its own", hint="leave --stride out")
+    if options.stride is not None and options.stride > window:
+        raise UsageError(f"a stride of {options.stride} frames leaves some out: a window has {window}",
+                         hint=f"use --stride {window} or less, half a window at best")
+
+
 def regress(network: TemporalNetwork, features: Tensor, window: int | None,
             stride: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """Features (T, F) → rotations (T, 24, 3, 3), betas (10,), camera (T, 3).
 
-    A network that estimates the middle frame gets one window of its own length about every frame, others get
-    windows that overlap. At a track's ends the network's edge rule holds (`TemporalNetwork.edges`).
+    A network that estimates the middle frame gets one window about every frame, others get windows that overlap;
+    `check_windows` says which lengths and strides fit. At a track's ends the network's edge rule holds
+    (`TemporalNetwork.edges`).
     """
-    length = len(features)
+    length, window = len(features), window or network.window
     if network.estimates == "middle":
-        before = network.window // 2
-        around = repeat_ends(features, before, network.window - 1 - before)
-        rotations, betas, camera = _every_middle(network, around, network.window)
+        before = window // 2
+        around = repeat_ends(features, before, window - 1 - before)
+        rotations, betas, camera = _every_middle(network, around, window)
     else:
-        window = window or network.window
         if network.edges == "repeat":
             features = repeat_ends(features, 0, max(0, window - length))
         rotations, betas, camera = _blend_windows(network, features, window, stride)
@@ -146,8 +161,7 @@ def place_on_keypoints(person: Person, joints: Tensor) -> Person:
 
     `joints` (T, 49, 2) float64 are the person's, metres from the pelvis.
     """
-    corner, side = to_corners(person.boxes)[:, None, :2], person.boxes[:, None, 2:]
-    points = torch.from_numpy((person.keypoints[..., :2] - corner) / side * 2 - 1)
+    points = torch.from_numpy(image_points_to_crop(person.keypoints[..., :2], person.boxes))
     weight = torch.from_numpy(person.keypoints[..., 2]).double()
     sure = (weight.sum(-1) / SURE).clamp(0, 1)[:, None].numpy()
     fitted = fit_camera(joints, points, weight + 1e-6).numpy()

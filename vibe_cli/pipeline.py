@@ -62,12 +62,14 @@ def recover(path: str | Path, model: Model | None = None, options: Options | Non
     A clip with nobody in it gives an empty result.
     """
     from vibe_cli.keypoint_sources import open_keypoints
+    from vibe_cli.motion import check_windows
     from vibe_cli.video import open_video
 
     if model is None:
         from vibe_cli.zoo import load_model
         model = load_model()
     options, run = options or Options(), Run(progress, watch or Stopwatch(), list(model.notes))
+    check_windows(model.network, options.motion)
     options = replace(options, tracking=options.tracking.believing(model.detector.believed_from))
     source = open_keypoints(options.keypoints, model.device) if options.keypoints is not None else None
     with open_video(path) as video:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vibe_cli.body import Body
+from vibe_cli.camera import image_points_to_crop
 from vibe_cli.landmarks import FIRST_ROWS, Landmarks
 from vibe_cli.pose_prior import PosePrior
 from vibe_cli.results import Person
@@ -53,8 +54,8 @@ def refine_person(person: Person, body: Body, options: FitOptions | None = None,
 
 def _frames(person: Person) -> Frames:
     """A person's motion and keypoints, each of them once."""
-    seen, boxes = person.keypoints[:, FIRST_ROWS].astype(np.float64), person.boxes[:, None].astype(np.float64)
-    points = (seen[..., :2] - boxes[..., :2]) / boxes[..., 2:] * 2
+    seen = person.keypoints[:, FIRST_ROWS].astype(np.float64)
+    points = image_points_to_crop(seen[..., :2], person.boxes.astype(np.float64))
     confidence = np.where(np.isfinite(points).all(-1), seen[..., 2], 0)
     pose = torch.from_numpy(person.pose.astype(np.float64))
     return Frames(matrix_from_axis_angle(pose), torch.from_numpy(person.camera.astype(np.float64)),

@@ -49,7 +49,7 @@ DEFAULT_STYLE = next(iter(STYLES))
 @click.option("--window", type=click.IntRange(1), default=default(MotionOptions, "window"), metavar="N",
               help="Frames that the temporal model sees at once. [default: as it was trained]")
 @click.option("--stride", type=click.IntRange(1), default=default(MotionOptions, "stride"), metavar="N",
-              help="Frames from one window to the next. [default: half a window]")
+              help="Frames from one window to the next, where a window estimates several. [default: half a window]")
 @click.option("--refine/--no-refine", default=default(MotionOptions, "refine"), show_default=True,
               help="Fit pose, shape and camera to the 2D keypoints, where there are any.")
 @click.option("--keypoints", default=default(Options, "keypoints"), metavar="FILE|FOLDER",
@@ -124,11 +124,14 @@ class Job:
     @cached_property
     def model(self) -> Model:
         """The model, loaded when the first clip needs it."""
+        from vibe_cli.motion import check_windows
         from vibe_cli.zoo import load_model
 
         names = ("model", "detector", "body", "device", "precision")
         name, *rest = (self.choices[key] for key in names)
-        return load_model(name, **dict(zip(names[1:], rest, strict=True)))
+        model = load_model(name, **dict(zip(names[1:], rest, strict=True)))
+        check_windows(model.network, self.options.recover.motion)
+        return model
 
     @property
     def model_choices(self) -> dict[str, Any]:

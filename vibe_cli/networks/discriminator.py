@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vibe_cli.errors import ModelError
+from vibe_cli.networks.sps_net import SelfAttention as MotionAttention
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,16 @@ class MotionDiscriminator(nn.Module):
         """Poses (B, T, 69), axis-angle without the root → score (B, 1), as equations 2 and 3 take it."""
         states, _ = self.gru(motion)
         return self.fc(self.attention(states))
+
+
+class ShapedMotionDiscriminator(nn.Module):
+    """SPS-Net's discriminator (Chen et al. 2021, Figure 5): self-attention over frames of pose and shape, averaged."""
+
+    def __init__(self, features: int = 82) -> None:
+        super().__init__()
+        self.attention = MotionAttention(features, features)
+        self.classifier = nn.Linear(features, 1)
+
+    def forward(self, motion: Tensor) -> Tensor:
+        """Shape and axis-angle pose (B, T, 82) → the chance (B, 1) that it is real."""
+        return torch.sigmoid(self.classifier(self.attention(motion).mean(1)))

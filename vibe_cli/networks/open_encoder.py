@@ -46,6 +46,7 @@ class OpenEncoder(nn.Module):
     def __init__(self, config: OpenEncoderConfig | None = None) -> None:
         super().__init__()
         self.config = config or OpenEncoderConfig()
+        self.features = self.config.features
         self.eye = KeypointNet(self.config.keypoints)
         self.lifter = Lifter(self.config.lifter)
         mean, std = (torch.tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))

@@ -37,7 +37,7 @@ class Regressor(TemporalNetwork):
     def __init__(self, config: RegressorConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or RegressorConfig()
-        hidden = config.hidden
+        self.features, hidden = config.features, config.hidden
         self.fc1 = nn.Linear(config.features + POSE6D_SIZE + BETAS_SIZE + CAMERA_SIZE, hidden)
         self.drop1 = nn.Dropout(config.dropout)
         self.fc2 = nn.Linear(hidden, hidden)

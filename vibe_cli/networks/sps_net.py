@@ -95,7 +95,7 @@ class SpsNet(TemporalNetwork):
     def __init__(self, config: SpsNetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or SpsNetConfig()
-        self.window = config.window
+        self.features, self.window = config.features, config.window
         self.attention = SelfAttention(config.features, config.attention_hidden) if config.attention else None
         self.forecasting = _two_layers(config.features, config.forecast_hidden) if config.forecasting else None
         self.fusion = Fusion(config.features) if config.forecasting else None

@@ -90,11 +90,12 @@ class Tcmr(TemporalNetwork):
 
     estimates = "middle"
     edges = "repeat"
+    shortest = 3  # the middle frame, one before and one after it
 
     def __init__(self, config: TcmrConfig | None = None) -> None:
         super().__init__()
         self.config = config or TcmrConfig()
-        self.window = self.config.window
+        self.features, self.window = self.config.features, self.config.window
         self.encoder = TcmrEncoder(self.config)
         self.regressor = Regressor(self.config.regressor)
 

@@ -55,7 +55,7 @@ class Vibe(TemporalNetwork):
     def __init__(self, config: VibeConfig | None = None) -> None:
         super().__init__()
         self.config = config or VibeConfig()
-        self.window = self.config.window
+        self.features, self.window = self.config.features, self.config.window
         self.encoder = TemporalEncoder(self.config)
         self.regressor = Regressor(self.config.regressor)
 
