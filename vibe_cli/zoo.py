@@ -29,6 +29,7 @@ DEFAULT_MODEL = "open-vibe"
 DEFAULT_DETECTOR = "open-detector"
 CONFIG, WEIGHTS = "config.yaml", "weights.safetensors"
 IMPORT_HINT = "vibe models import FILE"
+TRAIN_HINT = "train one with: vibe train, and give its folder: --model FOLDER"
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def load_model(name: str | Path | None = None, detector: str | Path | None = Non
     dtype = choose_dtype(where, precision)
     encoder_entry = _encoder_of(entry)
     encoder, network = load_network(encoder_entry).to(where), load_network(entry).to(where)
+    _check_pair(entry, network, encoder_entry, encoder)
     finder, finder_name = load_detector(detector, where, {encoder_entry.folder: encoder})
     return Model(
         name=entry.name, detector_name=finder_name, detector=finder, encoder=encoder, network=network,
@@ -177,7 +179,7 @@ def read_entry(folder: Path) -> Entry:
 
 def _choose_system(name: str) -> tuple[Entry, str | None]:
     """The model that a published system's name stands for; `choose_model` says which."""
-    system, why, get = SYSTEMS[name], None, "give the folder of one that you trained: --model FOLDER"
+    system, why, get = SYSTEMS[name], None, TRAIN_HINT
     if system.official:
         own = [entry for entry in list_imported() if entry.kind == system.official]
         if whole := next((entry for entry in own if not still_needed(entry)), None):
@@ -185,7 +187,8 @@ def _choose_system(name: str) -> tuple[Entry, str | None]:
         why, get = _lacking(own, system)
     if shipped := find_named(system.shipped):
         return shipped, f"{name} is {shipped.name} here, because {why} ({get})" if why else None
-    raise ModelError(f"no model of {system.title} is here" + (f": {why}" if why else ""), hint=get)
+    raise ModelError(f"no model of {system.title} is here" + (f": {why}" if why else ""),
+                     hint=f"{get}; or {TRAIN_HINT}" if why else get)
 
 
 def _lacking(own: list[Imported], system: System) -> tuple[str, str]:
@@ -201,13 +204,29 @@ def _lacking(own: list[Imported], system: System) -> tuple[str, str]:
 def _encoder_of(entry: Entry) -> Entry:
     """The encoder a temporal network was trained on: ours by name, of official ones SPIN's backbone."""
     if "encoder" in entry.config:
-        return find_model(entry.config["encoder"])
+        encoder = find_model(entry.config["encoder"])
+        if encoder.task != "encoder":
+            raise ModelError(f"{entry.name} names {encoder.name} as its encoder, which is of the kind: {encoder.task}",
+                             hint=f"name an encoder in {entry.folder / CONFIG}")
+        return encoder
     for other in list_imported():
         if other.kind == "spin":
             return Entry(other.folder, other.config)
     needs = entry.config.get("needs") or [{"what": "SPIN's checkpoint", "from": "its authors"}]
     raise ModelError(f"{entry.name} needs an encoder: {needs[0]['what']}",
                      hint=f"get it from {needs[0]['from']}, then: {IMPORT_HINT}")
+
+
+def _check_pair(entry: Entry, network: nn.Module, encoder_entry: Entry, encoder: nn.Module) -> None:
+    """ModelError unless the network is a temporal one and reads as many features as the encoder gives."""
+    from vibe_cli.networks.temporal import TemporalNetwork
+    if not isinstance(network, TemporalNetwork):
+        raise ModelError(f"{entry.name} is no temporal model: its network is {type(network).__name__}",
+                         hint=f"use {DEFAULT_MODEL}, or see: vibe models list")
+    if network.features != encoder.features:
+        raise ModelError(f"{entry.name} reads {network.features} features a frame, and its encoder "
+                         f"{encoder_entry.name} gives {encoder.features}",
+                         hint=f"name the encoder that it was trained on in {entry.folder / CONFIG}")
 
 
 def _crop_size(encoder: Entry) -> int:
