@@ -76,6 +76,16 @@ class YoloFile(ModelError):
                               "under a name like yolo*.pt, and it is the detector from then on")
 
 
+class UnknownFile(ModelError):
+    """A file that was read, safely and whole, and is no official one; `content` is what it holds."""
+
+    def __init__(self, path: Path, container: str, content: Any) -> None:
+        known = "; ".join(sorted({kind.what for kind in KINDS.values()}))
+        super().__init__(f"{path}: not an official file that vibe knows (its container: {container})",
+                         hint=f"known are: {known}")
+        self.content = content
+
+
 def recognise(path: Path | str) -> str:
     """The kind of an official file, a key of KINDS; ModelError where it is none."""
     return read_official(path).kind
@@ -84,26 +94,24 @@ def recognise(path: Path | str) -> str:
 def read_official(path: Path | str) -> OfficialFile:
     """Recognise a file by its content, check it and read it; ModelError says what does not fit.
 
-    YoloFile, a ModelError, where it is ultralytics'.
+    YoloFile, a ModelError, where it is ultralytics'; UnknownFile, another, where it is none of these.
     """
     path = Path(path)
     container = sniff(path)
     readers: dict[str, tuple[Callable[[Path], Any], Callable[[Any, Path], OfficialFile | None]]] = {
         "torch": (read_checkpoint, _from_checkpoint), "npz": (read_npz, _from_arrays),
         "npy": (read_npy, _from_regressor), "pickle": (read_pickle, _from_arrays)}
-    found = None
-    if container in readers:
-        read, interpret = readers[container]
-        try:
-            found = interpret(read(path), path)
-        except Refused as refused:
-            if refused.asked.startswith("ultralytics."):
-                raise YoloFile(path) from None
-            raise
-    if found is None:
-        known = "; ".join(sorted({kind.what for kind in KINDS.values()}))
-        raise ModelError(f"{path}: not an official file that vibe knows (its container: {container})",
-                         hint=f"known are: {known}")
+    if container not in readers:
+        raise UnknownFile(path, container, None)
+    read, interpret = readers[container]
+    try:
+        content = read(path)
+    except Refused as refused:
+        if refused.asked.startswith("ultralytics."):
+            raise YoloFile(path) from None
+        raise
+    if (found := interpret(content, path)) is None:
+        raise UnknownFile(path, container, content)
     return found
 
 

@@ -8,6 +8,7 @@ given, and refuses every other name. Neither numpy's, scipy's nor chumpy's own r
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import re
 from collections import OrderedDict
@@ -18,7 +19,8 @@ import numpy as np
 
 from vibe_cli.errors import ModelError
 
-REFUSED_HINT = "do not open it with other programs either; get the file again from its official page"
+REFUSED_HINT = ("vibe runs nothing that a file asks for: get it from its official page; if it is your own, save its "
+                "arrays as .npz")
 _DTYPE = re.compile(r"[|<>=]?[?biufcSUO]\d{0,4}|bool|u?int\d+|float\d+|complex\d+")
 _MAX_DENSE = 2**21  # entries of a sparse matrix written out; SMPL's largest has a twelfth of it
 
@@ -141,6 +143,31 @@ class Rebuilt(Record):
         return kind()
 
 
+class JoblibArray(Record):
+    """An array in a file of joblib: its bytes follow in the file, behind the record. It comes back mapped, not read."""
+
+    def pass_over(self, path: str | Path, stream: BinaryIO) -> None:
+        """Keep where the bytes lie and go on behind them; ValueError where the file does not have them."""
+        state, dtype = self.state, resolve(self.state["dtype"])
+        shape = _shape(state["shape"])
+        if dtype.hasobject:
+            raise ValueError("an array of objects")
+        if state.get("numpy_array_alignment_bytes") is not None:  # joblib 1.0 and later: a length, then so many bytes
+            stream.read(stream.read(1)[0])
+        offset, size = stream.tell(), math.prod(shape) * dtype.itemsize
+        stream.seek(0, os.SEEK_END)
+        if offset + size > stream.tell():
+            raise ValueError(f"{size} bytes of an array announced, {stream.tell() - offset} stored")
+        stream.seek(offset + size)
+        self.place = path, offset, shape, dtype, "F" if state["order"] == "F" else "C"
+
+    def value(self, seen: dict[int, Any]) -> np.ndarray:
+        path, offset, shape, dtype, order = self.place
+        if not math.prod(shape):
+            return np.empty(shape, dtype, order)
+        return np.memmap(path, dtype, "r", offset, shape, order)
+
+
 class Set(Record):
     """A set, which chumpy keeps beside its arrays."""
 
@@ -156,6 +183,7 @@ for _home in ("numpy.core", "numpy._core"):
 _OBJECT_NAMES = {"copy_reg._reconstructor": Rebuilt, "copyreg._reconstructor": Rebuilt,
                  "__builtin__.object": Marker, "builtins.object": Marker,
                  "__builtin__.set": Set, "builtins.set": Set}
+_JOBLIB_NAME = "joblib.numpy_pickle.NumpyArrayWrapper"
 _SPARSE_NAME = re.compile(r"scipy\.sparse\.(_?(csc|csr)\.)?(csc|csr)_(matrix|array)")
 _CHUMPY_NAME = re.compile(r"chumpy(\.\w+)+")
 
@@ -191,14 +219,38 @@ class ArrayUnpickler(InertUnpickler):
         return super().find_class(module, name)
 
 
-def load_arrays(stream: BinaryIO, path: str | Path) -> Any:
-    """Read one pickle of arrays, numbers, text and containers of them.
+class FileUnpickler(ArrayUnpickler):
+    """Admits the arrays of joblib as well, which lie in the file between the pickle's parts."""
 
-    Text of Python 2 is decoded as latin1; sparse matrices come back dense. ModelError, naming `path`, where
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, stream: BinaryIO, path: str | Path) -> None:
+        super().__init__(stream, path)
+        self.stream = stream
+        self.names = {**self.names, _JOBLIB_NAME: JoblibArray, "numpy.memmap": Marker}
+
+    def load_build(self) -> None:
+        """Give an object its state; one of joblib's arrays is followed by its bytes."""
+        super().load_build()
+        if isinstance(made := self.stack[-1], JoblibArray):
+            frame = self._unframer.current_frame
+            if frame is not None and frame.read(1):
+                raise ValueError("an array inside a frame of the pickle")
+            self._unframer.current_frame = None
+            made.pass_over(self.path, self.stream)
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+def load_arrays(stream: BinaryIO, path: str | Path, whole: bool = False) -> Any:
+    """Read one pickle of arrays, numbers, text and containers of them; `whole` if the stream is all of the file.
+
+    Text of Python 2 is decoded as latin1; sparse matrices come back dense; joblib's arrays, which only a whole
+    file has, come back mapped from the file. ModelError, naming `path`, where
     the pickle asks for anything else or is damaged.
     """
     try:
-        return resolve(ArrayUnpickler(stream, path).load())
+        return resolve((FileUnpickler if whole else ArrayUnpickler)(stream, path).load())
     except ModelError:
         raise
     except Exception as error:  # a damaged pickle fails in any way at all, never dangerously
@@ -225,9 +277,7 @@ def resolve(value: Any, seen: dict[int, Any] | None = None) -> Any:
 
 def _array(shape: Any, dtype: np.dtype, raw: Any, order: str, seen: dict[int, Any]) -> np.ndarray:
     """Bytes (or, for an array of objects, a list) → array, after comparing its length with the shape's."""
-    shape = tuple(int(n) for n in shape) if isinstance(shape, (tuple, list)) else (int(shape),)
-    if min(shape, default=0) < 0:
-        raise ValueError(f"shape {shape}")
+    shape = _shape(shape)
     count = math.prod(shape)
     if dtype.hasobject:
         if not isinstance(raw, list) or len(raw) != count:
@@ -241,3 +291,11 @@ def _array(shape: Any, dtype: np.dtype, raw: Any, order: str, seen: dict[int, An
     if len(raw) != count * dtype.itemsize:
         raise ValueError(f"{count * dtype.itemsize} bytes announced, {len(raw)} stored")
     return np.frombuffer(raw, dtype=dtype).reshape(shape, order=order)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """An array's shape; ValueError where it is none."""
+    shape = tuple(int(n) for n in value) if isinstance(value, (tuple, list)) else (int(value),)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {shape}")
+    return shape

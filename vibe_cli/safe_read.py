@@ -50,12 +50,12 @@ def sniff(path: str | Path) -> str:
 
 
 def read_pickle(path: str | Path) -> Any:
-    """A pickle of arrays, numbers, text and containers (SMPL's .pkl, 3DPW's sequences)."""
+    """A pickle of arrays, numbers, text and containers (SMPL's .pkl, 3DPW's sequences), also as joblib writes it."""
     with _open(path) as file:
         if not os.path.getsize(path):
             raise ModelError(f"{path}: the file is empty", hint=_AGAIN)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            return safe_pickle.load_arrays(view, path)
+            return safe_pickle.load_arrays(view, path, whole=True)
 
 
 def read_npy(path: str | Path) -> np.ndarray:
@@ -209,7 +209,7 @@ def _members(path: str | Path) -> dict[str, zipfile.ZipInfo]:
         parts = PurePosixPath(info.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in info.filename or info.filename in members:
             raise ModelError(f"{path}: refused, it holds a member named {info.filename!r}"
-                             + (" twice" if info.filename in members else ""), hint=safe_pickle.REFUSED_HINT)
+                             + (" twice" if info.filename in members else ""), hint=_AGAIN)
         whole = info.compress_size if info.compress_type == zipfile.ZIP_STORED else info.file_size
         if info.header_offset + info.compress_size > os.path.getsize(path) or info.file_size != whole:
             raise ModelError(f"{path}: refused, its member {info.filename!r} announces {info.file_size} bytes that "

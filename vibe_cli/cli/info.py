@@ -34,8 +34,8 @@ MEANINGS = {
 def command(path: Path) -> None:
     """Say what is in a file or folder, told by its content, or what a model of the zoo is, by its name.
 
-    A result of ours, a video or images, a published checkpoint, an SMPL body, YOLO weights, a model of the zoo.
-    For arrays: shapes, units and axes.
+    A result of ours, its report and what was exported of it, a video or images, 2D keypoints, a published
+    checkpoint, an SMPL body, YOLO weights, a model of the zoo. For arrays: shapes, units and axes.
     """
     for line in describe(path):
         click.echo(line)
@@ -43,14 +43,18 @@ def command(path: Path) -> None:
 
 def describe(path: Path) -> Iterator[str]:
     """What is at `path`, line by line; InputError where nothing is known about it."""
+    from vibe_cli.cli.contents import describe_json, describe_mesh, exported_folder
+
     if path.is_dir():
         if (path / RESULT_NAME).is_file():
             return describe_result(path / RESULT_NAME)
         if (path / "config.yaml").is_file() or (path / "CARD.md").is_file():
             return describe_model_folder(path)
-        return describe_video(path)
+        return exported_folder(path) or describe_video(path)
     if not path.exists():
         return describe_name(path)
+    if path.suffix.lower() in (".json", ".obj"):
+        return describe_json(path) if path.suffix.lower() == ".json" else describe_mesh(path)
 
     from vibe_cli.safe_read import sniff
 
@@ -60,7 +64,7 @@ def describe(path: Path) -> Iterator[str]:
     if container == "safetensors":
         return describe_safetensors(path)
     if container in ("torch", "npz", "npy", "pickle"):
-        return describe_official(path, container)
+        return describe_official(path)
     return describe_video(path)
 
 
@@ -157,10 +161,10 @@ def describe_video(path: Path) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
-def describe_official(path: Path, container: str) -> Iterator[str]:
+def describe_official(path: Path) -> Iterator[str]:
     """A published checkpoint, an SMPL file, YOLO weights, or other arrays."""
-    from vibe_cli.official import KINDS, YoloFile, read_official
-    from vibe_cli.safe_pickle import Refused
+    from vibe_cli.cli.contents import describe_arrays
+    from vibe_cli.official import KINDS, UnknownFile, YoloFile, read_official
     from vibe_cli.user_models import sha256
 
     try:
@@ -168,12 +172,8 @@ def describe_official(path: Path, container: str) -> Iterator[str]:
     except YoloFile:
         yield from describe_yolo(path)
         return
-    except Refused:
-        raise
-    except ModelError:
-        if container not in ("npz", "npy"):
-            raise
-        yield from describe_arrays(path)
+    except UnknownFile as unknown:
+        yield from describe_arrays(unknown.content, path)
         return
     kind = KINDS[official.kind]
     yield f"{path}: {kind.what}"
@@ -201,16 +201,6 @@ def describe_yolo(path: Path) -> Iterator[str]:
                  ("finds", f"{len(names)} kinds of things: {', '.join(list(names.values())[:8])}"
                            + (", …" if len(names) > 8 else "")),
                  ("use it", f"vibe demo CLIP --detector {path}")])
-
-
-def describe_arrays(path: Path) -> Iterator[str]:
-    """An .npz or .npy that is nothing we know: its arrays, and what its short texts say."""
-    from vibe_cli.safe_read import read_npy, read_npz, sniff
-
-    arrays = {"array": read_npy(path)} if sniff(path) == "npy" else read_npz(path)
-    yield f"{path}: arrays"
-    yield table((name, array.shape, array.dtype, array[()] if array.ndim == 0 else "")
-                for name, array in arrays.items())
 
 
 def describe_safetensors(path: Path) -> Iterator[str]:
