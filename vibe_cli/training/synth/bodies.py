@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 from scipy import sparse
 
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
@@ -33,6 +32,8 @@ class SynthBody:
     @classmethod
     def load(cls, path: Path, faces: int | None = 7000) -> SynthBody:
         """Read the shipped tensors and coarsen the mesh to about `faces` triangles; None keeps it as it is."""
+        from safetensors.numpy import load_file
+
         full = {k: v.astype(np.int64 if k == "faces" else np.float64) for k, v in load_file(path).items()}
         if faces is None:
             triangles, index = full["faces"], np.arange(len(full["v_template"]))[:, None]
@@ -41,9 +42,6 @@ class SynthBody:
             triangles, index, blend = coarsen(full["v_template"], full["faces"], faces)
         points = np.concatenate([full["J_regressor"], full["extra_regressor"]])[KEYPOINTS_OF_54][24:]
         weights = full["lbs_weights"] / full["lbs_weights"].sum(axis=1, keepdims=True)
-        count = len(index)
-        incidence = sparse.csr_matrix((np.ones(triangles.size), (
-            triangles.ravel(), np.repeat(np.arange(len(triangles)), 3))), shape=(count, len(triangles)))
         rest = points @ full["v_template"]
         return cls(
             vertices=np.einsum("vi,vid->vd", blend, full["v_template"][index]),
@@ -53,8 +51,21 @@ class SynthBody:
             joint_dirs=np.einsum("jv,vdb->jdb", full["J_regressor"], full["shapedirs"]),
             point_moments=np.einsum("kv,vj,vd->kjd", points, weights, full["v_template"], optimize=True),
             point_moment_dirs=np.einsum("kv,vj,vdb->kjdb", points, weights, full["shapedirs"], optimize=True),
-            point_weights=points @ weights, vertex_faces=incidence,
+            point_weights=points @ weights, vertex_faces=_incidence(triangles, len(index)),
             face_landmarks={"eye": rest[2], "ear": rest[4]})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything that cannot be computed from the rest, by name, for `from_arrays`."""
+        named = [f.name for f in fields(self) if f.name not in ("vertex_faces", "face_landmarks")]
+        plain = {name: getattr(self, name) for name in named}
+        return plain | {f"landmark_{name}": point for name, point in self.face_landmarks.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> SynthBody:
+        """The inverse of `arrays`; of any floating type."""
+        values = {k: v.astype(np.int32 if k == "faces" else np.float64) for k, v in arrays.items()}
+        marks = {k.removeprefix("landmark_"): values.pop(k) for k in list(values) if k.startswith("landmark_")}
+        return cls(**values, face_landmarks=marks, vertex_faces=_incidence(values["faces"], len(values["vertices"])))
 
     def pose(self, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Forward kinematics of (24, 3, 3) relative rotations.
@@ -78,3 +89,9 @@ class SynthBody:
         a, b, c = (vertices[self.faces[:, i]] for i in range(3))
         normals = self.vertex_faces @ np.cross(b - a, c - a)
         return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
+
+
+def _incidence(faces: np.ndarray, count: int) -> sparse.csr_matrix:
+    """(V, F): 1 where a face has the vertex."""
+    return sparse.csr_matrix((np.ones(faces.size), (faces.ravel(), np.repeat(np.arange(len(faces)), 3))),
+                             shape=(count, len(faces)))

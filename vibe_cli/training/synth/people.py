@@ -45,6 +45,7 @@ class Picture:
     betas: np.ndarray      # (10,)
     points: np.ndarray     # (K, 3) metres from the pelvis, camera axes
     pixels: np.ndarray     # (K, 2) in the cut-out
+    behind: np.ndarray | None = None  # (K,) metres that a point lies behind what is drawn at its pixel; 0: nothing is
 
 
 def draw_look(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]) -> Look:
@@ -113,8 +114,11 @@ def draw_person(body: SynthBody, look: Look, rotations: np.ndarray, framed: list
              + np.clip(normals @ look.fill, 0, 1)) * (1 - 0.25 * np.clip(normals[:, 1], 0, 1))
     lit = np.clip(look.colours * shade[:, None] * look.tint, 0, 1).astype(np.float32)
     placed = points + offset
-    return Picture(rgba=_rasterise(vertices + offset, body.faces, lit, focal, look.contact), rotations=rotations,
-                   betas=look.betas, points=points, pixels=placed[:, :2] / placed[:, 2:] * focal + SIZE / 2)
+    pixels = placed[:, :2] / placed[:, 2:] * focal + SIZE / 2
+    rgba, depth = _rasterise(vertices + offset, body.faces, lit, focal, look.contact)
+    x, y = np.floor(pixels).astype(int).clip(0, SIZE - 1).T
+    return Picture(rgba=rgba, rotations=rotations, betas=look.betas, points=points, pixels=pixels,
+                   behind=np.where(rgba[y, x, 3] > 0, placed[:, 2] - depth[y, x], 0))
 
 
 def _around(joints: np.ndarray) -> np.ndarray:
@@ -137,22 +141,22 @@ def _frame(vertices: np.ndarray, distance: float, shown: np.ndarray) -> tuple[np
 
 
 def _rasterise(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, focal: float,
-               contact: float) -> np.ndarray:
+               contact: float) -> tuple[np.ndarray, np.ndarray]:
     image, depth = np.full((SIZE, SIZE, 3), -1, np.float32), np.full((SIZE, SIZE), 100, np.float32)
     flipped = (vertices * [1, -1, -1]).astype(np.float32)
     field = float(2 * np.arctan(SIZE / 2 / focal))
     image, depth = cv2.triangleRasterize(flipped, faces, colours, image, depth, np.eye(4, dtype=np.float32), field,
                                          0.1, 100.0)
     inside = image[..., 0] >= 0
-    image = np.clip(image, 0, 1) * _contact_shadow(depth, inside, focal / vertices[:, 2].mean(), contact)[..., None]
+    image = np.clip(image, 0, 1) * contact_shadow(depth, inside, focal / vertices[:, 2].mean(), contact)[..., None]
     rgba = np.zeros((SIZE, SIZE, 4), np.uint8)
     rgba[..., :3] = image * 255 * inside[..., None]
     rgba[..., 3] = inside * 255
-    return rgba
+    return rgba, depth
 
 
-def _contact_shadow(depth: np.ndarray, inside: np.ndarray, pixels_a_metre: float, strength: float) -> np.ndarray:
-    """(SIZE, SIZE) factors: darker where the person nearby is nearer to the camera (a cheap ambient occlusion)."""
+def contact_shadow(depth: np.ndarray, inside: np.ndarray, pixels_a_metre: float, strength: float) -> np.ndarray:
+    """(H, W) factors: darker where the person nearby is nearer to the camera (a cheap ambient occlusion)."""
     spread = max(1.0, 0.05 * pixels_a_metre)
     seen = inside.astype(np.float32)
     share = cv2.GaussianBlur(seen, (0, 0), spread) + 1e-6
