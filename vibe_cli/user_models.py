@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from vibe_cli.errors import ModelError, UsageError
 from vibe_cli.paths import models_dir, user_models_dir
 from vibe_cli.systems import SYSTEMS
@@ -147,6 +145,7 @@ def _check_name(name: str, kind: str, root: Path) -> None:
 
 def _write(official: OfficialFile, checksum: str, folder: Path) -> None:
     """Write an entry beside its place and rename it: a crash leaves no half entry."""
+    import yaml
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -198,6 +197,8 @@ def _sidecar(official: OfficialFile, checksum: str, files: dict[str, str]) -> di
 
 def _read_sidecar(path: Path) -> dict:
     """config.yaml of an entry; ModelError where it is not one."""
+    import yaml  # here, so that bodies load where it is not installed
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
