@@ -11,6 +11,9 @@ import numpy as np
 MM = 1000.0
 PCK_THRESHOLD_MM = 150.0
 _HIPS = (2, 3)
+NAMES_14 = ("right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle", "right wrist",
+            "right elbow", "right shoulder", "left shoulder", "left elbow", "left wrist", "neck", "head")
+SIDES_EXCHANGED_14 = (5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13)
 
 
 def centre_on_pelvis(joints: np.ndarray) -> np.ndarray:
@@ -18,31 +21,61 @@ def centre_on_pelvis(joints: np.ndarray) -> np.ndarray:
     return joints - joints[:, _HIPS].mean(axis=1, keepdims=True)
 
 
+def joint_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(T, 14) mm: how far each joint is off, about the pelvis."""
+    return _distances(centre_on_pelvis(predicted), centre_on_pelvis(truth))
+
+
+def aligned_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(T, 14) mm: the same after the best similarity (scale, rotation, translation) of every frame by itself."""
+    return _distances(procrustes(predicted, truth), truth)
+
+
+def vertex_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(T,) mm: mean distance of the vertices of meshes (T, V, 3) that share an origin."""
+    return _distances(predicted, truth).mean(axis=1)
+
+
+def accelerations(joints: np.ndarray) -> np.ndarray:
+    """(T − 2,) mean acceleration of joints (T, 14, 3), mm per squared frame, of the frames but the first and last."""
+    return np.linalg.norm(_acceleration(joints), axis=-1).mean(axis=-1) * MM
+
+
+def acceleration_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(T − 2,) mean error of the acceleration, mm per squared frame, of the frames but the first and last."""
+    return _distances(_acceleration(predicted), _acceleration(truth)).mean(axis=-1)
+
+
+def whole(visible: np.ndarray) -> np.ndarray:
+    """(T − 2,) which of the frames but the first and last are visible (T,) together with both neighbours."""
+    seen = np.asarray(visible, dtype=bool)
+    return seen[:-2] & seen[1:-1] & seen[2:]
+
+
 def mpjpe(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Mean per-joint position error of joints (T, 14, 3)."""
-    return _mean_distance(centre_on_pelvis(predicted), centre_on_pelvis(truth))
+    return float(joint_errors(predicted, truth).mean())
 
 
 def pa_mpjpe(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """The same after the best similarity (scale, rotation, translation) of every frame by itself."""
-    return _mean_distance(procrustes(predicted, truth), truth)
+    """The same after the best similarity of every frame by itself."""
+    return float(aligned_errors(predicted, truth).mean())
 
 
 def pve(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Mean per-vertex error of meshes (T, V, 3) that share an origin."""
-    return _mean_distance(predicted, truth)
+    return float(vertex_errors(predicted, truth).mean())
 
 
 def pck(predicted: np.ndarray, truth: np.ndarray, threshold_mm: float = PCK_THRESHOLD_MM) -> float:
     """Share 0..1 of joints (T, 14, 3) within `threshold_mm`."""
-    distances = np.linalg.norm(centre_on_pelvis(predicted) - centre_on_pelvis(truth), axis=-1)
-    return float((distances * MM <= threshold_mm).mean())
+    return float((joint_errors(predicted, truth) <= threshold_mm).mean())
 
 
 def accel(joints: np.ndarray) -> float:
     """Mean acceleration of joints (T, 14, 3), mm per squared frame; 0 for fewer than three frames."""
-    acceleration = _acceleration(joints)
-    return float(np.linalg.norm(acceleration, axis=-1).mean()) * MM if len(acceleration) else 0.0
+    values = accelerations(joints)
+    return float(values.mean()) if len(values) else 0.0
 
 
 def accel_err(predicted: np.ndarray, truth: np.ndarray, visible: np.ndarray | None = None) -> float:
@@ -50,11 +83,16 @@ def accel_err(predicted: np.ndarray, truth: np.ndarray, visible: np.ndarray | No
 
     Only frames that are `visible` (T,) together with both neighbours count.
     """
-    distances = np.linalg.norm(_acceleration(predicted) - _acceleration(truth), axis=-1)
+    errors = acceleration_errors(predicted, truth)
     if visible is not None:
-        seen = np.asarray(visible, dtype=bool)
-        distances = distances[seen[:-2] & seen[1:-1] & seen[2:]]
-    return float(distances.mean()) * MM if distances.size else 0.0
+        errors = errors[whole(visible)]
+    return float(errors.mean()) if errors.size else 0.0
+
+
+def sides_exchanged(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(T,) bool: frames of joints (T, 14, 3) that lie nearer to the truth with left and right exchanged."""
+    other = joint_errors(predicted[:, SIDES_EXCHANGED_14], truth).mean(axis=1)
+    return other < joint_errors(predicted, truth).mean(axis=1)
 
 
 def procrustes(points: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -78,6 +116,6 @@ def _acceleration(joints: np.ndarray) -> np.ndarray:
     return centred[:-2] - 2 * centred[1:-1] + centred[2:]
 
 
-def _mean_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean Euclidean distance of points in metres, in mm."""
-    return float(np.linalg.norm(a - b, axis=-1).mean()) * MM
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Euclidean distances of points (…, 3) in metres, in mm (…)."""
+    return np.linalg.norm(a - b, axis=-1) * MM

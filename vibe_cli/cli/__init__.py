@@ -19,6 +19,7 @@ COMMANDS = {
     "render": "Draw a finished run again, in any style; nothing is recomputed.",
     "info": "Say what is in a result, a video, a model or a body file.",
     "models": "List the models, and import official checkpoints and SMPL files.",
+    "eval": "Measure models on data whose truth is known.",
     "doctor": "Check this machine: what works, and the fix for what does not.",
 }
 
