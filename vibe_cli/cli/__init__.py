@@ -20,6 +20,7 @@ COMMANDS = {
     "info": "Say what is in a result, a video, a model or a body file.",
     "models": "List the models, and import official checkpoints and SMPL files.",
     "eval": "Measure models on data whose truth is known.",
+    "synth": "Draw synthetic people with exact labels: crops, YOLO data, clips.",
     "doctor": "Check this machine: what works, and the fix for what does not.",
 }
 
