@@ -1,0 +1,111 @@
+"""What synthetic people are made of, and many hands to make them: a body, motions and pictures, shared by workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from vibe_cli.errors import InputError, ModelError
+from vibe_cli.paths import models_dir
+from vibe_cli.training.mocap import Clip, read_mocap
+from vibe_cli.training.synth.bodies import SynthBody
+from vibe_cli.training.synth.bundle import is_bundle, read_bundle
+from vibe_cli.training.synth.poses import HOLD_OUT_EVERY, PoseBank
+from vibe_cli.training.synth.textures import load_pictures
+
+Made = TypeVar("Made")
+INSTALL = "install it with: pip install 'vibe-cli[synth]', or use a bundle of `vibe synth pack`"
+
+
+@dataclass(frozen=True, eq=False)
+class Studio:
+    """A body, motions and pictures, from which everything is drawn."""
+
+    body: SynthBody
+    clips: list[Clip]
+    pictures: list[np.ndarray] = field(repr=False)  # BGR uint8, for prints and backgrounds
+
+    @cached_property
+    def bank(self) -> PoseBank:
+        """The motions that may be trained on."""
+        return PoseBank(self.clips)
+
+    @cached_property
+    def held_out(self) -> PoseBank:
+        """Every eighth motion, which training never sees."""
+        return PoseBank(self.clips, held_out=True)
+
+
+def open_studio(mocap: Path, backgrounds: Path | None = None) -> Studio:
+    """From motion capture in a folder or archive, or from a bundle; pictures of a folder take the place of ours.
+
+    InputError where there is nothing to draw from, ModelError where a package for it is missing.
+    """
+    if not mocap.exists():
+        raise InputError(f"{mocap}: no such file or folder",
+                         hint="CMU's motion capture is free: mocap.cs.cmu.edu; AMASS: amass.is.tue.mpg.de")
+    if backgrounds is not None and not backgrounds.is_dir():
+        raise InputError(f"{backgrounds}: no such folder", hint="give --backgrounds a folder of .jpg or .png files")
+    if is_bundle(mocap):
+        bundle = read_bundle(mocap)
+        studio = Studio(bundle.body, bundle.clips, load_pictures(backgrounds) if backgrounds else bundle.pictures)
+    else:
+        for module, need in (("fast_simplification", True), ("skimage", backgrounds is None)):
+            if need and find_spec(module) is None:
+                raise ModelError(f"drawing people needs the Python package {module}", hint=INSTALL)
+        studio = Studio(SynthBody.load(models_dir() / "open-body" / "weights.safetensors"), read_mocap(mocap),
+                        load_pictures(backgrounds))
+    if len(studio.clips) < HOLD_OUT_EVERY:
+        raise InputError(f"{mocap}: {len(studio.clips)} motions, and at least {HOLD_OUT_EVERY} are needed",
+                         hint=f"one in {HOLD_OUT_EVERY} is held out for validation; give more motion capture")
+    return studio
+
+
+def work(studio: Studio, task: Callable[[Studio, int], Made], numbers: range, workers: int) -> Iterator[Made]:
+    """task(studio, number) for every number, in order, by so many processes; who makes what changes nothing."""
+    import cv2
+
+    if workers <= 1 or len(numbers) <= 1:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            yield from map(partial(task, studio), numbers)
+        finally:
+            cv2.setNumThreads(threads)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(workers, len(numbers)), _enter, (studio,)) as pool:
+        yield from pool.imap(partial(_run, task), numbers)
+
+
+def default_workers() -> int:
+    """How many processors this process may use."""
+    with suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_here: Studio | None = None  # a worker's
+
+
+def _enter(studio: Studio) -> None:
+    global _here
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the workers
+    cv2.setNumThreads(1)
+    _here = studio
+
+
+def _run(task: Callable[[Studio, int], Made], number: int) -> Made:
+    return task(_here, number)
