@@ -15,11 +15,12 @@ from vibe_cli.motion import regress
 from vibe_cli.networks import build_network
 from vibe_cli.networks.lifter import Lifter, LifterConfig
 from vibe_cli.networks.mposer import Mposer, MposerConfig
+from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.skeleton import COUNT
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.paths import models_dir
-from vibe_cli.rotations import matrix_from_axis_angle
+from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.systems import SYSTEMS
 from vibe_cli.training.adversary import Adversary, MposerTraining, captured, train_mposer
 from vibe_cli.training.mocap import Clip
@@ -27,8 +28,9 @@ from vibe_cli.training.motion_fields import UNIT, draw_fields
 from vibe_cli.training.objective import Objective, Weights, estimate, hide_points
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.simulate import simulate_clips
+from vibe_cli.training.starting import start_from
 from vibe_cli.training.synth.poses import PoseBank, random_pose
-from vibe_cli.training.temporal import TemporalTraining, open_network, start_from, train_temporal
+from vibe_cli.training.temporal import TemporalTraining, open_network, train_temporal
 
 WINDOW, DRAWN = 8, 9
 TINY = TemporalTraining(steps=2, batch=3, threads=1, discriminator_hidden=8)
@@ -164,6 +166,23 @@ def test_every_system_begins_from_a_single_frame_model(name: str) -> None:
     assert torch.allclose(net(x).pose6d.flatten(2), regressor.init_pose.expand(1, 1, -1), atol=0.3)
 
 
+@pytest.mark.parametrize("name", ["tcmr", "dts_vibe"])
+def test_fitted_layers_begin_nearer_to_the_single_frame_model(name: str) -> None:
+    """Untrained layers lose much of what they read; what they keep is read out best."""
+    torch.manual_seed(0)
+    regressor = Regressor(build_network(TEMPORAL["vibe"]).config.regressor).eval()
+    torch.nn.init.normal_(regressor.decpose.weight, std=0.3)
+    windows = torch.cumsum(torch.randn(300, WINDOW, 16), 1) * 0.3
+    off = {}
+    for fitted in (False, True):
+        net = network(name).eval()
+        start_from(net, regressor, windows if fitted else None)
+        flow = torch.zeros(300, WINDOW, getattr(net.config, "flow_features", 0))
+        output, at = estimate(net, torch.cat([windows, flow], -1))
+        off[fitted] = (output.pose6d - regressor(windows).pose6d[:, at]).detach().square().mean()
+    assert off[True] < 0.5 * off[False]
+
+
 def test_the_open_family_has_every_system_with_the_papers_windows() -> None:
     nets = {name: open_network(name) for name in SYSTEMS}
     assert {name: net.window for name, net in nets.items()} == {"vibe": 16, "tcmr": 16, "dts-vibe": 16, "sps-net": 32}
@@ -201,13 +220,10 @@ def test_drawn_flow_is_as_bright_as_flow_of_pictures() -> None:
     assert flow_images(flow)[0, 0, 0, 0] * UNIT == pytest.approx(4 / 32)
 
 
-def test_the_discriminator_learns_to_tell_captured_from_shaken_motions(bank) -> None:
-    from vibe_cli.networks.discriminator import DiscriminatorConfig
-    from vibe_cli.networks.outputs import MotionOutput
-    from vibe_cli.rotations import sixd_from_matrix
-
+@pytest.mark.parametrize("shaped", [False, True])
+def test_the_discriminator_learns_to_tell_captured_from_shaken_motions(shaped: bool, bank) -> None:
     torch.manual_seed(0)
-    adversary = Adversary(DiscriminatorConfig(hidden=16, layers=1, attention_hidden=16), 5e-3)
+    adversary = Adversary(5e-3, 16, shaped)
     rng, told = np.random.default_rng(0), []
     for _ in range(25):
         real = captured(bank, rng, 8, WINDOW)
@@ -216,7 +232,7 @@ def test_the_discriminator_learns_to_tell_captured_from_shaken_motions(bank) -> 
         fake = MotionOutput(sixd_from_matrix(pose).requires_grad_(), torch.zeros(8, WINDOW, 10),
                             torch.zeros(8, WINDOW, 3))
         told.append(float(adversary.learn(fake, real)))
-    assert np.mean(told[-5:]) < 0.5 * np.mean(told[:5])
+    assert np.mean(told[-5:]) < 0.8 * np.mean(told[:5])
     verdict = adversary.judge(fake)
     verdict.backward()
     assert float(verdict.detach()) > 0.3 and fake.pose6d.grad.abs().sum() > 0

@@ -10,12 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vibe_cli.networks.discriminator import DiscriminatorConfig, MotionDiscriminator
+from vibe_cli.networks.discriminator import DiscriminatorConfig, MotionDiscriminator, ShapedMotionDiscriminator
 from vibe_cli.networks.mposer import Mposer, MposerConfig
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.rotations import axis_angle_from_matrix, sixd_from_matrix
 from vibe_cli.training.loop import Loop, Schedule
-from vibe_cli.training.losses import discriminator_loss, generator_loss, mposer_loss, prior_loss
+from vibe_cli.training.losses import (
+    absolute_discriminator_loss,
+    absolute_generator_loss,
+    discriminator_loss,
+    generator_loss,
+    mposer_loss,
+)
 from vibe_cli.training.synth.poses import PoseBank
 
 
@@ -25,26 +31,33 @@ def captured(bank: PoseBank, rng: np.random.Generator, count: int, length: int) 
 
 
 class Adversary:
-    """The motion discriminator beside a network in training: its verdict, and its own learning (V eqs. 2 and 3)."""
+    """A motion discriminator beside a network in training: its verdict, and its own learning.
 
-    def __init__(self, config: DiscriminatorConfig, rate: float, device: torch.device | str = "cpu",
+    VIBE's and DTS-VIBE's reads poses (V eqs. 2 and 3), SPS-Net's the shape with them (S eq. 7, `shaped`).
+    """
+
+    def __init__(self, rate: float, hidden: int = 1024, shaped: bool = False, device: torch.device | str = "cpu",
                  wrap: Callable[[nn.Module], nn.Module] = lambda module: module) -> None:
-        self.network = MotionDiscriminator(config).to(device)
+        network = ShapedMotionDiscriminator() if shaped else MotionDiscriminator(
+            DiscriminatorConfig(hidden=hidden, attention_hidden=hidden))
+        self.shaped, self.network = shaped, network.to(device)
         self._shared = wrap(self.network)  # what learns with the other processes of the run
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=0.0)
 
     def judge(self, output: MotionOutput) -> Tensor:
-        """L_adv of what was estimated (V eq. 2); the discriminator itself learns nothing here."""
+        """L_adv of what was estimated; the discriminator itself learns nothing here."""
         self.network.requires_grad_(False)
-        loss = generator_loss(self.network(_vectors(output.rotations[:, :, 1:])))
+        scores = self.network(self._vectors(output.rotations[:, :, 1:], output.betas))
         self.network.requires_grad_(True)
-        return loss
+        return (absolute_generator_loss if self.shaped else generator_loss)(scores)
 
     def learn(self, fake: MotionOutput, real: Tensor) -> Tensor:
-        """One step on estimated motions and captured ones (B, T, 23, 3, 3); its loss (V eq. 3)."""
-        made = _vectors(fake.rotations[:, :, 1:].detach())
-        scores = self._shared(torch.cat([_vectors(real.to(made)), made]))
-        loss = discriminator_loss(*scores.split([len(real), len(made)]))
+        """One step on estimated motions and captured ones (B, T, 23, 3, 3) of people of any shape; its loss."""
+        made = self._vectors(fake.rotations[:, :, 1:], fake.betas).detach()
+        shapes = torch.randn(len(real), 1, fake.betas.shape[-1], device=made.device).expand(-1, real.shape[1], -1)
+        scores = self._shared(torch.cat([self._vectors(real.to(made), shapes), made]))
+        loss_of = absolute_discriminator_loss if self.shaped else discriminator_loss
+        loss = loss_of(*scores.split([len(real), len(made)]))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -59,10 +72,11 @@ class Adversary:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
 
-
-def _vectors(rotations: Tensor) -> Tensor:
-    """(B, T, 23, 3, 3) → axis-angle (B, T, 69), as the discriminator reads poses."""
-    return axis_angle_from_matrix(rotations).flatten(2)
+    def _vectors(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """Rotations (B, T, 23, 3, 3), betas (B, T, 10) → axis-angle poses (B, T, 69), or as SPS-Net's reads them:
+        shape, a root that is always at rest (captured motions face no camera), and pose (B, T, 82)."""
+        poses = axis_angle_from_matrix(rotations).flatten(2)
+        return torch.cat([betas, torch.zeros_like(poses[..., :3]), poses], dim=-1) if self.shaped else poses
 
 
 @dataclass(frozen=True)
@@ -100,9 +114,3 @@ def load_mposer(path: Path) -> Mposer:
     network = Mposer(MposerConfig(**state["config"]))
     network.load_state_dict(state["averaged"])
     return network.eval().requires_grad_(False)
-
-
-def plausibility(prior: Mposer, output: MotionOutput) -> Tensor:
-    """L_MPoser of what was estimated: the norm of its latent means."""
-    mean, _ = prior.encode(output.pose6d[:, :, 1:])
-    return prior_loss(mean)

@@ -87,8 +87,13 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     return (real - 1).square().mean() + fake.square().mean()
 
 
+def absolute_generator_loss(fake: Tensor) -> Tensor:
+    """E[‖D(Θ̂) − 1‖₂], what deceives the discriminator of S eq. 7; scores (B, 1)."""
+    return (fake - 1).abs().mean()
+
+
 def absolute_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """E[‖D(Θ) − 1‖₂] + E[‖D(Θ̂)‖₂] (S eq. 7); scores (B, 1). The generator's part is E[‖D(Θ̂) − 1‖₂]."""
+    """L_adv = E[‖D(Θ) − 1‖₂] + E[‖D(Θ̂)‖₂] (S eq. 7), which SPS-Net's discriminator minimises; scores (B, 1)."""
     return (real - 1).abs().mean() + fake.abs().mean()
 
 

@@ -29,16 +29,20 @@ FLOW_SIDE = 128                  # pixels of the flow images where the network d
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the losses beside those of the single frame; the papers' own divided by 75, so that their 300 is our 4."""
+    """Of the losses beside those of the single frame, in the open recipe; configs.py has the papers'.
+
+    The single frame's losses are means over frames and the papers' are sums, so the papers' numbers mean nothing
+    here: these make each loss, as a run begins, about as large beside the joints' as it is there.
+    """
 
     velocity: float = 2.0         # of the frame-to-frame motion of joints; ours
-    adversary: float = 2 / 75     # V 6.1
+    adversary: float = 0.1        # V 6.1
     prior: float = 0.01           # of MPoser; the paper states none
-    feature: float = 1 / 75       # S 4.1
-    camera: float = 0.1 / 75
-    hidden_pose: float = 60 / 75
-    hidden_betas: float = 0.06 / 75
-    hidden_camera: float = 0.1 / 75
+    feature: float = 1e-3         # S 4.1: ten times that, for a forecast that begins at zero
+    camera: float = 1e-5
+    hidden_pose: float = 6e-3
+    hidden_betas: float = 6e-6
+    hidden_camera: float = 1e-5
     flow: float = 4.0             # D eq. 9, of the refinement; the paper states none
 
 

@@ -125,10 +125,11 @@ def _train_motion(work: Path, body: Path, budget: dict[str, float], report: Call
     from vibe_cli.networks.vibe import Vibe, VibeConfig
     from vibe_cli.training.lifting import LiftingTraining, collect, tensors, train_lifter
     from vibe_cli.training.points import PointBody
+    from vibe_cli.training.starting import start_from
     from vibe_cli.training.synth.cache import read_clips
     from vibe_cli.training.synth.crops import CropSource
     from vibe_cli.training.synth.poses import PoseBank
-    from vibe_cli.training.temporal import TemporalTraining, collect_clips, start_from, train_temporal
+    from vibe_cli.training.temporal import TemporalTraining, collect_clips, train_temporal
 
     net, points = load_keypoints(work), PointBody.load(body)
     stills, clips = CropSource(work, "stills"), CropSource(work, "clips")

@@ -7,7 +7,8 @@ How each system's training differs:
   the refinement, with the flow loss, a fifth of the rate and no discriminator (section 3.2).
 - SPS-Net: windows of 32; two that overlap share their cameras, some points are hidden and the estimates must stay.
   A drawn clip shorter than the window is one window of its own length, as a short track is in use.
-The weights are those of the papers in our units: their 300 of the joints is our 4.
+Beside the single frame's losses (lifting.py) the others are weighted so that, as a run begins, they are to the
+joints' loss about what they are in the papers (objective.Weights).
 """
 
 from __future__ import annotations
@@ -18,15 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vibe_cli.errors import UsageError
-from vibe_cli.networks.discriminator import DiscriminatorConfig
 from vibe_cli.networks.dts_vibe import DtsVibe, DtsVibeConfig
 from vibe_cli.networks.keypoints import KeypointNet
 from vibe_cli.networks.lifter import Lifter, Observation, observe
 from vibe_cli.networks.mposer import Mposer
-from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.sps_net import SpsNet, SpsNetConfig
 from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
 from vibe_cli.networks.temporal import TemporalNetwork
@@ -98,32 +97,6 @@ def collect_clips(net: KeypointNet, source: CropSource, length: int, count: int,
             {k: torch.cat([t[k] for t in truth]) for k in truth[0]})
 
 
-def start_from(network: TemporalNetwork, regressor: Regressor) -> None:
-    """Begin at the single-frame model, as nearly as the system's form allows.
-
-    VIBE: exactly there, its recurrent part adding nothing yet. TCMR: with its regressor (section 4.1), which reads
-    features that its recurrent parts must first learn to give. SPS-Net: with its regressor, and forecasts of zero
-    that count half, so that it reads the mean of a frame's feature and those it attends to. DTS-VIBE has a
-    regressor of another kind, which begins at the single-frame model's mean pose.
-    """
-    if isinstance(network, DtsVibe):
-        start = (regressor.init_pose, regressor.init_shape, regressor.init_cam)
-        with torch.no_grad():
-            network.coarse.bias.copy_(torch.cat([x[0] for x in start]))
-        return
-    network.regressor.load_state_dict(regressor.state_dict())
-    if isinstance(network, Vibe):
-        _zero(network.encoder.linear)
-    elif isinstance(network, SpsNet) and network.forecasting is not None:
-        _zero(network.forecasting[2])
-        nn.init.zeros_(network.fusion.fc.weight)
-
-
-def _zero(layer: nn.Linear) -> None:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-
-
 class Clips:
     """Batches of windows: of drawn clips, their mirror images, and simulated motions.
 
@@ -172,9 +145,8 @@ def train_temporal(network: TemporalNetwork, lifter: Lifter, body: PointBody, dr
     torch.manual_seed(options.seed)
     lifter = lifter.eval().requires_grad_(False)
     objective = Objective(network, lifter, body, options.weights, options.consecutive, prior)
-    adversary = Adversary(DiscriminatorConfig(
-        hidden=options.discriminator_hidden, attention_hidden=options.discriminator_hidden),
-        options.discriminator_rate) if options.discriminator else None
+    adversary = Adversary(options.discriminator_rate, options.discriminator_hidden,
+                          isinstance(network, SpsNet)) if options.discriminator else None
     clips = Clips(drawn, length, bank, body, lifter.config.pooled, options)
     loop = Loop(network, Schedule(options.minutes, options.rate, options.decay, rise=50, clip=1.0,
                                   steps=options.steps, seed=options.seed), report, type(network).__name__, out,
