@@ -10,6 +10,7 @@ from vibe_cli.camera import (
     crop_to_image_camera,
     crop_translation,
     default_intrinsics,
+    image_points_to_crop,
     metric_translation,
     project_crop,
     project_image,
@@ -36,6 +37,13 @@ def test_the_image_camera_puts_a_point_where_its_crop_does():
 def test_a_crops_corners_are_its_boxes_corners():
     corners = crop_points_to_image(np.array([[[-1, -1], [1, 1]]]), np.array([[50.0, 40.0, 20.0, 20.0]]))
     assert corners.tolist() == [[[40.0, 30.0], [60.0, 50.0]]]
+
+
+def test_points_go_to_the_crop_and_back():
+    points = RNG.uniform(0, 300, (5, 9, 2))
+    assert np.allclose(crop_points_to_image(image_points_to_crop(points, BOXES), BOXES), points)
+    edge = image_points_to_crop(np.array([[[40.0, 30.0], [50.0, 60.0]]]), np.array([[50.0, 40.0, 20.0, 20.0]]))
+    assert edge.tolist() == [[[-1, -1], [0, 2]]]
 
 
 def test_the_metric_camera_puts_the_pelvis_where_the_crop_does_at_any_focal_length():

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from vibe_cli.motion import place_on_keypoints, regress, window_starts, window_weights
+from vibe_cli.errors import UsageError
+from vibe_cli.motion import check_windows, place_on_keypoints, regress, window_starts, window_weights
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.vibe import Vibe, VibeConfig
+from vibe_cli.options import MotionOptions
 from vibe_cli.results import Person
 from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 
@@ -80,6 +82,38 @@ def test_frames_beyond_a_tracks_ends_repeat_its_first_and_last() -> None:
     _, _, camera = regress(Sum("middle", 4), features, None, None)
     first = (features[0] * 3 + features[1]) / 4   # frames −2, −1, 0, 1 about frame 0
     assert torch.allclose(camera[0], first[:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [4, 5, 24])
+def test_a_middle_frame_network_is_given_windows_of_the_length_asked_for(window: int) -> None:
+    class Place(Echo):
+        def forward(self, features: torch.Tensor) -> MotionOutput:
+            self.seen = features
+            middle = features.shape[1] // 2
+            return Echo.forward(self, features.roll(self.window // 2 - middle, dims=1)[:, :self.window + 1])
+
+    network, features = Place("middle", 16), motion(40)
+    if window < 16:
+        network.window = window
+    _, _, camera = regress(network, features, window, None)
+    assert network.seen.shape == (40, window, 72)
+    assert torch.equal(network.seen[30, window // 2], features[30])
+    assert torch.allclose(camera, features[:, :3], atol=1e-5)
+
+
+def test_windows_and_strides_that_a_network_cannot_serve_are_usage_errors() -> None:
+    middle, every = Echo("middle"), Echo("all")
+    middle.shortest = 3
+    for network, choices, words in ((middle, {"stride": 4}, "stride of 4 frames: this model estimates only the middle"),
+                                    (middle, {"window": 2}, "needs at least 3"),
+                                    (every, {"stride": 17}, "leaves some out: a window has 16"),
+                                    (every, {"window": 8, "stride": 9}, "leaves some out: a window has 8")):
+        with pytest.raises(UsageError, match=words) as caught:
+            check_windows(network, MotionOptions(**choices))
+        assert caught.value.hint
+    for network, choices in ((middle, {"stride": 1, "window": 24}), (middle, {}), (every, {"stride": 16}),
+                             (every, {"window": 40, "stride": 40})):
+        check_windows(network, MotionOptions(**choices))
 
 
 def test_a_short_track_is_a_short_window_or_one_filled_with_its_last_frame() -> None:

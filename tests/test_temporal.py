@@ -69,10 +69,21 @@ def test_the_batch_of_windows_does_not_change_the_motion(name: str, monkeypatch:
         assert torch.allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.parametrize("name", TEMPORAL)
+def test_the_device_does_not_change_the_motion(name: str) -> None:
+    with torch.inference_mode():
+        here = regress(network(name), walk(name), None, None)
+        there = regress(network(name).to("cuda"), walk(name).to("cuda"), None, None)
+    for a, b in zip(here, there, strict=True):
+        assert torch.allclose(a, b.cpu(), atol=1e-3)
+
+
 @pytest.mark.parametrize("name", TEMPORAL)
 def test_the_stride_of_windows_hardly_changes_the_motion(name: str) -> None:
     with torch.inference_mode():
-        every, *others = (regress(network(name), walk(name), None, stride) for stride in (1, 3, 4))
+        strides = (1, 3, 4) if network(name).estimates == "all" else (None, 1)  # others are refused there
+        every, *others = (regress(network(name), walk(name), None, stride) for stride in strides)
     for rotations, betas, camera in others:
         assert degrees(every[0], rotations).max() < 0.06 * degrees(every[0][:1], every[0]).max()
         assert torch.allclose(every[1], betas, atol=0.01) and torch.allclose(every[2], camera, atol=0.04)
@@ -101,6 +112,17 @@ def test_every_weight_learns(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEMPORAL)
+@pytest.mark.parametrize("window", [5, 12])
+def test_every_network_takes_windows_of_another_length(name: str, window: int) -> None:
+    with torch.inference_mode():
+        net, features = network(name), walk(name)
+        rotations, betas, camera = regress(net, features, window, None)
+        trained = regress(net, features, None, None)
+    assert rotations.shape == (40, 24, 3, 3) and camera.shape == (40, 3) and torch.isfinite(rotations).all()
+    assert not torch.allclose(rotations, trained[0], atol=1e-6), "the window is not ignored"
+
+
+@pytest.mark.parametrize("name", TEMPORAL)
 def test_demo_runs_with_each_network_whatever_the_batch(name: str, vibe, home: Path,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
@@ -115,3 +137,16 @@ def test_demo_runs_with_each_network_whatever_the_batch(name: str, vibe, home: P
     assert len(one.people) == 2
     for a, b in zip(one.people, many.people, strict=True):
         assert len(a) == 12 and np.allclose(a.pose, b.pose, atol=1e-4) and np.allclose(a.camera, b.camera, atol=1e-4)
+
+
+def test_demo_refuses_what_a_middle_frame_network_would_ignore(vibe, home: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    install_model(home / ".vibe" / "models", TEMPORAL["tcmr"])
+    monkeypatch.setattr("vibe_cli.zoo.load_detector", lambda *_: (BrightDetector(), "bright"))
+    clips = [make_walk(home / name, frames=3) for name in ("a.mp4", "b.mp4")]
+    for choices, words in ((("--stride", "4"), "only the middle frame"), (("--window", "2"), "at least 3")):
+        answer = vibe("demo", *clips, "--model", "tiny", "--device", "cpu", *choices)
+        assert answer.code == 2 and len(answer.lines) == 2 and words in answer.lines[0], answer.err
+        assert answer.lines[1].startswith("hint: ")
+    answer = vibe("demo", clips[0], "--model", "tiny", "--device", "cpu", "--window", "5", "--min-track", "1")
+    assert answer.code == 0, answer.err

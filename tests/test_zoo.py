@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tiny import install_model
+from tiny import TEMPORAL, BrightDetector, install_model, make_walk
 
 from vibe_cli import zoo
 from vibe_cli.errors import ModelError
 from vibe_cli.paths import models_dir
+from vibe_cli.results import Result
 from vibe_cli.systems import SYSTEMS
 from vibe_cli.user_models import list_imported
 
@@ -71,6 +72,40 @@ def test_weights_that_do_not_fit_their_configuration_are_refused_by_name(own_mod
         zoo.load_model("tiny")
 
 
+def test_an_encoder_of_another_width_is_refused_by_both_numbers_and_names(own_models: Path) -> None:
+    path = own_models / "tiny" / "config.yaml"
+    path.write_text(path.read_text().replace("tiny-encoder", "open-encoder"))
+    with pytest.raises(ModelError, match="tiny reads 16 features a frame, and its encoder open-encoder gives 512") as e:
+        zoo.load_model("tiny")
+    assert str(path) in e.value.hint
+
+
+def test_every_network_states_how_many_features_it_reads() -> None:
+    from tiny import ENCODER
+
+    from vibe_cli.networks import build_network
+    for config in (ENCODER, *TEMPORAL.values()):
+        assert build_network(config).features == 16
+    with torch.device("meta"):
+        assert {build_network({"network": name}).features for name in ("backbone", *TEMPORAL)} == {2048}
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"encoder": "open-body"}, "names open-body as its encoder, which is of the kind: body"),
+    ({"network": {"network": "discriminator", "features": 16, "hidden": 4}}, "its network is MotionDiscriminator")])
+def test_parts_of_another_kind_are_refused(changes: dict, words: str, own_models: Path) -> None:
+    from safetensors.torch import save_file
+
+    from vibe_cli.networks import build_network
+    folder = own_models / "tiny"
+    config = yaml.safe_load((folder / "config.yaml").read_text()) | changes
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    save_file(build_network(config["network"]).state_dict(), folder / "weights.safetensors")
+    with pytest.raises(ModelError, match=words) as caught:
+        zoo.load_model("tiny")
+    assert caught.value.hint
+
+
 def test_a_temporal_model_is_no_detector() -> None:
     with pytest.raises(ModelError, match="no detector"):
         zoo.load_model("tiny", detector="open-vibe")
@@ -107,6 +142,26 @@ def test_of_several_checkpoints_of_a_kind_a_complete_one_is_taken(own_models: Pa
 def test_a_published_name_takes_an_open_model_of_that_network_as_soon_as_there_is_one(own_models: Path) -> None:
     (own_models / "tiny").rename(own_models / "open-sps-net")
     assert zoo.choose_model("sps-net")[0].folder == own_models / "open-sps-net"
+
+
+@pytest.mark.parametrize("name", ["tcmr", "dts-vibe", "sps-net"])
+def test_a_published_name_starts_to_work_when_its_open_model_is_shipped(name: str, tmp_path: Path, vibe,
+                                                                       monkeypatch) -> None:
+    torch.set_num_threads(1)
+    empty, shipped = tmp_path / "no-models", tmp_path / "models"
+    monkeypatch.setenv("VIBE_HOME", str(empty))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vibe_cli.zoo.load_detector", lambda *_: (BrightDetector(), "bright"))
+    clip = make_walk(tmp_path / "walk.mp4", frames=4)
+    monkeypatch.setattr(zoo, "models_dir", lambda: tmp_path / "nothing")
+    answer = vibe("demo", clip, "--model", name, "--device", "cpu")
+    assert answer.code == 4 and len(answer.lines) == 2 and "vibe train" in answer.lines[1], answer.err
+    install_model(shipped, TEMPORAL[name.replace("-", "_")])
+    (shipped / "tiny").rename(shipped / SYSTEMS[name].shipped)
+    monkeypatch.setattr(zoo, "models_dir", lambda: shipped)
+    answer = vibe("demo", clip, "--model", name, "--device", "cpu", "--min-track", "1")
+    assert answer.code == 0, answer.err
+    assert Result.load(tmp_path / "output" / "walk" / "result.npz").model == SYSTEMS[name].shipped
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
