@@ -101,6 +101,9 @@ def read_official(path: Path | str) -> OfficialFile:
     readers: dict[str, tuple[Callable[[Path], Any], Callable[[Any, Path], OfficialFile | None]]] = {
         "torch": (read_checkpoint, _from_checkpoint), "npz": (read_npz, _from_arrays),
         "npy": (read_npy, _from_regressor), "pickle": (read_pickle, _from_arrays)}
+    if container == "compressed":
+        raise ModelError(f"{path}: a compressed file, which vibe does not read",
+                         hint="decompress it, or, if it is joblib's, write it again without compression")
     if container not in readers:
         raise UnknownFile(path, container, None)
     read, interpret = readers[container]

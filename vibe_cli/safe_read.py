@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import pickle
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,14 +28,16 @@ if TYPE_CHECKING:
 
 MAX_UNPACKED = 2**30  # bytes of a compressed archive; SMPL's largest file is a quarter of it
 _MAX_PICKLE = 2**24  # bytes of a checkpoint's pickle, beside which the numbers lie; published ones have a thousandth
+_MAX_MEMBERS = 2**15  # of a zip archive: results of a thousand people have a third of it
 _AGAIN = "get the file again from its official page"
 _TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's number before version 1.6
+_COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x^", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ", b"]\0\0", b"\x04\x22M\x18")
 _ITEM_SIZES = {"Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "Char": 1,
                "Byte": 1, "Bool": 1}
 
 
 def sniff(path: str | Path) -> str:
-    """The container a file is by its first bytes: torch, npz, npy, safetensors, pickle or unknown."""
+    """The container a file is by its first bytes: torch, npz, npy, safetensors, pickle, compressed or unknown."""
     with _open(path) as file:
         head = file.read(512)
     if head.startswith(b"PK"):
@@ -42,11 +46,12 @@ def sniff(path: str | Path) -> str:
         return "torch"
     if head.startswith(b"\x93NUMPY"):
         return "npy"
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < os.path.getsize(path):
+    if head[8:9] == b"{" and (int.from_bytes(head[:8], "little") < os.path.getsize(path)
+                              or Path(path).suffix == ".safetensors"):
         return "safetensors"
     if head[:1] in (b"\x80", b"(", b"}", b"c", b"]"):
         return "pickle"
-    return "unknown"
+    return "compressed" if head.startswith(_COMPRESSED) else "unknown"
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -107,7 +112,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             _audit_legacy(path)
         admitted = [(record, name) for name, record in NUMPY_NAMES.items()]
         with torch.serialization.safe_globals(admitted):
-            content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=zipped)
+            try:
+                content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=zipped)
+            except pickle.UnpicklingError:  # whose text advises to read it unsafely
+                raise ValueError("torch refuses its pickle") from None
         if not isinstance(content, dict):
             raise ValueError(f"a checkpoint holds a dict, this one a {type(content).__name__}")
         return safe_pickle.resolve(content)
@@ -165,14 +173,18 @@ class _TorchAudit(InertUnpickler):
 def _audit_zip(path: str | Path) -> None:
     """Check names, sizes and members of a checkpoint of torch 1.6 or later (an uncompressed zip)."""
     members = _members(path)
-    root = next((name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")), None)
-    if root is None:
+    # torch finds members whatever their case and takes its root from the first: there must be one pickle to read
+    pickles = [name for name in members if name.lower().endswith("/data.pkl")]
+    if len(pickles) != 1 or len({name.lower() for name in members}) < len(members):
         raise ModelError(f"{path}: a zip archive, but not a torch checkpoint", hint=_AGAIN)
+    root = pickles[0][:-len("data.pkl")]
+    if root + "constants.pkl" in members:
+        raise ModelError(f"{path}: a TorchScript program, which vibe does not run", hint=_AGAIN)
     if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
         raise ModelError(f"{path}: refused, its members are compressed, which torch never does", hint=_AGAIN)
-    if members[root + "data.pkl"].file_size > _MAX_PICKLE:
-        raise ModelError(f"{path}: refused, its pickle has {members[root + 'data.pkl'].file_size} bytes", hint=_AGAIN)
-    with zipfile.ZipFile(path) as archive, archive.open(members[root + "data.pkl"]) as stream:
+    if members[pickles[0]].file_size > _MAX_PICKLE:
+        raise ModelError(f"{path}: refused, its pickle has {members[pickles[0]].file_size} bytes", hint=_AGAIN)
+    with zipfile.ZipFile(path) as archive, archive.open(members[pickles[0]]) as stream:
         audit = _TorchAudit(stream, path)
         audit.load()
     for key, size in audit.sizes.items():
@@ -204,14 +216,17 @@ def _members(path: str | Path) -> dict[str, zipfile.ZipInfo]:
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise ModelError(f"{path}: a damaged zip archive ({error})", hint=_AGAIN) from None
+    if len(infos) > _MAX_MEMBERS:
+        raise ModelError(f"{path}: refused, it has {len(infos)} members", hint=_AGAIN)
     members: dict[str, zipfile.ZipInfo] = {}
+    size = os.path.getsize(path)
     for info in infos:
         parts = PurePosixPath(info.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in info.filename or info.filename in members:
             raise ModelError(f"{path}: refused, it holds a member named {info.filename!r}"
                              + (" twice" if info.filename in members else ""), hint=_AGAIN)
         whole = info.compress_size if info.compress_type == zipfile.ZIP_STORED else info.file_size
-        if info.header_offset + info.compress_size > os.path.getsize(path) or info.file_size != whole:
+        if info.header_offset + info.compress_size > size or info.file_size != whole:
             raise ModelError(f"{path}: refused, its member {info.filename!r} announces {info.file_size} bytes that "
                              "the file does not have", hint=_AGAIN)
         members[info.filename] = info
@@ -247,8 +262,10 @@ def _damage(path: str | Path) -> Iterator[None]:
 
 
 def _open(path: str | Path) -> BinaryIO:
-    """The file, opened for reading; ModelError where that fails."""
+    """The file, opened for reading; ModelError where that fails, or where it is a pipe or a device."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            raise ModelError(f"{path}: not a file but a pipe or a device", hint="name a file")
         return open(path, "rb")
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or 'cannot be opened'}", hint="check the path") from None

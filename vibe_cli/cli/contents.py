@@ -90,25 +90,28 @@ def describe_json(path: Path) -> Iterator[str]:
 
 
 def describe_report(content: dict[str, Any], path: Path) -> Iterator[str]:
-    """run.json: the clip, the model, who was found, the time it took."""
-    clip, people = content.get("input") or {}, content.get("people") or []
-    yield f"{path}: the report of a run, format {content['report_version']}"
-    yield table([("clip", clip.get("path")), ("size", f"{clip.get('width')}x{clip.get('height')}"),
-                 ("rate", f"{clip.get('fps')} frames a second"), ("frames", content.get("frames")),
-                 *((name, content.get(name) or "–") for name in ("model", "detector", "body", "device", "renderer")),
-                 ("versions", ", ".join(f"{name} {value}" for name, value in (content.get("versions") or {}).items())),
-                 ("seconds", f"{content.get('total_seconds')} (" + ", ".join(
-                     f"{name} {value}" for name, value in (content.get("seconds") or {}).items()) + ")"),
-                 ("memory", f"{content.get('peak_memory_mb')} MB at most"),
-                 ("files", ", ".join(content.get("files") or ["none"]))])
-    yield ""
-    if people:
+    """run.json: the clip, the model, who was found, the time it took; InputError where it is damaged."""
+    try:
+        clip, people = content["input"], content["people"]
+        rows = [("clip", clip["path"]), ("size", f"{clip['width']}x{clip['height']}"),
+                ("rate", f"{clip['fps']} frames a second"), ("frames", content["frames"]),
+                *((name, content[name] or "–") for name in ("model", "detector", "body", "device", "renderer")),
+                ("versions", _listed(content["versions"])),
+                ("seconds", f"{content['total_seconds']}: {_listed(content['seconds'])}"),
+                ("memory", f"{content['peak_memory_mb']} MB at most"), ("files", ", ".join(content["files"]))]
         heads = ("id", "frames", "first", "last", "filled")
-        yield table([("person", *heads[1:]), *(tuple(person.get(head) for head in heads) for person in people)])
-    else:
-        yield "Nobody was found in this clip."
-    for warning in content.get("warnings") or []:
-        yield f"warning: {warning}"
+        found = [("person", *heads[1:]), *(tuple(person[head] for head in heads) for person in people)]
+        warnings = [f"warning: {warning}" for warning in content["warnings"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: the report of a run, but damaged ({type(error).__name__}: {error})",
+                         hint="make it again with: vibe demo") from None
+    return iter([f"{path}: the report of a run, format {content['report_version']}", table(rows), "",
+                 table(found) if people else "Nobody was found in this clip.", *warnings])
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    """`decode 2.4, crop 0.9`."""
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def describe_keypoints(people: Mapping[int, Any], path: Path) -> Iterator[str]:

@@ -63,7 +63,7 @@ def describe(path: Path) -> Iterator[str]:
         return describe_result(path)
     if container == "safetensors":
         return describe_safetensors(path)
-    if container in ("torch", "npz", "npy", "pickle"):
+    if container in ("torch", "npz", "npy", "pickle", "compressed"):
         return describe_official(path)
     return describe_video(path)
 
@@ -173,6 +173,8 @@ def describe_official(path: Path) -> Iterator[str]:
         yield from describe_yolo(path)
         return
     except UnknownFile as unknown:
+        if unknown.content is None:
+            raise
         yield from describe_arrays(unknown.content, path)
         return
     kind = KINDS[official.kind]
