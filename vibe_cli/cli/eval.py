@@ -54,7 +54,8 @@ def command(folder: Path, dataset: str, models: tuple[str, ...], output: Path | 
     """Measure models on data whose truth is known, and say how.
 
     \b
-    3dpw, mpi-inf-3dhp, human36m, synthetic           motion in 3D: MPJPE, PA-MPJPE, PVE, Accel, PCK
+    3dpw, mpi-inf-3dhp, human36m                      motion in 3D: MPJPE, PA-MPJPE, PVE, Accel, PCK
+    synthetic, synth-video, synth-crops               the same, on people of vibe synth
     coco-keypoints, penn-action, posetrack            keypoints in pictures: PCK
     coco-people                                       detectors: recall
 

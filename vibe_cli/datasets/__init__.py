@@ -29,6 +29,8 @@ DATASETS = {
     "coco-keypoints": "coco",
     "coco-people": "coco_people",
     "synthetic": "synthetic",
+    "synth-video": "synth_video",
+    "synth-crops": "synth_crops",
 }
 
 

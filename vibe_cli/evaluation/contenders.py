@@ -119,4 +119,4 @@ def check_task(task: str, name: str) -> None:
     if task not in DEFAULTS:
         raise UsageError(f"nothing is evaluated on {name}: it has no truth to compare with",
                          hint="it is for training; evaluate on 3dpw, mpi-inf-3dhp, human36m, synthetic, "
-                              "coco-keypoints, coco-people, penn-action or posetrack")
+                              "synth-video, synth-crops, coco-keypoints, coco-people, penn-action or posetrack")
