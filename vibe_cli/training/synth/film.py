@@ -15,10 +15,13 @@ import numpy as np
 
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.labels import (
+    FAR,
+    NEAR,
     Drawn,
     draw_depth,
     flesh_depth,
     flow_back,
+    in_front,
     mask_box,
     nearest,
     points_box,
@@ -118,16 +121,19 @@ def _draw_colours(camera: Camera, meshes: list[tuple], scene: Scene) -> tuple[np
         empty = np.zeros((camera.height, camera.width, 4), np.float32)
         return empty[..., :3], empty[..., 3]
     starts = np.cumsum([0, *(len(mesh[0]) for mesh in meshes)])
-    placed = camera.place(np.concatenate([mesh[0] for mesh in meshes])) * [1, -1, -1]
+    placed = camera.place(np.concatenate([mesh[0] for mesh in meshes]))
     normals = np.concatenate([mesh[1] for mesh in meshes])
     shade = scene.ambient + (1 - scene.ambient) * 1.2 * np.clip(normals @ scene.sun, 0, 1)
     shade *= 1 - 0.25 * np.clip(-normals[:, 1], 0, 1)
     colours = np.clip(np.concatenate([mesh[2] for mesh in meshes]) * shade[:, None], 0, 1)
-    faces = np.concatenate([mesh[3] + start for mesh, start in zip(meshes, starts, strict=False)])
-    picture, depth = np.full((*size, 3), -1, np.float32), np.full(size, 1000, np.float32)
+    faces = np.concatenate([mesh[3] + start for mesh, start in zip(meshes, starts, strict=False)]).astype(np.int32)
+    faces = in_front(placed, faces)
+    picture, depth = np.full((*size, 3), -1, np.float32), np.full(size, FAR, np.float32)
     field = float(2 * np.arctan(camera.height / 2 / camera.focal))
-    picture, _ = cv2.triangleRasterize(placed.astype(np.float32), faces.astype(np.int32), colours.astype(np.float32),
-                                       picture, depth, np.eye(4, dtype=np.float32), field, 0.1, 1000.0)
+    if len(faces):
+        flipped = (placed * [1, -1, -1]).astype(np.float32)
+        picture, _ = cv2.triangleRasterize(flipped, faces, colours.astype(np.float32), picture, depth,
+                                           np.eye(4, dtype=np.float32), field, NEAR, FAR)
     cover = (picture[..., 0] >= 0).astype(np.float32)
     small = (camera.width, camera.height)
     return (cv2.resize(np.clip(picture, 0, 1) * cover[..., None], small, interpolation=cv2.INTER_AREA),

@@ -12,6 +12,8 @@ from vibe_cli.training.synth.bodies import SynthBody
 FAR = 1000.0         # metres; the depth of pixels that a mesh does not cover
 NEAR = 0.1
 SURFACE_POINTS = range(24, 35)  # of the 44: nose, eyes, ears, toes, heels lie on the skin
+EARS = [27, 28]
+EAR = 0.07           # metres: an ear is seen from the front, though the cheek is nearer
 SKIN = 0.035         # metres that a point of the skin may lie behind what is seen at its pixel
 SEEN, HIDDEN_BY_SELF, HIDDEN_BY_OTHERS = 0, 1, 2  # the columns of a visibility array: in the picture, self-occluded, …
 SLACK = 0.03         # metres between two depths of the same surface in two frames
@@ -25,6 +27,13 @@ class Drawn:
     before: np.ndarray | None     # (H, W, 3) float32: where the frame before had what is seen here, its camera's axes
 
 
+def in_front(placed: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The faces that lie in front of the camera as a whole: the rasteriser draws others all over the picture."""
+    if placed[:, 2].min() > NEAR:
+        return faces
+    return np.ascontiguousarray(faces[(placed[:, 2] > NEAR)[faces].all(axis=1)])
+
+
 def draw_depth(placed: np.ndarray, faces: np.ndarray, focal: float, width: int, height: int,
                before: np.ndarray | None = None) -> Drawn:
     """Rasterise vertices (V, 3) in camera axes; `before` (V, 3) is where the frame before had them."""
@@ -35,7 +44,9 @@ def draw_depth(placed: np.ndarray, faces: np.ndarray, focal: float, width: int, 
     else:  # the rasteriser interpolates values in 0..1
         low, extent = before.min(axis=0), np.ptp(before, axis=0) + 1e-6
         values = ((before - low) / extent).astype(np.float32)
-    field = float(2 * np.arctan(height / 2 / focal))
+    field, faces = float(2 * np.arctan(height / 2 / focal)), in_front(placed, faces)
+    if not len(faces):
+        return Drawn(depth, None if before is None else picture)
     picture, depth = cv2.triangleRasterize((placed * [1, -1, -1]).astype(np.float32), faces, values, picture, depth,
                                            np.eye(4, dtype=np.float32), field, NEAR, FAR)
     return Drawn(depth, None if before is None else (picture * extent + low).astype(np.float32))
@@ -108,13 +119,14 @@ def flesh_depth(body: SynthBody) -> np.ndarray:
     """
     points = body.pose(np.tile(np.eye(3), (24, 1, 1)), np.zeros(10))[2] + body.joints[0]
     out = np.full(len(points), SKIN)
+    out[EARS] = EAR
     for k in (k for k in range(len(points)) if k not in SURFACE_POINTS):
         reach = []
         for along in (2, 0):
             across = [axis for axis in range(3) if axis != along]
             apart = np.linalg.norm(body.vertices[:, across] - points[k][across], axis=1)
-            around = np.abs(body.vertices[:, along] - points[k][along])[apart < max(0.04, apart.min() + 0.01)]
-            around = around[around < 0.3]  # not the other leg
-            reach.append(np.quantile(around, 0.8) if len(around) else 0.3)
+            around = (body.vertices[:, along] - points[k][along])[apart < max(0.04, apart.min() + 0.01)]
+            sides = [side[side < 0.3] for side in (around[around > 0], -around[around <= 0])]  # not the other leg
+            reach.append(max((np.quantile(side, 0.8) for side in sides if len(side)), default=0.3))
         out[k] = 1.25 * min(reach) + SKIN
     return out
