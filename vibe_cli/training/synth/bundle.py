@@ -85,7 +85,7 @@ def read_bundle(path: Path) -> Bundle:
             arrays = {name: file[name] for name in file.files if name.startswith("body/")}
             body = SynthBody.from_arrays({name.removeprefix("body/"): value for name, value in arrays.items()})
             pieces = np.split(file["motions"], np.cumsum(header["lengths"])[:-1])
-            packed = np.split(file["pictures"], np.cumsum(header["pictures"])[:-1])
+            packed = np.split(file["pictures"], np.cumsum(header["pictures"])[:-1]) if header["pictures"] else []
         clips = [Clip(name, _dequantise(piece)) for name, piece in zip(header["motions"], pieces, strict=True)]
         pictures = [cv2.imdecode(data, cv2.IMREAD_COLOR) for data in packed]
         if any(picture is None for picture in pictures):
