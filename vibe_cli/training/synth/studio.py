@@ -63,8 +63,8 @@ def open_studio(mocap: Path, backgrounds: Path | None = None) -> Studio:
         for module, need in (("fast_simplification", True), ("skimage", backgrounds is None)):
             if need and find_spec(module) is None:
                 raise ModelError(f"drawing people needs the Python package {module}", hint=INSTALL)
-        studio = Studio(SynthBody.load(models_dir() / "open-body" / "weights.safetensors"), read_mocap(mocap),
-                        load_pictures(backgrounds))
+        pictures, clips = load_pictures(backgrounds), read_mocap(mocap)
+        studio = Studio(SynthBody.load(models_dir() / "open-body" / "weights.safetensors"), clips, pictures)
     if len(studio.clips) < HOLD_OUT_EVERY:
         raise InputError(f"{mocap}: {len(studio.clips)} motions, and at least {HOLD_OUT_EVERY} are needed",
                          hint=f"one in {HOLD_OUT_EVERY} is held out for validation; give more motion capture")
