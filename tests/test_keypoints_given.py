@@ -200,6 +200,21 @@ def test_a_pose_model_looks_at_the_frames_that_pass(pose_weights: Path) -> None:
     assert np.array_equal(source.people(5)[4], source.detect(frames[2][1]))
 
 
+def test_info_and_import_say_how_a_pose_model_is_used(vibe, home: Path, pose_weights: Path) -> None:
+    answer = vibe("info", pose_weights)
+    assert answer.code == 0 and "(YOLO) pose model" in answer.out and f"--keypoints {pose_weights}" in answer.out
+    answer = vibe("models", "import", pose_weights)
+    assert answer.code == 4 and f"of a pose model: --keypoints {pose_weights}" in answer.lines[1]
+
+
+def test_a_pose_model_in_the_users_folder_is_not_taken_for_a_detector(home: Path) -> None:
+    from vibe_cli.zoo import own_yolo_files
+    (home / ".vibe" / "models").mkdir(parents=True)
+    for name in ("yolo11n-pose.pt", "yolo11s-seg.pt", "yolov8n.pt"):
+        (home / ".vibe" / "models" / name).write_bytes(b"")
+    assert [path.name for path in own_yolo_files()] == ["yolov8n.pt"]
+
+
 def test_a_detection_model_is_no_pose_model(tmp_path: Path) -> None:
     with _ultralytics_kept_quiet():
         from ultralytics.nn.tasks import DetectionModel

@@ -18,7 +18,7 @@ from vibe_cli.errors import InputError, ModelError
 from vibe_cli.keypoint_files import People, count_from_zero, read_keypoints, spread_to_49
 from vibe_cli.results import Observations, Track
 from vibe_cli.track import assign
-from vibe_cli.yolo import fetch_yolo, read_yolo
+from vibe_cli.yolo import POSE_HINT, fetch_yolo, read_yolo
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +72,7 @@ class PoseModel:
         shape = tuple(network.model[-1].kpt_shape)
         if shape != (17, 3):
             raise ModelError(f"{path}: finds keypoints of shape {shape}, not COCO's (17, 3)",
-                             hint="use a pose model of ultralytics, such as yolo11n-pose.pt")
+                             hint=POSE_HINT)
         self.network, self.device = network.to(device).eval(), device
         self.confidence, self.size, self.name = confidence, size, path.stem
         self.found: People = {}

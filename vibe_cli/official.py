@@ -72,8 +72,9 @@ class YoloFile(ModelError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path}: ultralytics (YOLO) weights, which are not imported but used as they are",
-                         hint=f"name the file: vibe demo CLIP --detector {path}; or copy it into {user_models_dir()} "
-                              "under a name like yolo*.pt, and it is the detector from then on")
+                         hint=f"name the file: vibe demo CLIP --detector {path}, or of a pose model: --keypoints {path}"
+                              f"; a detector copied into {user_models_dir()} under a name like yolo*.pt is used "
+                              "from then on")
 
 
 class UnknownFile(ModelError):

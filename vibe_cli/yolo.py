@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 YOLO_HINT = "use a detection model of ultralytics, such as yolo11n.pt"
+POSE_HINT = "use a pose model of ultralytics, such as yolo11n-pose.pt"
 
 # Names in ultralytics' checkpoints that become inert records, so that none of their code runs.
 _INERT = re.compile(r"(ultralytics|torch\.nn|torch\.optim|pathlib)\.[\w.]+|types\.SimpleNamespace|_codecs\.encode"
@@ -60,7 +61,8 @@ def read_yolo(path: Path, kind: str = "DetectionModel") -> tuple[nn.Module, dict
         return network, {int(number): str(name) for number, name in names.items()}
     except Exception as error:  # whatever a damaged or foreign file provokes
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not an ultralytics {task} model ({reason})", hint=YOLO_HINT) from None
+        raise ModelError(f"{path}: not an ultralytics {task} model ({reason})",
+                         hint=POSE_HINT if task == "pose" else YOLO_HINT) from None
 
 
 def fetch_yolo(name: str) -> Path:
@@ -71,7 +73,8 @@ def fetch_yolo(name: str) -> Path:
     with _ultralytics_kept_quiet():
         from ultralytics.utils import downloads
         if name not in downloads.GITHUB_ASSETS_NAMES or not name.endswith(".pt"):
-            raise ModelError(f"{name}: no such file, nor a model that ultralytics publishes", hint=YOLO_HINT)
+            raise ModelError(f"{name}: no such file, nor a model that ultralytics publishes",
+                             hint=f"{YOLO_HINT}; for keypoints {POSE_HINT}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent) as folder, open(os.devnull, "w") as nowhere:
@@ -80,8 +83,8 @@ def fetch_yolo(name: str) -> Path:
                 os.replace(part, path)
         except Exception as error:  # no network, a refused request, a full disk
             raise ModelError(f"{name}: could not be fetched ({type(error).__name__})",
-                             hint="connect to the network, give the path of a .pt file, or leave out --detector "
-                                  "to use the one that is shipped") from None
+                             hint="connect to the network, or give the path of a .pt file; without the option vibe "
+                                  "uses what is shipped") from None
     return path
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "open-vibe"
 DEFAULT_DETECTOR = "open-detector"
+OTHER_YOLO_TASKS = ("-pose", "-seg", "-cls", "-obb")
 CONFIG, WEIGHTS = "config.yaml", "weights.safetensors"
 IMPORT_HINT = "vibe models import FILE"
 TRAIN_HINT = "train one with: vibe train, and give its folder: --model FOLDER"
@@ -144,8 +145,12 @@ def load_detector(name: str | Path | None, device: torch.device,
 
 
 def own_yolo_files() -> list[Path]:
-    """The ultralytics weights in the user's model folder; the first is the default detector."""
-    return sorted(user_models_dir().glob("yolo*.pt"))
+    """The ultralytics detectors in the user's model folder; the first is the default detector.
+
+    ultralytics names the weights of other tasks by their endings: a pose model that was fetched for --keypoints
+    lies there too.
+    """
+    return [path for path in sorted(user_models_dir().glob("yolo*.pt")) if not path.stem.endswith(OTHER_YOLO_TASKS)]
 
 
 def load_network(entry: Entry) -> nn.Module:

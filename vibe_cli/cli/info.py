@@ -191,18 +191,26 @@ def describe_official(path: Path) -> Iterator[str]:
 
 
 def describe_yolo(path: Path) -> Iterator[str]:
-    """Ultralytics' weights: the classes and the size of the network."""
+    """Ultralytics' weights: what they find and the size of the network."""
     from vibe_cli.catalogue import YOLO_LICENCE
     from vibe_cli.user_models import sha256
     from vibe_cli.yolo import read_yolo
 
-    network, names = read_yolo(path)
-    yield f"{path}: an ultralytics (YOLO) detection model"
+    try:
+        network, names = read_yolo(path)
+        kind, option = "detection", "--detector"
+    except ModelError as no_detector:
+        try:
+            network, names = read_yolo(path, "PoseModel")
+            kind, option = "pose", "--keypoints"
+        except ModelError:
+            raise no_detector from None
+    yield f"{path}: an ultralytics (YOLO) {kind} model"
     yield table([("sha256", sha256(path)), ("licence", YOLO_LICENCE),
                  ("parameters", f"{sum(value.numel() for value in network.parameters()):,}"),
                  ("finds", f"{len(names)} kinds of things: {', '.join(list(names.values())[:8])}"
                            + (", …" if len(names) > 8 else "")),
-                 ("use it", f"vibe demo CLIP --detector {path}")])
+                 ("use it", f"vibe demo CLIP {option} {path}")])
 
 
 def describe_safetensors(path: Path) -> Iterator[str]:
