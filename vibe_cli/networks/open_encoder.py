@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vibe_cli.networks.both_ways import look_both_ways
 from vibe_cli.networks.keypoints import PIXEL_MEAN, PIXEL_STD, KeypointConfig, KeypointMaps, KeypointNet
 from vibe_cli.networks.lifter import Lifter, LifterConfig, observe
 from vibe_cli.networks.outputs import EncoderOutput
@@ -28,6 +29,7 @@ class OpenEncoderConfig:
     features: int = 512   # F
     hidden: int = 768     # of the lifter
     blocks: int = 2
+    both_ways: bool = False  # whether every crop is seen twice, as it is and mirrored (both_ways.py)
 
     @property
     def keypoints(self) -> KeypointConfig:
@@ -55,7 +57,7 @@ class OpenEncoder(nn.Module):
 
     def forward(self, crops: Tensor) -> EncoderOutput:
         """(N, 3, size, size) RGB, normalised by ImageNet's mean and deviation as for every encoder."""
-        seen = observe(self.look(crops))
+        seen = observe(look_both_ways(self.look, crops) if self.config.both_ways else self.look(crops))
         keypoints = torch.cat([seen.points, seen.confidence[..., None]], dim=-1)[:, KEYPOINTS_49]
         return EncoderOutput(features=self.lifter(seen), keypoints=keypoints)
 

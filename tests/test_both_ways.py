@@ -1,0 +1,74 @@
+"""Looking at a crop and its mirror image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vibe_cli.networks.both_ways import look_both_ways, mirror_crops, mirror_maps
+from vibe_cli.networks.keypoints import KeypointConfig, KeypointMaps, KeypointNet
+from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
+from vibe_cli.networks.peaks import decode_peaks
+from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS, MIRRORED_KEYPOINTS
+from vibe_cli.rotations import matrix_from_6d
+
+
+@pytest.fixture(scope="module")
+def eye() -> KeypointNet:
+    torch.manual_seed(0)
+    return KeypointNet(KeypointConfig(width=8, channels=16, size=64)).eval()
+
+
+@pytest.fixture(scope="module")
+def crops() -> torch.Tensor:
+    return torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+def test_mirroring_keeps_the_grid(crops: torch.Tensor) -> None:
+    mirrored = mirror_crops(crops)
+    assert torch.equal(mirrored[..., 1:], crops[..., 1:].flip(3))  # d at 2d/S − 1 goes to S − d
+    assert torch.equal(mirror_crops(mirrored), crops)
+
+
+def test_mirroring_maps_twice_gives_them_back_and_once_exchanges_the_sides(eye: KeypointNet,
+                                                                           crops: torch.Tensor) -> None:
+    maps = eye(crops)
+    once, twice = mirror_maps(maps), mirror_maps(mirror_maps(maps))
+    for name in vars(maps):
+        assert torch.equal(getattr(maps, name), getattr(twice, name)), name
+    points = decode_peaks(maps.heat, maps.depth)[0]
+    assert torch.allclose(decode_peaks(once.heat, once.depth)[0],
+                          points[:, MIRRORED_KEYPOINTS] * torch.tensor([-1.0, 1]), atol=1e-5)
+    mirror = torch.diag(torch.tensor([-1.0, 1, 1]))
+    assert torch.allclose(matrix_from_6d(once.root), mirror @ matrix_from_6d(maps.root) @ mirror, atol=1e-5)
+
+
+def test_the_crop_and_its_mirror_image_are_seen_as_mirror_images(eye: KeypointNet, crops: torch.Tensor) -> None:
+    seen, mirrored = look_both_ways(eye, crops), mirror_maps(look_both_ways(eye, mirror_crops(crops)))
+    for name in vars(seen):
+        assert torch.allclose(getattr(seen, name), getattr(mirrored, name), atol=1e-4), name
+    assert not torch.allclose(eye(crops).heat, mirror_maps(eye(mirror_crops(crops))).heat, atol=1e-2)
+
+
+def test_where_the_two_looks_disagree_both_places_stay() -> None:
+    def maps(place: int) -> KeypointMaps:
+        heat = torch.zeros(1, COUNT, 4, 4)
+        heat[:, :, 1, place] = 9.0
+        return KeypointMaps(heat, torch.zeros_like(heat), torch.zeros(1, len(LEFT_RIGHT_PAIRS), 4, 4),
+                            torch.zeros(1, 12), torch.zeros(1, 6), torch.zeros(1, 8))
+    looks = iter([maps(0), replace(maps(0))])  # the second, mirrored back, says column 3
+    heat = look_both_ways(lambda _: next(looks), torch.zeros(1, 3, 32, 32)).heat
+    share = heat.flatten(2).softmax(-1).view_as(heat)[0, 0, 1]
+    assert share[0] == pytest.approx(0.5, abs=0.01) and share[3] == pytest.approx(0.5, abs=0.01)
+
+
+def test_an_encoder_looks_both_ways_when_its_configuration_says_so(crops: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    sizes = dict(width=8, channels=16, size=64, features=32, hidden=32, blocks=1)
+    once, twice = (OpenEncoder(OpenEncoderConfig(**sizes, both_ways=both)).eval() for both in (False, True))
+    twice.load_state_dict(once.state_dict())
+    a, b, c = (net(x).keypoints.detach().numpy() for net, x in ((once, crops), (twice, crops), (twice, crops.flip(0))))
+    assert not np.allclose(a, b, atol=1e-3) and np.allclose(b, c[::-1], atol=1e-5)
