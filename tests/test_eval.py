@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from bodies import extra_regressor, smpl_arrays, write_official_pickle
+from official_files import write_official_files
 from test_datasets import make_3dpw
 from test_datasets_2d import make_cache, make_coco, make_penn
 from tiny import install_model
@@ -161,3 +162,16 @@ def test_nobody_who_counts_is_told(vibe, tiny: Path) -> None:
         answer = vibe("eval", "--dataset", dataset, "coco", "--device", "cpu",
                       "--model", "tiny-encoder" if dataset == "coco-keypoints" else "open-detector")
         assert answer.code == 3 and ("nobody" in answer.err), answer.err
+
+
+@pytest.mark.slow
+def test_imported_official_weights_are_evaluated_on_3dpw_by_the_published_protocol(vibe, home: Path) -> None:
+    for path in write_official_files(home).values():
+        import_file(path)
+    make_3dpw(home / "3dpw")
+    answer = vibe("eval", "--dataset", "3dpw", "3dpw", "--model", "vibe", "--device", "cpu")
+    assert answer.code == 0, answer.err
+    content = numbers(home / "output" / "eval" / "3dpw")
+    assert "J_regressor_h36m" in content["protocol"]["joints"] and content["protocol"]["body of the models"] == "smpl"
+    assert set(content["models"][0]["mean"].values()).isdisjoint({None})
+    assert "published weights (VIBE's data archive" in content["models"][0]["runs"][0]["data"]
