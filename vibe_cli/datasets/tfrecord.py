@@ -1,4 +1,4 @@
-"""Read TFRecord files of tf.train.Example without TensorFlow; nothing is run, lengths and checksums are checked.
+"""Read TFRecord files of tf.train.Example without TensorFlow; nothing is run, lengths are held against their checksums.
 
 A record is its length (8 bytes, little-endian), a checksum of that, the data, a checksum of the data. An Example is a
 protocol buffer: a map from names to lists of bytes, floats or integers. Sources: TensorFlow's and Protocol Buffers'
