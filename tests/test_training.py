@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
-from vibe_cli.paths import models_dir
+from vibe_cli.motion import regress
+from vibe_cli.systems import SYSTEMS
+from vibe_cli.training.budget import Budget
 from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.synth.poses import random_pose
 
 WANTED = torch.tensor([[1.0, -2.0]])
 
@@ -85,29 +93,69 @@ def test_progress_is_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(lines) == 2 and lines[1].startswith("line: 0.0 min, 2 steps, distance ")
 
 
+def test_stages_share_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("vibe_cli.training.budget.time", SimpleNamespace(monotonic=lambda: now[0]))
+    shares, told = {"a": 1.0, "b": 1.0, "c": 2.0}, []
+    budget = Budget(8, shares, tmp_path / "spent.json", told.append)
+    with budget.stage("a") as minutes:
+        assert minutes == 2
+        now[0] += 60 * 5  # it overran
+    again = Budget(8, shares, tmp_path / "spent.json", told.append)  # after an interruption
+    with again.stage("b") as minutes:
+        assert minutes == pytest.approx(1)
+        now[0] += 60 * 4
+    with again.stage("c") as minutes:
+        assert minutes == pytest.approx(0.02)
+    assert told[0] == "a: 2.0 of the 8.0 minutes left" and json.loads((tmp_path / "spent.json").read_text())["b"] == 4
+
+
 @pytest.mark.slow
-def test_the_recipe_makes_models_that_load_and_run(tmp_path: Path) -> None:
+def test_make_weights_makes_a_complete_set_of_models_from_a_clean_checkout(tmp_path: Path) -> None:
+    """The Makefile's own command, run where nothing is but the source, the open body and a folder of motions."""
     pytest.importorskip("skimage", reason="needs vibe-cli[synth]")
-    from vibe_cli.training.mocap import Clip
-    from vibe_cli.training.recipe import make_models
-    from vibe_cli.training.synth.cache import write_clips
-    from vibe_cli.training.synth.poses import random_pose
+    root, clean = Path(__file__).resolve().parent.parent, tmp_path / "clean"
+    for name in ("vibe_cli", "models/open-body"):
+        shutil.copytree(root / name, clean / name, ignore=shutil.ignore_patterns("__pycache__"))
+    write_motions(tmp_path / "mocap")
+    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "mocap",
+                           "--minutes", "1.5"], cwd=clean, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(clean)}, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("making the models in 1.5 minutes") and "\ndone in " in done.stdout
+    made = {path.name for path in (clean / "models").iterdir()}
+    assert made == {"open-body", "open-detector", "open-encoder", "open-pose-prior",
+                    *(f"open-{system}" for system in SYSTEMS)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIBE_HOME", str(clean))
+        for system in SYSTEMS:
+            check_model(clean / "models" / f"open-{system}")
+
+
+def write_motions(folder: Path) -> None:
+    """AMASS files of people who swing between random poses."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for index in range(10):
+        ends = Rotation.from_matrix(np.stack([random_pose(rng) for _ in range(2)]).reshape(-1, 3, 3)).as_rotvec()
+        part = (0.5 - 0.5 * np.cos(np.linspace(0, 9, 120)))[:, None, None]
+        first, last = ends.reshape(2, 1, 24, 3)
+        poses = np.zeros((120, 156))
+        poses[:, :72] = ((1 - part) * first + part * last).reshape(120, 72)
+        poses[:, :3] = [np.pi / 2, 0, 0]  # AMASS is z up
+        np.savez(folder / f"{index}_poses.npz", poses=poses, mocap_framerate=30.0)
+
+
+def check_model(folder: Path) -> None:
+    """The model of a folder loads with its encoder, and estimates something finite."""
     from vibe_cli.zoo import load_model
 
-    rng, work, out = np.random.default_rng(0), tmp_path / "work", tmp_path / "models"
-    work.mkdir()
-    shutil.copytree(models_dir() / "open-body", out / "open-body")
-    write_clips(work / "mocap.npz", [Clip(str(i), np.repeat(random_pose(rng)[None], 90, 0).astype(np.float32))
-                                     for i in range(10)])
-    make_models(tmp_path / "none", work, out, minutes=1.0, report=print)
-    assert sorted(p.name for p in out.iterdir()) == ["open-body", "open-detector", "open-encoder", "open-vibe"]
-    home = tmp_path / "home"
-    shutil.copytree(out, home / "models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIBE_HOME", str(home))
-        model = load_model()
-    assert model.detector.detect([np.zeros((64, 64, 3), np.uint8)])[0].boxes.shape[1] == 4
+    model = load_model(str(folder))
+    crops = torch.zeros(3, 3, model.crop_size, model.crop_size)
     with torch.inference_mode():
-        seen = model.encoder(torch.zeros(1, 3, model.crop_size, model.crop_size))
-        motion = model.network(seen.features[None])
-    assert motion.rotations.shape == (1, 1, 24, 3, 3) and bool(motion.rotations.isfinite().all())
+        features = model.encoder(crops).features
+        if model.network.flow:
+            features = torch.cat([features, model.network.encode_flow(crops)], dim=1)
+        rotations, betas, camera = regress(model.network, features, None, None)
+    assert rotations.shape == (3, 24, 3, 3) and betas.shape == (10,) and camera.shape == (3, 3)
+    assert all(bool(x.isfinite().all()) for x in (rotations, betas, camera))

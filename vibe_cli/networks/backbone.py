@@ -32,3 +32,11 @@ class Backbone(ResNet):
     def forward(self, crops: Tensor) -> EncoderOutput:
         """Crops (N, 3, 224, 224), ImageNet-normalised RGB → features (N, 2048); no keypoints."""
         return EncoderOutput(features=super().forward(crops))
+
+
+class FeatureBackbone(Backbone):
+    """The same over other pictures: DTS-VIBE's O-CNN over flow images (Li et al. 2021, section 3.1)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, S, S) → (N, 2048)."""
+        return super().forward(images).features

@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from vibe_cli.errors import ModelError
-from vibe_cli.networks.backbone import Backbone
 from vibe_cli.networks.keypoints import Backbone as SmallBackbone
 from vibe_cli.networks.outputs import BETAS_SIZE, CAMERA_SIZE, JOINTS, MotionOutput
 from vibe_cli.networks.regressor import IDENTITY_6D, INITIAL_CAMERA, POSE6D_SIZE
 from vibe_cli.networks.temporal import TemporalNetwork
 
 PARAMETERS = POSE6D_SIZE + BETAS_SIZE + CAMERA_SIZE  # 157
+RESNET_FEATURES = 2048
 LONGEST_WAVE = 10000.0  # of the positions' sinusoids, over 2π frames
 
 
@@ -57,7 +57,7 @@ class DtsVibeConfig:
         """G, width of the flow features; 0 without the stream."""
         if self.flow is None:
             return 0
-        return Backbone.features if self.flow_encoder == "resnet50" else 8 * self.flow_width
+        return RESNET_FEATURES if self.flow_encoder == "resnet50" else 8 * self.flow_width
 
     @property
     def token_width(self) -> int:
@@ -118,14 +118,6 @@ class SmallFlowEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, S, S) → (N, 8·width)."""
         return self.backbone(images)[2].mean((2, 3))
-
-
-class ResnetFlowEncoder(Backbone):
-    """O-CNN, section 3.1: a ResNet-50 over flow images."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, S, S) → (N, 2048)."""
-        return super().forward(images).features
 
 
 class DtsVibe(TemporalNetwork):
@@ -190,7 +182,8 @@ def _layers(count: int, width: int, heads: int, dropout: float) -> nn.Sequential
 def _flow_encoder(config: DtsVibeConfig) -> nn.Module:
     """The reader of flow images that a configuration names."""
     if config.flow_encoder == "resnet50":
-        return ResnetFlowEncoder()
+        from vibe_cli.networks.backbone import FeatureBackbone  # torchvision's, which a bare machine lacks
+        return FeatureBackbone()
     if config.flow_encoder == "small":
         return SmallFlowEncoder(config.flow_width)
     raise ModelError(f"unknown flow encoder {config.flow_encoder!r}", hint="choose resnet50 or small")

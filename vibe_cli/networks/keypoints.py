@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 
@@ -41,19 +40,40 @@ class KeypointMaps:
     pooled: Tensor  # (N, 8·width) mean of the last stage
 
 
-class Backbone(ResNet):
+class Block(nn.Module):
+    """Two convolutions added to what they read (He et al. 2016), under torchvision's names.
+
+    Our own, as a bare machine that trains has no torchvision.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None if stride == 1 and inputs == outputs else nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) → (N, outputs, H / stride, W / stride)."""
+        way = x if self.downsample is None else self.downsample(x)
+        return self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))) + way)
+
+
+class Backbone(nn.Module):
     """ResNet-18 with `width` channels in its first stage; returns the maps at strides 8, 16, 32."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(BasicBlock, [1, 1, 1, 1], num_classes=1)
-        self.inplanes = width
+        super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = self._make_layer(BasicBlock, width, 2)
-        self.layer2 = self._make_layer(BasicBlock, 2 * width, 2, stride=2)
-        self.layer3 = self._make_layer(BasicBlock, 4 * width, 2, stride=2)
-        self.layer4 = self._make_layer(BasicBlock, 8 * width, 2, stride=2)
-        del self.fc
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        for stage, (inputs, outputs) in enumerate(((1, 1), (1, 2), (2, 4), (4, 8)), start=1):
+            first = Block(inputs * width, outputs * width, 1 if stage == 1 else 2)
+            setattr(self, f"layer{stage}", nn.Sequential(first, Block(outputs * width, outputs * width, 1)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, 3, H, W) → maps of 2, 4 and 8 times `width` channels."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vibe_cli.networks.discriminator import DiscriminatorConfig, MotionDiscriminator, ShapedMotionDiscriminator
-from vibe_cli.networks.mposer import Mposer, MposerConfig
+from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.rotations import axis_angle_from_matrix, sixd_from_matrix
+from vibe_cli.training.devices import Place
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.losses import (
     absolute_discriminator_loss,
@@ -36,12 +38,12 @@ class Adversary:
     VIBE's and DTS-VIBE's reads poses (V eqs. 2 and 3), SPS-Net's the shape with them (S eq. 7, `shaped`).
     """
 
-    def __init__(self, rate: float, hidden: int = 1024, shaped: bool = False, device: torch.device | str = "cpu",
-                 wrap: Callable[[nn.Module], nn.Module] = lambda module: module) -> None:
+    def __init__(self, rate: float, hidden: int = 1024, shaped: bool = False, place: Place | None = None) -> None:
+        place = place or Place()
         network = ShapedMotionDiscriminator() if shaped else MotionDiscriminator(
             DiscriminatorConfig(hidden=hidden, attention_hidden=hidden))
-        self.shaped, self.network = shaped, network.to(device)
-        self._shared = wrap(self.network)  # what learns with the other processes of the run
+        self.shaped, self.network = shaped, network.to(place.device)
+        self._shared = place.wrap(self.network)  # what learns with the other processes of the run
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=0.0)
 
     def judge(self, output: MotionOutput) -> Tensor:
@@ -51,17 +53,21 @@ class Adversary:
         self.network.requires_grad_(True)
         return (absolute_generator_loss if self.shaped else generator_loss)(scores)
 
-    def learn(self, fake: MotionOutput, real: Tensor) -> Tensor:
-        """One step on estimated motions and captured ones (B, T, 23, 3, 3) of people of any shape; its loss."""
+    def learn(self, fake: MotionOutput, real: Tensor, share: float = 1.0) -> Tensor:
+        """Gather gradients of a `share` of a step on estimated motions and captured ones (B, T, 23, 3, 3) of people
+        of any shape; its loss."""
         made = self._vectors(fake.rotations[:, :, 1:], fake.betas).detach()
         shapes = torch.randn(len(real), 1, fake.betas.shape[-1], device=made.device).expand(-1, real.shape[1], -1)
         scores = self._shared(torch.cat([self._vectors(real.to(made), shapes), made]))
         loss_of = absolute_discriminator_loss if self.shaped else discriminator_loss
         loss = loss_of(*scores.split([len(real), len(made)]))
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
+        (share * loss).backward()
         return loss.detach()
+
+    def step(self) -> None:
+        """Descend on what was gathered."""
+        self.optimiser.step()
+        self.optimiser.zero_grad()
 
     def state_dict(self) -> dict:
         """Network and optimiser, for a checkpoint."""
@@ -87,30 +93,31 @@ class MposerTraining:
     steps: int | None = None
     batch: int = 32            # sequences
     rate: float = 1e-3
+    pieces: int = 1            # of a step
     divergence: float = 2e-4   # weight of the KL term
+    hidden: int = 512
+    window: int = 16
+    pause: float | None = None
+    save_every: float = 240.0
     threads: int = 2
     seed: int = 0
 
 
 def train_mposer(network: Mposer, bank: PoseBank, options: MposerTraining, report: Callable[[str], None],
-                 out: Path | None = None, **loop_options: object) -> Loop:
+                 out: Path | None = None, **loop_options: Any) -> Loop:
     """Train the prior in place on captured motions; resumes from `out`."""
     torch.set_num_threads(options.threads)
+    facts = {"config": asdict(network.config), **loop_options.pop("facts", {})}
     loop = Loop(network, Schedule(options.minutes, options.rate, 0.0, rise=50, clip=1.0, steps=options.steps,
-                                  seed=options.seed), report, "mposer", out, {"config": asdict(network.config)},
-                **loop_options)
-    network.train()
+                                  seed=options.seed, pause=options.pause, save_every=options.save_every),
+                report, "mposer", out, facts, **loop_options)
+    shared = loop.place.wrap(network.train())
+
+    def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        real = captured(bank, rng, options.batch, network.window).to(loop.place.device)
+        return mposer_loss(shared(sixd_from_matrix(real)), real, options.divergence)
+
     while loop.goes_on():
-        real = captured(bank, loop.dice(), options.batch, network.window)
-        real = real.to(next(network.parameters()).device)
-        loop.step(*mposer_loss(network(sixd_from_matrix(real)), real, options.divergence))
+        loop.step_on(options.pieces, loss_of)
     network.eval()
     return loop
-
-
-def load_mposer(path: Path) -> Mposer:
-    """The prior of a checkpoint that train_mposer wrote: its averaged weights, fixed."""
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    network = Mposer(MposerConfig(**state["config"]))
-    network.load_state_dict(state["averaged"])
-    return network.eval().requires_grad_(False)

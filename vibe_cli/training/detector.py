@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
-from torchvision.ops import complete_box_iou_loss
+from torch.utils.data import IterableDataset
 
 from vibe_cli.networks.centre import BOX_UNIT, CentreConfig, CentreNet, sides_to_pixels
 from vibe_cli.networks.keypoints import STRIDE
-from vibe_cli.training.keypoints import fast_bfloat16, to_input
+from vibe_cli.training.devices import fast_bfloat16
+from vibe_cli.training.keypoints import load, to_input, turns
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.scenes import MIN_VISIBLE, SceneSource
 
@@ -24,11 +26,14 @@ class DetectorTraining:
     """Options of a run."""
 
     minutes: float = 25.0
+    steps: int | None = None   # a budget of steps instead: then equal seeds give equal weights
     batch: int = 12
     size: int = 256            # pixels of a training scene
     rate: float = 8e-4
     decay: float = 0.02
     average: float = 0.995
+    pause: float | None = None  # minutes after which this call stops, to be resumed
+    save_every: float = 240.0  # seconds
     workers: int = 2
     threads: int = 2
     seed: int = 0
@@ -72,10 +77,9 @@ class _Stream(IterableDataset):
         import cv2
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
-        worker = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([self.options.seed, self.start, worker.id if worker else 0])
         source = SceneSource(self.folder, self.options.size)
-        while True:
+        for number in turns(self.start):
+            rng = np.random.default_rng([self.options.seed, number])
             scenes = [source.scene(rng) for _ in range(self.options.batch)]
             maps = [targets(boxes, visible, self.options.size) for _, boxes, visible in scenes]
             yield np.stack([image for image, _, _ in scenes]), *(np.stack(m) for m in zip(*maps, strict=False))
@@ -96,14 +100,32 @@ def detector_loss(heat: Tensor, sides: Tensor, target: Tensor, weight: Tensor, c
     middle = torch.stack([grid[None].expand(len(grid), -1), grid[:, None].expand(-1, len(grid))], -1)
     predicted = torch.cat([middle - distances[..., :2], middle + distances[..., 2:]], -1)
     parts = {"centre": (positive + negative) / count,
-             "box": complete_box_iou_loss(predicted[chosen], corners[chosen], reduction="mean"),
+             "box": complete_iou_loss(predicted[chosen], corners[chosen]),
              "side": (predicted[chosen] - corners[chosen]).abs().mean() / BOX_UNIT}
     return parts["centre"] + 2 * parts["box"] + 0.5 * parts["side"], parts
 
 
+def complete_iou_loss(found: Tensor, wanted: Tensor, small: float = 1e-7) -> Tensor:
+    """Mean complete-IoU loss of boxes (N, 4) x1, y1, x2, y2 (Zheng et al. 2020, eqs. 5 to 11).
+
+    1 − IoU + squared distance of the centres over that of the enclosing box's corners + α·v, v the difference of the
+    aspect ratios and α = v / (1 − IoU + v), which has no gradient.
+    """
+    size, wished = (x[:, 2:] - x[:, :2] for x in (found, wanted))
+    low, high = torch.maximum(found[:, :2], wanted[:, :2]), torch.minimum(found[:, 2:], wanted[:, 2:])
+    shared = (high - low).clamp_min(0).prod(1)
+    iou = shared / (size.prod(1) + wished.prod(1) - shared + small)
+    around = torch.maximum(found[:, 2:], wanted[:, 2:]) - torch.minimum(found[:, :2], wanted[:, :2])
+    apart = (found[:, :2] + found[:, 2:] - wanted[:, :2] - wanted[:, 2:]).square().sum(1) / 4
+    angles = torch.atan(wished[:, 0] / wished[:, 1]) - torch.atan(size[:, 0] / size[:, 1])
+    shape = 4 / math.pi**2 * angles.square()
+    alpha = (shape / (1 - iou + shape + small)).detach()
+    return (1 - iou + apart / (around.square().sum(1) + small) + alpha * shape).mean()
+
+
 def train_detector(cache: Path, out: Path, backbone: Path | None, config: CentreConfig, options: DetectorTraining,
-                   report: Callable[[str], None]) -> None:
-    """Train for `options.minutes`; resumes from `out`, else starts from a keypoint checkpoint's backbone."""
+                   report: Callable[[str], None], **loop_options: Any) -> Loop:
+    """Train until the budget is spent; resumes from `out`, else starts from a keypoint checkpoint's backbone."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     net = CentreNet(config)
@@ -113,13 +135,15 @@ def train_detector(cache: Path, out: Path, backbone: Path | None, config: Centre
             part = {k.removeprefix(name + "."): v for k, v in weights.items() if k.startswith(name + ".")}
             getattr(net, name).load_state_dict(part)
     net = net.to(memory_format=torch.channels_last)
-    loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average), report,
-                "detector", out, {"config": asdict(config), "batch": options.batch})
-    loader = iter(DataLoader(_Stream(cache, options, loop.steps), batch_size=None, num_workers=options.workers,
-                             prefetch_factor=4, multiprocessing_context="spawn"))
+    facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
+    loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average,
+                              steps=options.steps, pause=options.pause, save_every=options.save_every,
+                              seed=options.seed), report, "detector", out, facts, **loop_options)
+    loader = iter(load(_Stream(cache, options, loop.steps), options.workers))
     half = fast_bfloat16()
     while loop.goes_on():
         images, *wanted = next(loader)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             heat, sides = net(to_input(images))
         loop.step(*detector_loss(heat, sides, *(torch.as_tensor(w) for w in wanted)))
+    return loop

@@ -7,10 +7,12 @@ fronts.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from vibe_cli.networks.keypoints import (
 from vibe_cli.networks.peaks import cell_centres, decode_apart
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 from vibe_cli.rotations import matrix_from_6d
+from vibe_cli.training.devices import fast_bfloat16
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.crops import CropSource, Labels, mirror_labels
 
@@ -40,6 +43,7 @@ class KeypointTraining:
     """Options of a run."""
 
     minutes: float = 60.0
+    steps: int | None = None   # a budget of steps instead: then equal seeds give equal weights
     batch: int = 64
     rate: float = 1e-3         # peak learning rate, cosine to zero
     frontal_start: float = 0.15  # share of extra frontal views; 0.6 at first was tried: facing is never learned
@@ -51,6 +55,8 @@ class KeypointTraining:
     small: int = 96            # pixels of the crops at first, which is faster
     small_share: float = 0.6   # of the run
     uses: int = 2              # of every composed batch: as it is and mirrored
+    pause: float | None = None  # minutes after which this call stops, to be resumed
+    save_every: float = 240.0  # seconds
     workers: int = 2
     threads: int = 2
     seed: int = 0
@@ -71,7 +77,7 @@ def yaw_target(root: Tensor) -> Tensor:
 
 
 class _Stream(IterableDataset):
-    """Endless batches; every worker draws its own."""
+    """Endless batches. The workers take turns, and a batch hangs on the seed and its number alone."""
 
     def __init__(self, folder: Path, options: KeypointTraining, size: int, progress: Tensor, start: int) -> None:
         self.folder, self.options, self.size = folder, options, size
@@ -81,19 +87,21 @@ class _Stream(IterableDataset):
         import cv2
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
-        worker = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([self.options.seed, self.start, worker.id if worker else 0])
         source, o = CropSource(self.folder), self.options
-        while True:
-            frontal = o.frontal_start + (o.frontal_end - o.frontal_start) * float(self.progress)
-            easy = o.easy_start + (o.easy_end - o.easy_start) * float(self.progress)
-            size = o.small if float(self.progress) < o.small_share else self.size
+        for number in turns(self.start):
+            rng, done = np.random.default_rng([o.seed, number]), float(self.progress)
+            if o.steps is not None:
+                done = min(1.0, number * o.uses / o.steps)
+            frontal = o.frontal_start + (o.frontal_end - o.frontal_start) * done
+            easy = o.easy_start + (o.easy_end - o.easy_start) * done
+            size = o.small if done < o.small_share else self.size
             yield source.batch(rng, source.draw(rng, o.batch, frontal), size, easy=easy)
 
 
-def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; where it does not, emulation is ten times slower."""
-    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+def turns(start: int) -> Iterator[int]:
+    """The numbers of the batches that this worker of a DataLoader draws, from `start` on."""
+    worker = torch.utils.data.get_worker_info()
+    return itertools.count(start + (worker.id if worker else 0), worker.num_workers if worker else 1)
 
 
 def _uses(loader: Iterator, times: int) -> Iterator[tuple[Tensor, Labels]]:
@@ -146,8 +154,8 @@ def keypoint_loss(maps: KeypointMaps, labels: Labels) -> tuple[Tensor, dict[str,
 
 
 def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: KeypointTraining,
-                    report: Callable[[str], None], start: Path | None = None) -> None:
-    """Train until `options.minutes` of training time are spent; resumes from `out` when it exists.
+                    report: Callable[[str], None], start: Path | None = None, **loop_options: Any) -> Loop:
+    """Train until the budget is spent; resumes from `out` when it exists.
 
     A new run begins with the averaged weights of the checkpoint `start`, where one is given.
     """
@@ -156,13 +164,15 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     net = KeypointNet(config).to(memory_format=torch.channels_last)
     if start is not None:
         net.load_state_dict(torch.load(start, weights_only=True)["averaged"])
-    loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average), report,
-                "keypoints", out, {"config": asdict(config), "batch": options.batch})
+    facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
+    loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average,
+                              steps=options.steps, pause=options.pause, save_every=options.save_every,
+                              seed=options.seed), report, "keypoints", out, facts, **loop_options)
     progress = torch.zeros(1).share_memory_()
-    stream = _Stream(cache, options, config.size, progress, loop.steps)
-    batches = _uses(iter(DataLoader(stream, batch_size=None, num_workers=options.workers, prefetch_factor=4,
-                                   multiprocessing_context="spawn")),
-                    options.uses)
+    stream = _Stream(cache, options, config.size, progress, loop.steps // options.uses)
+    batches = _uses(iter(load(stream, options.workers)), options.uses)
+    for _ in range(loop.steps % options.uses):  # what was used already of the batch that was cut
+        next(batches)
     half = fast_bfloat16()
     while loop.goes_on():
         crops, labels = next(batches)
@@ -170,6 +180,15 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             maps = net(crops)
         loop.step(*keypoint_loss(maps, labels))
+    return loop
+
+
+def load(stream: IterableDataset, workers: int) -> DataLoader:
+    """The stream's batches in order, drawn by workers that begin afresh."""
+    if not workers:
+        return DataLoader(stream, batch_size=None)
+    return DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4,
+                      multiprocessing_context="spawn")
 
 
 @torch.no_grad()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +20,13 @@ from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
 from vibe_cli.rotations import sixd_from_matrix
+from vibe_cli.training.devices import Place
 from vibe_cli.training.keypoints import LESS_CERTAIN, to_input
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.simulate import simulate
 from vibe_cli.training.synth.crops import FLIP, CropSource, Labels, mirror_labels
+from vibe_cli.training.synth.poses import PoseBank
 
 EASY, FRONTAL = 0.5, 0.05  # shares of the crops looked at that are easy, and that are extra frontal views
 
@@ -33,10 +37,17 @@ class LiftingTraining:
 
     simulated_minutes: float = 4.0
     seen_minutes: float = 8.0
+    simulated_steps: int | None = None  # budgets of steps instead
+    seen_steps: int | None = None
     simulated_share: float = 0.3  # of the second stage's batches
+    stills: int = 20000        # poses drawn for the first stage where there is no cache of stills
     batch: int = 256
+    features: int = 512        # width of the lifter's features, and of the regressor
+    hidden: int = 768          # of the lifter
     rate: float = 8e-4
     decay: float = 0.03
+    pause: float | None = None  # minutes after which this call stops, to be resumed
+    save_every: float = 240.0  # seconds
     threads: int = 2
     seed: int = 0
 
@@ -107,32 +118,54 @@ def mirror(seen: Observation, truth: dict[str, Tensor]) -> tuple[Observation, di
                        torch.zeros_like(seen.pooled)), tensors(labels)
 
 
+def draw_stills(bank: PoseBank, body: PointBody, count: int, seed: int) -> dict[str, Tensor]:
+    """Labels of `count` poses of the bank that face the camera upright, as `simulate` reads them."""
+    rng, upright = np.random.default_rng(seed), np.diag([1.0, -1, -1])
+    rotations = np.stack([bank.pose(rng) for _ in range(count)])
+    rotations[:, 0] = upright @ rotations[:, 0]
+    rotations = torch.from_numpy(rotations.astype(np.float32))
+    betas = torch.from_numpy(rng.normal(size=(count, 10)).clip(-2.5, 2.5).astype(np.float32))
+    return {"rotations": rotations, "betas": betas, "points": body(rotations, betas)}
+
+
 def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: dict[str, Tensor],
-                 seen: tuple[Observation, dict[str, Tensor]], options: LiftingTraining,
-                 report: Callable[[str], None]) -> None:
-    """Both stages, in place."""
+                 seen: tuple[Observation, dict[str, Tensor]] | None, options: LiftingTraining,
+                 report: Callable[[str], None], out: Path | None = None, **loop_options: Any) -> list[Loop]:
+    """Both stages, in place; without anything `seen` the first alone. The loops of the stages that were run.
+
+    With `out` the stages resume from there: a file for each, named after it.
+    """
     torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    rng = np.random.default_rng(options.seed)
-    network = nn.ModuleList([lifter, regressor]).train()
+    place = loop_options.get("place") or Place()
+    network, body = nn.ModuleList([lifter, regressor]).to(place.device).train(), body.to(place.device)
     with torch.no_grad():
         regressor.init_pose.copy_(sixd_from_matrix(stills["rotations"]).mean(0).reshape(1, -1))
         regressor.init_pose[0, :6] = torch.tensor([1.0, 0, 0, -1, 0, 0])  # upright, facing the camera
 
-    def simulated() -> tuple[Observation, dict[str, Tensor]]:
+    def simulated(rng: np.random.Generator) -> tuple[Observation, dict[str, Tensor]]:
         return simulate(rng, stills, options.batch, lifter.config.pooled)
 
-    def observed() -> tuple[Observation, dict[str, Tensor]]:
+    def observed(rng: np.random.Generator) -> tuple[Observation, dict[str, Tensor]]:
         if rng.random() < options.simulated_share:  # or it forgets the poses that the few crops lack
-            return simulated()
+            return simulated(rng)
         index = torch.from_numpy(rng.integers(len(seen[1]["betas"]), size=options.batch))
         batch = seen[0].map(lambda x: x[index]), {k: v[index] for k, v in seen[1].items()}
         return mirror(*batch) if rng.random() < 0.3 else batch
 
-    for name, draw, minutes in (("simulated", simulated, options.simulated_minutes),
-                                ("seen", observed, options.seen_minutes)):
-        loop = Loop(network, Schedule(minutes, options.rate, options.decay, rise=50, clip=1.0), report, name)
+    stages = [("simulated", simulated, options.simulated_minutes, options.simulated_steps)]
+    stages += [("seen", observed, options.seen_minutes, options.seen_steps)] if seen is not None else []
+    loops = []
+    for number, (name, draw, minutes, steps) in enumerate(stages):
+        schedule = Schedule(minutes, options.rate, options.decay, rise=50, clip=1.0, steps=steps, pause=options.pause,
+                            save_every=options.save_every, seed=2 * options.seed + number)
+        file = out.with_name(f"{out.stem}-{name}{out.suffix}") if out else None
+        loop = Loop(network, schedule, report, name, file, **loop_options)
+        loops.append(loop)
         while loop.goes_on():
-            batch, truth = draw()
+            batch, truth = draw(loop.dice())
+            batch, truth = batch.map(lambda x: x.to(place.device)), {k: v.to(place.device) for k, v in truth.items()}
             loop.step(*lifting_loss(regressor(lifter(batch)[:, None]), body, truth))
+        if loop.done < 1:
+            break
     network.eval()
+    return loops

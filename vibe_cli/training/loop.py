@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vibe_cli.errors import InputError
+from vibe_cli.training.devices import Place
 
 MEMORY = 0.99   # of the losses that are told
 TELL_EVERY = 60.0  # seconds
@@ -33,7 +34,7 @@ class Schedule:
     rate: float                # peak learning rate; a short rise, then a cosine to zero
     decay: float = 0.02        # AdamW's
     rise: int = 100            # steps
-    clip: float = 5.0          # largest norm of the gradient
+    clip: float = 5.0          # largest norm of the gradient; 0: any
     average: float = 0.998     # of the averaged weights
     save_every: float = 240.0  # seconds
     steps: int | None = None   # the run is this many steps, and `minutes` counts for nothing
@@ -65,13 +66,15 @@ class Loop:
 
     def __init__(self, network: nn.Module, schedule: Schedule, report: Callable[[str], None], name: str,
                  out: Path | None = None, facts: dict | None = None, others: Mapping[str, Stateful] | None = None,
-                 watch: Callable[[int, dict[str, float]], None] | None = None, writes: bool = True) -> None:
+                 watch: Callable[[int, dict[str, float]], None] | None = None, place: Place | None = None) -> None:
         self.network, self.schedule, self.report, self.name = network, schedule, report, name
         self.out, self.facts, self.others, self.watch = out, facts or {}, others or {}, watch
-        self.writes = writes  # False in all processes of a run but the first
+        self.place = place or Place()
+        self._scaler = self.place.scaler()
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
         self._averaged = AveragedModel(network, multi_avg_fn=self._blend, use_buffers=True)
         self.steps, self.spent, self._recent = 0, 0.0, {}
+        self.slower = 1.0  # of the rate, as a stage of a run wants it
         self._plateau = {"factor": 1.0, "best": math.inf, "bad": 0, "sum": 0.0}
         if out is not None and out.exists():
             self._resume(torch.load(out, weights_only=True, map_location="cpu"))
@@ -97,7 +100,7 @@ class Loop:
 
     def goes_on(self) -> bool:
         """Whether there is time left for a step."""
-        return self.done < 1 and not self.paused
+        return self.place.agree(self.done < 1 and not self.paused)
 
     def dice(self, piece: int = 0) -> np.random.Generator:
         """The step's own generator; torch's is seeded with it, so a resumed run throws what an uninterrupted one does.
@@ -120,19 +123,39 @@ class Loop:
         """Descend one step; parts of the loss are told once a minute."""
         self.optimiser.zero_grad()
         loss.backward()
-        self.descend(float(loss.detach()), parts)
+        self._descend(loss.item(), {k: v.item() for k, v in parts.items()})
 
-    def descend(self, loss: float, parts: Mapping[str, Tensor]) -> None:
+    def step_on(self, pieces: int, loss_of: Callable[[np.random.Generator], tuple[Tensor, Mapping[str, Tensor]]]
+                ) -> None:
+        """Descend one step on the mean loss of so many pieces, of which this process takes its share.
+
+        Each piece draws from dice of its own, and is a batch by itself: whoever takes it, it is the same.
+        """
+        self.optimiser.zero_grad()
+        mine, sums = self.place.share(pieces), {}
+        for piece in mine:
+            rng = self.dice(piece)
+            with self.place.autocast():
+                loss, parts = loss_of(rng)
+            self._scaler.scale(loss / len(mine)).backward()
+            for name, value in {"loss": loss, **parts}.items():
+                sums[name] = sums.get(name, 0.0) + value.item() / len(mine)
+        self._scaler.unscale_(self.optimiser)
+        means = dict(zip(sums, self.place.mean(list(sums.values())), strict=True))
+        self._descend(means.pop("loss"), means)
+
+    def _descend(self, loss: float, values: dict[str, float]) -> None:
         """The step itself, once the gradients are there."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
-        self.optimiser.step()
+            group["lr"] = self.rate() * self.slower
+        if self.schedule.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
         self._averaged.update_parameters(self.network)
         self.steps += 1
         now = time.monotonic()
         self.spent, self._clock = self.spent + now - self._clock, now
-        values = {k: float(v.detach()) for k, v in parts.items()}
         self._recent |= {k: MEMORY * self._recent.get(k, v) + (1 - MEMORY) * v for k, v in values.items()}
         self._look_for_a_plateau(loss)
         if self.watch is not None:
@@ -147,12 +170,13 @@ class Loop:
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
-        if self.out is None or not self.writes:
+        if self.out is None or not self.place.first:
             return
         part = self.out.with_name(self.out.name + ".part")
         torch.save({"net": self.network.state_dict(), "averaged": self.averaged.state_dict(),
                     "optimiser": self.optimiser.state_dict(), "steps": self.steps, "spent": self.spent,
                     "recent": self._recent, "plateau": self._plateau, "torch_rng": torch.get_rng_state(),
+                    "scaler": self._scaler.state_dict(),
                     "others": {name: other.state_dict() for name, other in self.others.items()}, **self.facts}, part)
         part.replace(self.out)
 
@@ -192,5 +216,7 @@ class Loop:
             other.load_state_dict(state["others"][name])
         self.steps, self.spent = state["steps"], state["spent"]
         self._recent, self._plateau = state.get("recent", {}), state.get("plateau", self._plateau)
+        if state.get("scaler"):
+            self._scaler.load_state_dict(state["scaler"])
         if "torch_rng" in state:
             torch.set_rng_state(state["torch_rng"])

@@ -3,44 +3,63 @@
     python -m vibe_cli.training.recipe --mocap cmu_mocap.tar.xz --work work --minutes 150
 
 Each stage leaves its file in the work folder and is skipped when that file is there, so an interrupted run goes
-on where it was; the two long trainings also resume inside. Needs the extra `vibe-cli[synth]`.
+on where it was; the long trainings also resume inside. A stage gets its share of the time that is left. Needs the
+extra `vibe-cli[synth]`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vibe_cli.systems import SYSTEMS
+from vibe_cli.training.budget import Budget
+
 if TYPE_CHECKING:
     from vibe_cli.networks.keypoints import KeypointNet
+    from vibe_cli.networks.lifter import Lifter
+    from vibe_cli.networks.regressor import Regressor
 
-SHARES = {"cache": 0.08, "keypoints": 0.48, "detector": 0.16, "collect": 0.06, "lifting": 0.1, "temporal": 0.1,
-          "judge": 0.02}
+SHARES = {"drawing": 0.08, "keypoints": 0.42, "detector": 0.14, "looking": 0.06, "lifting": 0.08, "vibe": 0.05,
+          "tcmr": 0.05, "dts-vibe": 0.05, "sps-net": 0.04, "judging": 0.02, "prior": 0.01}
 STILLS_A_MINUTE = 6000   # drawn by two workers on two cores
+LOOKED_A_MINUTE = 2500   # crops that the keypoint network sees
 CLIP_LENGTH = 24
 WORKERS = 2
 SCENES_A_MINUTE = 250    # looked at twice
+PRIOR_ROUNDS_A_MINUTE = 20
 
 
 def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Callable[[str], None]) -> None:
     """Run all stages and write the model folders' weights and configurations into `out`."""
-    import torch
-
     work.mkdir(parents=True, exist_ok=True)
     body = out / "open-body" / "weights.safetensors"
-    budget = {name: share * minutes for name, share in SHARES.items()}
-    _draw(mocap, work, body, budget["cache"], report)
-    _train_keypoints(work, budget["keypoints"], report)
-    _train_detector(work, budget["detector"], report)
-    states = work / "temporal.pt"
-    if not states.exists():
-        torch.save(_train_motion(work, body, budget, report), states)
-    _fit_judge(work, budget["judge"], report)
+    budget = Budget(minutes, SHARES, work / "budget.json", report)
+    report(f"making the models in {minutes:g} minutes")
+    with budget.stage("drawing") as given:
+        _draw(mocap, work, body, given, report)
+    with budget.stage("keypoints") as given:
+        _train_keypoints(work, given, report)
+    with budget.stage("detector") as given:
+        _train_detector(work, given, report)
+    with budget.stage("looking") as given:
+        _look(work, given)
+    with budget.stage("lifting") as given:
+        _train_lifter(work, body, given, report)
+    for system in SYSTEMS:
+        with budget.stage(system) as given:
+            _train_system(system, work, body, given, report)
+    with budget.stage("judging") as given:
+        _fit_judge(work, given)
+    with budget.stage("prior") as given:
+        _fit_prior(work, given)
     write_models(work, out)
+    report(f"done in {sum(budget.spent.values()):.1f} of {minutes:g} minutes")
 
 
 def _draw(mocap: Path, work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -83,7 +102,7 @@ def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -
                    DetectorTraining(minutes=minutes), report)
 
 
-def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> None:
+def _fit_judge(work: Path, minutes: float) -> None:
     """How the detector's second look weighs what it sees; judge.yaml in the work folder."""
     import torch
     import yaml
@@ -96,7 +115,6 @@ def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> Non
 
     if (work / "judge.yaml").exists():
         return
-    report("weighing the evidence of the second look")
     state, eye = torch.load(work / "detector.pt", weights_only=True), load_keypoints(work)
     net = CentreNet(CentreConfig(**state["config"]))
     net.load_state_dict(state["averaged"])
@@ -119,64 +137,117 @@ def load_keypoints(work: Path) -> KeypointNet:
     return net.eval()
 
 
-def _train_motion(work: Path, body: Path, budget: dict[str, float], report: Callable[[str], None]) -> dict:
+def _look(work: Path, minutes: float) -> None:
+    """What the trained eye sees of stills and clips; seen_*.pt in the work folder."""
+    from vibe_cli.training.lifting import collect
+    from vibe_cli.training.synth.crops import CropSource
+    from vibe_cli.training.temporal import collect_clips
+
+    net, stills, clips = load_keypoints(work), CropSource(work, "stills"), CropSource(work, "clips")
+    count = max(20 * CLIP_LENGTH, int(minutes / 2 * LOOKED_A_MINUTE))
+    _keep(work / "seen_stills.pt", lambda: collect(net, stills, min(count, 40000), seed=5))
+    _keep(work / "seen_clips.pt", lambda: collect_clips(
+        net, clips, CLIP_LENGTH, min(len(clips), count) // CLIP_LENGTH, seed=6))
+
+
+def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
+    """The lifter and the single-frame regressor; lifter.pt in the work folder."""
     from vibe_cli.networks.lifter import Lifter, LifterConfig
-    from vibe_cli.networks.regressor import Regressor
-    from vibe_cli.networks.vibe import Vibe, VibeConfig
-    from vibe_cli.training.lifting import LiftingTraining, collect, tensors, train_lifter
+    from vibe_cli.networks.regressor import Regressor, RegressorConfig
+    from vibe_cli.training.lifting import LiftingTraining, tensors, train_lifter
+    from vibe_cli.training.points import PointBody
+    from vibe_cli.training.synth.crops import CropSource
+
+    if (work / "lifter.pt").exists():
+        return
+    eye = load_keypoints(work)
+    lifter = Lifter(LifterConfig(pooled=8 * eye.config.width))
+    width = lifter.config.features
+    regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
+    train_lifter(lifter, regressor, PointBody.load(body), tensors(CropSource(work, "stills").labels),
+                 _keep(work / "seen_stills.pt"), LiftingTraining(minutes / 3, minutes * 2 / 3), report)
+    _save(work / "lifter.pt", {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
+                               "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)})
+
+
+def load_lifter(work: Path) -> tuple[Lifter, Regressor]:
+    """The trained lifter and single-frame regressor."""
+    import torch
+
+    from vibe_cli.networks.lifter import Lifter, LifterConfig
+    from vibe_cli.networks.regressor import Regressor, RegressorConfig
+
+    state = torch.load(work / "lifter.pt", weights_only=True)
+    lifter = Lifter(LifterConfig(**state["lifter_config"]))
+    regressor = Regressor(RegressorConfig(**state["regressor_config"]))
+    lifter.load_state_dict(state["lifter"])
+    regressor.load_state_dict(state["regressor"])
+    return lifter.eval(), regressor.eval()
+
+
+def _train_system(system: str, work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
+    """One temporal network; <system>.pt in the work folder."""
+    from vibe_cli.networks import describe
     from vibe_cli.training.points import PointBody
     from vibe_cli.training.starting import start_from
     from vibe_cli.training.synth.cache import read_clips
-    from vibe_cli.training.synth.crops import CropSource
     from vibe_cli.training.synth.poses import PoseBank
-    from vibe_cli.training.temporal import TemporalTraining, collect_clips, train_temporal
+    from vibe_cli.training.temporal import TemporalTraining, open_network, train_temporal, windows_of
 
-    net, points = load_keypoints(work), PointBody.load(body)
-    stills, clips = CropSource(work, "stills"), CropSource(work, "clips")
-    lifter = Lifter(LifterConfig(pooled=8 * net.config.width))
-    config = VibeConfig(features=lifter.config.features, hidden=512, bidirectional=True, regressor_hidden=512,
-                        dropout=0.1)
-    regressor, network = Regressor(config.regressor), Vibe(config)
-    report("looking at stills")
-    seen = _keep(work / "seen_stills.pt", lambda: collect(
-        net, stills, min(max(1000, int(budget["collect"] * 2500)), 40000), seed=5))
-    train_lifter(lifter, regressor, points, tensors(stills.labels), seen, LiftingTraining(
-        simulated_minutes=budget["lifting"] / 3, seen_minutes=budget["lifting"] * 2 / 3), report)
-    report("looking at clips")
-    count = min(len(clips) // CLIP_LENGTH, max(20, int(budget["collect"] * 2500 / CLIP_LENGTH)))
-    watched = _keep(work / "seen_clips.pt", lambda: collect_clips(net, clips, CLIP_LENGTH, count, seed=6))
-    start_from(network, regressor)
-    bank = PoseBank(read_clips(work / "mocap.npz"))
-    train_temporal(network, lifter, points, *watched, CLIP_LENGTH, bank, TemporalTraining(minutes=budget["temporal"]),
-                   report)
-    return {"lifter": lifter.state_dict(), "regressor": regressor.state_dict(), "vibe": network.state_dict(),
-            "config": asdict(config), "lifter_config": asdict(lifter.config)}
+    if (work / f"{system}.pt").exists():
+        return
+    lifter, regressor = load_lifter(work)
+    watched, network = _keep(work / "seen_clips.pt"), open_network(system, lifter.config.features)
+    start_from(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
+    train_temporal(network, lifter, PointBody.load(body), watched, CLIP_LENGTH,
+                   PoseBank(read_clips(work / "mocap.npz")), TemporalTraining(minutes=minutes), report)
+    _save(work / f"{system}.pt", {"network": network.state_dict(), "config": describe(network.config)})
 
 
-def _keep(path: Path, look: Callable[[], tuple]) -> tuple:
+def _fit_prior(work: Path, minutes: float) -> None:
+    """The pose prior; its folder in the work folder."""
+    from vibe_cli.training.pose_prior import PriorTraining, make_prior
+    from vibe_cli.training.synth.cache import read_clips
+
+    if not (work / "open-pose-prior" / "config.yaml").exists():
+        rounds = max(2, min(PriorTraining.rounds, int(minutes * PRIOR_ROUNDS_A_MINUTE)))
+        make_prior(read_clips(work / "mocap.npz"), work / "open-pose-prior", PriorTraining(rounds=rounds))
+
+
+def _keep(path: Path, look: Callable[[], tuple] | None = None) -> tuple:
     """Observations and labels, from their file when it is there."""
     import torch
 
     from vibe_cli.networks.lifter import Observation
-    if not path.exists():
+
+    if not path.exists() and look is not None:
         seen, truth = look()
-        torch.save({"seen": vars(seen), "truth": truth}, path)
+        _save(path, {"seen": vars(seen), "truth": truth})
     state = torch.load(path, weights_only=True)
     return Observation(**state["seen"]), state["truth"]
 
 
+def _save(path: Path, state: dict) -> None:
+    import torch
+
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
 def write_models(work: Path, out: Path) -> None:
-    """Weights (float16) and configurations of the three trained models; cards are written by people."""
+    """Weights (float16) and configurations of the trained models; cards are written by people."""
+    import shutil
+
     import torch
     import yaml
 
     from vibe_cli.networks.centre import CentreConfig
     from vibe_cli.networks.open_encoder import OpenEncoderConfig
-    from vibe_cli.networks.vibe import VibeConfig
     from vibe_cli.training.shipping import halved, write_model
 
     eye = torch.load(work / "keypoints.pt", weights_only=True)
-    motion = torch.load(work / "temporal.pt", weights_only=True)
+    motion = torch.load(work / "lifter.pt", weights_only=True)
     detector = torch.load(work / "detector.pt", weights_only=True)
     lifter = motion["lifter_config"]
     encoder = {f"eye.{k}": v for k, v in eye["averaged"].items()}
@@ -187,8 +258,13 @@ def write_models(work: Path, out: Path) -> None:
     verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
     write_model(out / "open-detector", {"task": "detector", "verify": verify}, halved(detector["averaged"]),
                 CentreConfig(**detector["config"]))
-    write_model(out / "open-vibe", {"task": "temporal", "encoder": "open-encoder", "body": "open-body"},
-                halved(motion["vibe"]), VibeConfig(**motion["config"]))
+    for system in SYSTEMS:
+        state = torch.load(work / f"{system}.pt", weights_only=True)
+        write_model(out / f"open-{system}", {"task": "temporal", "encoder": "open-encoder", "body": "open-body"},
+                    halved(state["network"]), state["config"])
+    (out / "open-pose-prior").mkdir(exist_ok=True)
+    for name in ("weights.safetensors", "config.yaml"):
+        shutil.copyfile(work / "open-pose-prior" / name, out / "open-pose-prior" / name)
 
 
 def main() -> None:

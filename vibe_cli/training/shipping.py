@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,7 +16,8 @@ from vibe_cli.networks import describe
 
 
 def write_model(folder: Path, facts: dict, weights: dict[str, Tensor], config: object | None = None) -> None:
-    """Write weights.safetensors and config.yaml: the facts, the weights' checksum and the network's configuration.
+    """Write weights.safetensors and config.yaml: the facts, the weights' checksum and the network's configuration (or
+    what `describe` made of it).
 
     Both are whole or not there; numbers that were measured with other weights do not outlive them.
     """
@@ -25,7 +27,7 @@ def write_model(folder: Path, facts: dict, weights: dict[str, Tensor], config: o
     part.chmod(0o644)  # safetensors leaves it readable by its owner alone, and it is to be shipped
     content = {**facts, "licence": "CC0-1.0", "sha256": hashlib.sha256(part.read_bytes()).hexdigest()}
     if config is not None:
-        content["network"] = describe(config)
+        content["network"] = dict(config) if isinstance(config, Mapping) else describe(config)
     os.replace(part, folder / "weights.safetensors")
     (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 

@@ -13,9 +13,11 @@ joints' loss about what they are in the papers (objective.Weights).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.training.adversary import Adversary, captured
+from vibe_cli.training.devices import Place
 from vibe_cli.training.keypoints import to_input
 from vibe_cli.training.lifting import mirror, tensors
 from vibe_cli.training.loop import Loop, Schedule
@@ -61,6 +64,9 @@ class TemporalTraining:
     discriminator_rate: float = 4e-4
     discriminator_hidden: int = 256
     refinement: float = 0.2    # share of a run in which DTS-VIBE is refined
+    clip: float = 1.0          # largest norm of the gradient
+    pause: float | None = None  # minutes after which this call stops, to be resumed
+    save_every: float = 240.0  # seconds
     threads: int = 2
     seed: int = 0
 
@@ -97,6 +103,15 @@ def collect_clips(net: KeypointNet, source: CropSource, length: int, count: int,
             {k: torch.cat([t[k] for t in truth]) for k in truth[0]})
 
 
+@torch.no_grad()
+def windows_of(lifter: Lifter, seen: Observation, length: int, window: int, most: int = 4000) -> Tensor:
+    """Features (N, T, F) of windows of observed clips of `length` frames, `most` of them at most; whole clips where
+    they are shorter."""
+    features = lifter.eval()(seen).unflatten(0, (-1, length))
+    windows = features.unfold(1, min(window, length), 4).movedim(-1, 2).flatten(0, 1)
+    return windows[::max(1, -(-len(windows) // most))].contiguous()
+
+
 class Clips:
     """Batches of windows: of drawn clips, their mirror images, and simulated motions.
 
@@ -129,11 +144,12 @@ class Clips:
 
 def train_temporal(network: TemporalNetwork, lifter: Lifter, body: PointBody, drawn: Batch | None, length: int,
                    bank: PoseBank, options: TemporalTraining, report: Callable[[str], None],
-                   prior: Mposer | None = None, out: Path | None = None, **loop_options: object) -> TemporalNetwork:
+                   prior: Mposer | None = None, out: Path | None = None,
+                   keep: Callable[[Loop], object] = lambda loop: None, **loop_options: Any) -> TemporalNetwork:
     """Train in place, and return the network in evaluation mode.
 
     `drawn` are observations and labels of clips of `length` frames, all in a row; None: simulated motions alone.
-    With a `prior` its loss is added; with `out` the run resumes from there.
+    With a `prior` its loss is added; with `out` the run resumes from there; `keep` is given the loop.
     """
     if options.discriminator and network.estimates == "middle":
         raise UsageError("a network that estimates one frame makes no motion to be judged",
@@ -142,25 +158,40 @@ def train_temporal(network: TemporalNetwork, lifter: Lifter, body: PointBody, dr
         raise UsageError(f"clips of {length} frames hold no window of {network.window}",
                          hint="draw longer clips, or train on simulated motions alone")
     torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    lifter = lifter.eval().requires_grad_(False)
+    facts = {"options": asdict(options), **loop_options.pop("facts", {})}
+    place = loop_options.get("place") or Place()
+    network.to(place.device)
+    lifter, body = lifter.eval().requires_grad_(False).to(place.device), body.to(place.device)
     objective = Objective(network, lifter, body, options.weights, options.consecutive, prior)
-    adversary = Adversary(options.discriminator_rate, options.discriminator_hidden,
-                          isinstance(network, SpsNet)) if options.discriminator else None
-    clips = Clips(drawn, length, bank, body, lifter.config.pooled, options)
-    loop = Loop(network, Schedule(options.minutes, options.rate, options.decay, rise=50, clip=1.0,
-                                  steps=options.steps, seed=options.seed), report, type(network).__name__, out,
-                {"options": asdict(options)}, {"discriminator": adversary} if adversary else {}, **loop_options)
-    network.train()
-    while loop.goes_on():
-        rng = loop.dice()
+    adversary = Adversary(options.discriminator_rate, options.discriminator_hidden, isinstance(network, SpsNet),
+                          place) if options.discriminator else None
+    clips = Clips(drawn, length, bank, copy.deepcopy(body).cpu(), lifter.config.pooled, options)
+    others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
+    loop = Loop(network, Schedule(options.minutes, options.rate, options.decay, rise=50, clip=options.clip,
+                                  steps=options.steps, seed=options.seed, pause=options.pause,
+                                  save_every=options.save_every), report, type(network).__name__, out,
+                facts, others, **loop_options)
+    keep(loop)
+    shared, mine = place.wrap(objective.train()), len(place.share(options.pieces))
+
+    def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         observed, labels = clips.draw(rng, objective.frames)
+        observed, labels = shaken(observed).map(to_device), {k: to_device(v) for k, v in labels.items()}
         refining = network.flow is not None and loop.done >= 1 - options.refinement
+        loop.slower = 0.2 if refining else 1.0
         judge = adversary if not refining else None
-        loss, parts, output = objective(shaken(observed), labels, judge, refining)
-        loop.step(loss, parts)
+        loss, parts, output = shared(observed, labels, judge, refining)
         if judge is not None:
-            judge.learn(output, captured(bank, rng, len(output.betas), output.betas.shape[1]))
+            judge.learn(output, captured(bank, rng, len(output.betas), output.betas.shape[1]), 1 / mine)
+        return loss, parts
+
+    def to_device(x: Tensor) -> Tensor:
+        return x.to(place.device)
+
+    while loop.goes_on():
+        loop.step_on(options.pieces, loss_of)
+        if adversary is not None:
+            adversary.step()
     return network.eval()
 
 

@@ -1,0 +1,205 @@
+"""Training as the papers have it: records of data sets, mixed batches, the papers' losses and weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import ENCODER, TEMPORAL, install_model
+
+from vibe_cli.datasets.sequence import ArrayFrames, Sequence
+from vibe_cli.errors import InputError
+from vibe_cli.networks import build_network
+from vibe_cli.networks.open_encoder import KEYPOINTS_49
+from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.paths import models_dir
+from vibe_cli.results import Observations, Track
+from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
+from vibe_cli.training.configs import CONFIGS
+from vibe_cli.training.mocap import Clip
+from vibe_cli.training.papers import PaperObjective, PaperTraining, train_paper
+from vibe_cli.training.points import PointBody
+from vibe_cli.training.recording import SIDE, cover, gather
+from vibe_cli.training.records import Mixture, between_hips, load_records, record_of, save_records
+from vibe_cli.training.synth.poses import PoseBank, random_pose
+
+WINDOW, WIDTH = 8, ENCODER["features"]
+TINY = PaperTraining(steps=3, batch=4, window=WINDOW, threads=1)
+
+
+@pytest.fixture(scope="module")
+def joints_of():
+    body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
+    return lambda rotations, betas: body(rotations, betas)[:, KEYPOINTS_49]
+
+
+def sequence(frames: int = 12, **labels: object) -> Sequence:
+    """A person who stands at (40, 30), in pictures of noise."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (frames, 64, 96, 3)).astype(np.uint8)
+    return Sequence(name="one", length=frames, fps=25, frames=ArrayFrames(images),
+                    boxes=np.tile([40, 30, 20, 40], (frames, 1)), gender="neutral", **labels)
+
+
+def seen(of: Sequence) -> Observations:
+    boxes = np.tile([40.0, 30, 48, 48], (len(of), 1)).astype(np.float32)
+    return Observations(Track(1, np.arange(len(of)), of.boxes, of.valid.astype(np.float32), ~of.valid), boxes,
+                        np.random.default_rng(1).normal(size=(len(of), WIDTH)).astype(np.float32))
+
+
+def full_labels(frames: int = 12) -> dict:
+    rng = np.random.default_rng(2)
+    return {"joints2d": np.concatenate([rng.uniform(10, 60, (frames, 49, 2)), np.ones((frames, 49, 1))], -1),
+            "joints3d": rng.normal(size=(frames, 49, 3)), "pose": rng.normal(0, 0.3, (frames, 24, 3)),
+            "betas": rng.normal(size=(frames, 10)), "body": "open"}
+
+
+def test_a_record_has_crop_coordinates_and_says_what_counts() -> None:
+    labels = full_labels()
+    labels["joints2d"][:, 0] = [40, 30, 1]
+    labels["joints2d"][:, 1] = [64, 6, 1]
+    labels["joints2d"][:, 2] = [0, 0, 0]
+    valid = np.ones(12, bool)
+    valid[3] = False
+    one = sequence(valid=valid, **labels)
+    record = record_of(one, seen(one), "open")
+    assert record["joints2d"][0, 0].tolist() == [0, 0] and record["joints2d"][0, 1].tolist() == [1, -1]
+    assert record["valid2d"][0, :3].tolist() == [1, 1, 0]
+    assert torch.allclose(record["joints3d"][:, [27, 28]].mean(1), torch.zeros(12, 3), atol=1e-6)
+    assert all(float(record[name][3].sum()) == 0 for name in ("valid2d", "valid3d", "valid_pose", "valid_betas"))
+    assert record["valid_betas"].sum() == 11 and record_of(one, seen(one), "smpl")["valid_betas"].sum() == 0
+
+
+def test_what_a_data_set_does_not_label_does_not_count() -> None:
+    one = sequence(joints2d=full_labels()["joints2d"])
+    record = record_of(one, seen(one), "open")
+    assert record["valid2d"].all() and not any(record[n].any() for n in ("valid3d", "valid_pose", "valid_betas"))
+    without_hip = np.ones((12, 49), bool)
+    without_hip[:, 27] = False
+    two = sequence(joints3d=full_labels()["joints3d"], joints3d_valid=without_hip)
+    assert not record_of(two, seen(two), "open")["valid3d"].any()  # there is no origin
+
+
+@pytest.fixture
+def records() -> list[dict]:
+    solid, flat = sequence(**full_labels()), sequence(6, joints2d=full_labels(6)["joints2d"])
+    return [record_of(one, seen(one), "open") for one in (solid, flat)]
+
+
+def test_batches_mix_3d_and_2d_labels_and_short_people_repeat_their_end(records) -> None:
+    batch = Mixture(records, 0.5).draw(np.random.default_rng(0), 6, WINDOW)
+    assert batch["features"].shape == (6, WINDOW, WIDTH)
+    assert batch["valid_pose"].any(1).tolist() == [True] * 3 + [False] * 3
+    assert batch["valid2d"][3:, :6].all() and not batch["valid2d"][3:, 6:].any()
+    assert torch.equal(batch["features"][3, 6], batch["features"][3, 5])
+    assert Mixture(records[1:], 0.5).draw(np.random.default_rng(0), 2, 4)["valid2d"].all()
+    with pytest.raises(InputError):
+        Mixture([], 0.5)
+
+
+def test_records_are_kept_in_a_file(records, tmp_path: Path) -> None:
+    save_records(tmp_path / "records.pt", records)
+    again = load_records(tmp_path / "records.pt")
+    assert all(torch.equal(a[name], b[name]) for a, b in zip(records, again, strict=True) for name in a)
+    (tmp_path / "other.pt").write_text("no")
+    with pytest.raises(InputError, match="other.pt"):
+        load_records(tmp_path / "other.pt")
+
+
+def test_the_papers_weights() -> None:
+    """VIBE 6.1, DTS-VIBE 3.2 (after equation 9), SPS-Net 4.1."""
+    def of(name: str) -> dict:
+        return vars(CONFIGS[name].settings)
+
+    for name, wanted in {
+            "vibe": {"joints3d": 300, "joints2d": 300, "pose": 60, "betas": 0.06, "adversary": 2, "rate": 5e-5,
+                     "discriminator_rate": 1e-4, "batch": 32, "window": 16},
+            "tcmr": {"discriminator": False, "steps": 30 * 500, "rate": 5e-5, "batch": 32, "patience": 5},
+            "dts-vibe": {"joints3d": 300, "joints2d": 200, "pose": 120, "betas": 120, "adversary": 60,
+                         "squared": True, "discriminator_rate": 5e-4, "refinement_rate": 1e-5},
+            "sps-net": {"feature": 1, "camera": 0.1, "hidden_betas": 0.06, "hidden_pose": 60, "hidden_camera": 0.1,
+                        "batch": 16, "window": 32, "steps": 120 * 500, "adversary": 2}}.items():
+        assert wanted.items() <= of(name).items(), name
+
+
+def perfect(batch: dict, joints_of) -> MotionOutput:
+    """Estimates that agree with the labels' pose and shape."""
+    return MotionOutput(sixd_from_matrix(batch["rotations"]), batch["betas"],
+                        torch.tensor([1.0, 0, 0]).expand(*batch["betas"].shape[:2], 3))
+
+
+def test_a_perfect_estimate_costs_nothing_and_a_wrong_one_its_weight(joints_of) -> None:
+    pose = torch.randn(1, WINDOW, 24, 3) * 0.3
+    batch = {"rotations": matrix_from_axis_angle(pose), "betas": torch.zeros(1, WINDOW, 10)}
+    points = joints_of(batch["rotations"][0], batch["betas"][0])[None]
+    batch |= {"joints3d": between_hips(points), "joints2d": points[..., :2],
+              "valid2d": torch.ones(1, WINDOW, 49), "valid3d": torch.ones(1, WINDOW, 49),
+              "valid_pose": torch.ones(1, WINDOW), "valid_betas": torch.ones(1, WINDOW)}
+    objective = PaperObjective(build_network(TEMPORAL["vibe"]), joints_of, TINY)
+    loss, parts = objective._supervise(perfect(batch, joints_of), batch)
+    assert loss.item() == pytest.approx(0, abs=0.02)
+    moved = {**batch, "joints2d": batch["joints2d"] + torch.tensor([0.01, 0])}
+    loss, _ = objective._supervise(perfect(batch, joints_of), moved)
+    assert loss.item() == pytest.approx(300 * WINDOW * 0.01 * 7, rel=0.01)  # 49 joints: a norm of √49 · 0.01 a frame
+    unlabelled = {**moved, "valid2d": torch.zeros(1, WINDOW, 49)}
+    assert objective._supervise(perfect(batch, joints_of), unlabelled)[0].item() == pytest.approx(0, abs=0.02)
+
+
+def test_flow_follows_the_joints_from_crop_to_crop(joints_of) -> None:
+    """A body at rest and a crop that moves by half its side: the flow leads back by as much."""
+    net = build_network({**TEMPORAL["dts_vibe"], "flow_side": 32})
+    objective = PaperObjective(net, joints_of, TINY)
+    rest = MotionOutput(torch.tensor([1.0, 0, 0, 1, 0, 0]).expand(1, 3, 24, 6), torch.zeros(1, 3, 10),
+                        torch.tensor([0.2, 0, 0]).expand(1, 3, 3))
+    squares = torch.tensor([[[50.0, 50, 40], [60, 50, 40], [70, 50, 40]]])
+    still = torch.zeros(1, 3, 3, 32, 32)
+    still[:, :, 0] = -0.5 / 0.25  # 10 pixels of a half side of 20, to the left, in units of the full speed
+    agree = objective._follow(rest, {"squares": squares, "flow": still})
+    differ = objective._follow(rest, {"squares": squares, "flow": torch.zeros_like(still)})
+    assert agree.item() == pytest.approx(0, abs=1e-9) and differ.item() == pytest.approx(2 * 49 * 0.25, rel=0.01)
+
+
+@pytest.mark.parametrize("name", TEMPORAL)
+def test_every_system_learns_from_mixed_batches(name: str, records, joints_of) -> None:
+    torch.manual_seed(0)
+    net = build_network({**TEMPORAL[name], **({"flow_side": 32} if name == "dts_vibe" else {})})
+    for record in records:
+        record |= {"flow": torch.randn(len(record["features"]), 3, 32, 32).clamp(-1, 1).half(),
+                   "hidden": record["features"] + 0.1}
+    rng = np.random.default_rng(0)
+    bank = PoseBank([Clip(str(i), np.repeat(random_pose(rng)[None], 40, 0).astype(np.float32)) for i in range(4)])
+    before = {key: value.clone() for key, value in net.named_parameters()}
+    options = replace(TINY, discriminator=name != "tcmr", rate=1e-3, refinement=0.4)
+    heard: list[dict] = []
+    train_paper(net, joints_of, Mixture(records, 0.5), bank, options, print, watch=lambda _, parts: heard.append(parts))
+    assert [key for key, value in net.named_parameters() if torch.equal(value, before[key])] == []
+    assert {"joints3d", "joints2d", "pose", "betas"} <= set(heard[0])
+    own = {"vibe": {"adversary"}, "tcmr": {"past", "future"}, "dts_vibe": {"adversary"},
+           "sps_net": {"feature", "same_camera", "hidden_pose", "hidden_betas", "hidden_camera", "adversary"}}
+    assert own[name] <= set(heard[0]) and ("flow" in heard[-1]) == (name == "dts_vibe")
+
+
+def test_hidden_regions_are_three_to_five_and_as_large_as_the_paper_says() -> None:
+    rng, white = np.random.default_rng(0), np.full((SIDE, SIDE, 3), 255, np.uint8)
+    for _ in range(20):
+        dark = (cover(rng, white, np.full((9, 2), SIDE / 2))[..., 0] == 0)
+        rows, columns = dark.any(1).sum(), dark.any(0).sum()
+        assert 2 * 25 <= min(rows, columns) and max(rows, columns) <= 2 * 50 + 1
+    assert white.min() == 255 and cover(rng, white, np.zeros((0, 2))).min() == 255
+
+
+def test_data_sets_are_gathered_through_an_encoder_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_model(home / ".vibe" / "models")
+    people = [sequence(**full_labels()), Sequence(name="motion only", length=3, fps=25)]
+    monkeypatch.setattr("vibe_cli.datasets.open_dataset", lambda name, folder: people)
+    told: list[str] = []
+    found = gather(("3dpw=somewhere",), "tiny-encoder", "open", home, told.append, flow=("dis", 32), hidden=True)
+    assert told == ["3dpw: 1 people"] and len(found) == 1
+    assert found[0]["features"].shape == found[0]["hidden"].shape == (12, WIDTH)
+    assert not torch.equal(found[0]["features"], found[0]["hidden"])
+    assert found[0]["flow"].shape == (12, 3, 32, 32) and not found[0]["flow"][0].any() and found[0]["flow"][1:].any()
+    again = gather((str(home / "records.pt"),), "none", "open", home, told.append)
+    assert torch.equal(again[0]["features"], found[0]["features"]) and len(told) == 1

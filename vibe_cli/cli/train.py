@@ -1,0 +1,70 @@
+"""`vibe train`: train a network, live, resumable."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import click
+
+from vibe_cli.cli.options import debug_option, path_option, table
+from vibe_cli.cli.progress import terminal_progress
+
+
+@click.command(short_help="Train a network; without CONFIG: list the trainings.")
+@click.argument("config", required=False)
+@path_option("--data", help="A bundle of vibe synth pack, or a work folder of make weights.")
+@path_option("--start", help="A lifter's run, at which a temporal network begins; of keypoints and detector, a "
+                             "checkpoint. A work folder's own lifter needs no mention.")
+@path_option("--prior", help="An mposer's run, whose loss is added.")
+@path_option("--body", help="The body that moves.  [default: the open body]")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+@click.option("--minutes", type=float, help="A budget of time.")
+@click.option("--steps", type=int, help="A budget of steps: such a run repeats exactly, interrupted or not.")
+@click.option("--stop-after", type=float, metavar="MINUTES", help="Stop with a checkpoint then, to be resumed.")
+@path_option("--out", help="The run's folder.  [default: runs/CONFIG]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
+              show_default=True)
+@debug_option
+def command(config: str | None, data: Path | None, start: Path | None, prior: Path | None, body: Path | None,
+            changes: tuple[str, ...], minutes: float | None, steps: int | None, stop_after: float | None,
+            out: Path | None, resume: bool, device: str, precision: str) -> None:
+    """Train a network by one of the named configurations.
+
+    A run has a folder: its settings, a checkpoint, its curves (curves.csv, curves.png, TensorBoard where installed)
+    and, when it is done, weights.pt. A run of --steps that was killed and resumed is the run that was not.
+
+    \b
+      vibe train                                             the trainings, and their settings
+      vibe train lifter --data bundle.npz --minutes 10
+      vibe train open-vibe --data bundle.npz --start runs/lifter --steps 2000
+      torchrun --nproc-per-node 2 -m vibe_cli.training open-vibe --set pieces=2 …
+    """
+    from vibe_cli.paths import models_dir
+    from vibe_cli.training.__main__ import settings_of
+    from vibe_cli.training.configs import CONFIGS
+    from vibe_cli.training.devices import take_place
+    from vibe_cli.training.runs import Order, planned_steps, run
+
+    if config is None:
+        click.echo("The trainings:")
+        click.echo(table((name, named.about) for name, named in CONFIGS.items()))
+        return
+    out = out or Path("runs") / config
+    settings = settings_of(config, out, resume, list(changes), minutes, steps, stop_after)
+    place = take_place(device, precision)
+    if data is not None and data.is_dir() and body is None:
+        body = models_dir() / "open-body" / "weights.safetensors"
+    order = Order(config, settings, data, out, start, prior, body, resume)
+    bar = iter(terminal_progress()(itertools.count(), f"Training {config}", planned_steps(settings)))
+    try:
+        loops = run(order, lambda line: click.echo(line, err=True), place, lambda step: next(bar) and None)
+    finally:
+        if hasattr(bar, "close"):
+            bar.close()
+    done = loops[-1].done >= 1
+    spent = sum(loop.spent for loop in loops) / 60
+    click.echo(f"{out}: {sum(loop.steps for loop in loops)} steps in {spent:.1f} minutes; "
+               + ("done: weights.pt, curves.png" if done else f"to be resumed: vibe train {config} --resume"))

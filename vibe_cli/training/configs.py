@@ -1,0 +1,116 @@
+"""The named trainings and their settings, each a frozen dataclass; a setting is changed by `key=value`.
+
+The open recipe's are `open-…`, `keypoints`, `detector` and `lifter`; the papers' are `vibe`, `tcmr`, `dts-vibe` and
+`sps-net`, with the weights, rates and schedules that they state (papers.py says what they leave open).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from typing import Any, get_type_hints
+
+from vibe_cli.errors import UsageError
+from vibe_cli.training.adversary import MposerTraining
+from vibe_cli.training.detector import DetectorTraining
+from vibe_cli.training.keypoints import KeypointTraining
+from vibe_cli.training.lifting import LiftingTraining
+from vibe_cli.training.papers import EPOCH, PaperTraining
+from vibe_cli.training.temporal import TemporalTraining
+
+
+@dataclass(frozen=True)
+class Named:
+    """One training."""
+
+    about: str
+    settings: Any               # its options dataclass, with the budget: minutes, steps
+    system: str | None = None   # of a temporal network, systems.SYSTEMS
+
+
+CONFIGS: dict[str, Named] = {
+    "open-vibe": Named("VIBE on the open encoder's features", TemporalTraining(), "vibe"),
+    "open-tcmr": Named("TCMR on the open encoder's features", TemporalTraining(), "tcmr"),
+    "open-dts-vibe": Named("DTS-VIBE on the open encoder's features and drawn flow", TemporalTraining(), "dts-vibe"),
+    "open-sps-net": Named("SPS-Net on the open encoder's features", TemporalTraining(), "sps-net"),
+    "mposer": Named("VIBE's motion prior on motion capture", MposerTraining()),
+    "keypoints": Named("the open encoder's eye on drawn crops", KeypointTraining()),
+    "detector": Named("the open detector on drawn scenes", DetectorTraining()),
+    "lifter": Named("the open encoder's lifter and the single-frame regressor", LiftingTraining()),
+    "vibe": Named("VIBE as its paper has it, on data sets", PaperTraining(), "vibe"),
+    "tcmr": Named("TCMR as its paper has it, on data sets", PaperTraining(discriminator=False), "tcmr"),
+    "dts-vibe": Named("DTS-VIBE as its paper has it, on data sets", PaperTraining(
+        joints2d=200.0, pose=120.0, betas=120.0, squared=True, adversary=60.0, discriminator_rate=5e-4), "dts-vibe"),
+    "sps-net": Named("SPS-Net as its paper has it, on data sets", PaperTraining(
+        batch=16, window=32, steps=120 * EPOCH), "sps-net"),
+}
+
+
+def find_config(name: str) -> Named:
+    """The training of that name; UsageError for an unknown one."""
+    if name not in CONFIGS:
+        raise UsageError(f"no training named {name!r}", hint="choose one of: " + ", ".join(CONFIGS))
+    return CONFIGS[name]
+
+
+def change(settings: Any, changes: Iterable[str]) -> Any:
+    """Settings with `key=value` changes, values as JSON or plain text; `weights.velocity=1` reaches inside.
+
+    UsageError for an unknown key, or a value that is not of the setting's kind.
+    """
+    for text in changes:
+        key, found, value = text.partition("=")
+        if not found:
+            raise UsageError(f"--set {text}: not key=value", hint="for example: --set rate=1e-4")
+        settings = _set(settings, key.strip().split("."), value.strip(), key.strip())
+    return settings
+
+
+def settings_from(settings: Any, values: dict) -> Any:
+    """The settings that `asdict` made a mapping of."""
+    return change(settings, [f"{key}={json.dumps(value)}" for key, value in _flat(values)])
+
+
+def describe_settings(settings: Any) -> dict:
+    """As a plain mapping, for JSON."""
+    return asdict(settings)
+
+
+def _flat(values: dict, before: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield before + key, value
+
+
+def _set(settings: Any, path: list[str], text: str, key: str) -> Any:
+    names = {field.name for field in fields(settings)}
+    if path[0] not in names:
+        raise UsageError(f"no setting {key!r}", hint="known: " + ", ".join(sorted(names)))
+    now = getattr(settings, path[0])
+    if is_dataclass(now):
+        if len(path) == 1:
+            raise UsageError(f"{key} is a group of settings", hint=f"set one of them, as {key}.{fields(now)[0].name}=1")
+        return replace(settings, **{path[0]: _set(now, path[1:], text, key)})
+    if len(path) > 1:
+        raise UsageError(f"no setting {key!r}", hint=f"{path[0]} is a plain value")
+    return replace(settings, **{path[0]: _value(text, get_type_hints(type(settings))[path[0]], key)})
+
+
+def _value(text: str, kind: Any, key: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    kinds = getattr(kind, "__args__", (kind,)) if "|" in str(kind) or hasattr(kind, "__args__") else (kind,)
+    plain = tuple(getattr(one, "__origin__", one) for one in kinds)
+    if isinstance(value, list) and tuple in plain:
+        return tuple(value)
+    if isinstance(value, int) and not isinstance(value, bool) and float in plain and int not in plain:
+        return float(value)
+    if isinstance(value, bool) and bool not in plain or not isinstance(value, plain):
+        wanted = " or ".join("nothing" if one is type(None) else one.__name__ for one in plain)
+        raise UsageError(f"{key}={text}: not a {wanted}", hint="values are written as in JSON; null is nothing")
+    return value

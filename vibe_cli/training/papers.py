@@ -1,0 +1,190 @@
+"""Train the four systems as their papers do: their losses, weights, rates and schedules, on data sets (records.py).
+
+What the papers leave open: an epoch is 500 steps (SPS-Net's; the others state epochs only, or nothing), the share of
+sequences with 3D labels in a batch is one half, MPoser's weight is 1, DTS-VIBE's refinement is the last fifth of a run
+with a flow loss as heavy as its 2D loss. Adam is AdamW without decay. SPS-Net's mask loss (S eq. 5) needs masks,
+which no reader gives: losses.py has it, and no run uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vibe_cli.networks.mposer import Mposer
+from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.networks.sps_net import SpsNet
+from vibe_cli.networks.temporal import TemporalNetwork
+from vibe_cli.training import losses
+from vibe_cli.training.adversary import Adversary, captured
+from vibe_cli.training.devices import Place
+from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.objective import estimate, split
+from vibe_cli.training.records import Mixture, Record, between_hips
+
+if TYPE_CHECKING:
+    from vibe_cli.training.synth.poses import PoseBank
+
+EPOCH = 500  # steps
+
+
+@dataclass(frozen=True)
+class PaperTraining:
+    """Options of a run; the defaults are VIBE's (sections 3.3 and 6.1)."""
+
+    minutes: float = 60.0
+    steps: int | None = 30 * EPOCH
+    data: tuple[str, ...] = ()   # data sets, "3dpw=FOLDER", and records.pt of earlier runs
+    encoder: str = "open-encoder"  # of the zoo: whose features are read
+    body: str | None = None      # a file of SMPL's, or a body of the zoo; None: the open body
+    share_3d: float = 0.5        # of a batch
+    batch: int = 32              # sequences
+    pieces: int = 1              # of a step: each is a batch by itself, and processes share them
+    window: int = 16             # frames
+    rate: float = 5e-5
+    patience: int = 5            # epochs without a better loss, after which the rate falls to a tenth
+    joints3d: float = 300.0
+    joints2d: float = 300.0
+    pose: float = 60.0
+    betas: float = 0.06
+    squared: bool = False        # D eqs. 4 to 6
+    discriminator: bool = True
+    adversary: float = 2.0
+    discriminator_rate: float = 1e-4
+    prior: float = 1.0           # of MPoser, where a run of it is named
+    feature: float = 1.0         # S section 4.1
+    camera: float = 0.1
+    hidden_pose: float = 60.0
+    hidden_betas: float = 0.06
+    hidden_camera: float = 0.1
+    refinement: float = 0.2      # share of a run, of a network with a flow stream
+    refinement_rate: float = 1e-5
+    flow: float = 200.0
+    clip: float = 0.0            # the papers clip no gradients
+    pause: float | None = None   # minutes after which this call stops, to be resumed
+    save_every: float = 240.0    # seconds
+    threads: int = 2
+    seed: int = 0
+
+
+class PaperObjective(nn.Module):
+    """A batch of records → loss, its parts, and the estimates."""
+
+    def __init__(self, network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], Tensor], options: PaperTraining,
+                 prior: Mposer | None = None) -> None:
+        """`joints_of` makes of rotations (N, 24, 3, 3) and betas (N, 10) the 49 joints (N, 49, 3)."""
+        super().__init__()
+        self.network, self.options = network, options
+        self._fixed = (joints_of, prior)
+
+    @property
+    def frames(self) -> int:
+        """Frames of its windows: one more than the network's where two of them are to overlap."""
+        return self.network.window + isinstance(self.network, SpsNet)
+
+    def forward(self, batch: Record, judge: Adversary | None = None,
+                refining: bool = False) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
+        """Tensors (B, T, …) by name; the discriminator that judges, where there is one."""
+        o, features = self.options, batch["features"]
+        if isinstance(self.network, SpsNet):
+            loss, parts, output = self._overlapping(batch)
+        else:
+            if self.network.flow is not None:
+                moved = self.network.encode_flow(batch["flow"].flatten(0, 1)).unflatten(0, features.shape[:2])
+                features = torch.cat([features, moved], dim=-1)
+            output, at = estimate(self.network, features)
+            truth = {name: value[:, at] for name, value in batch.items()}
+            loss, parts = losses.supervise_all(lambda one: self._supervise(one, truth), output)
+        if refining:
+            parts["flow"] = self._follow(output, batch)
+            loss = loss + o.flow * parts["flow"]
+        if judge is not None:
+            parts["adversary"] = judge.judge(output)
+            loss = loss + o.adversary * parts["adversary"]
+        if self._fixed[1] is not None:
+            parts["prior"] = losses.prior_loss(self._fixed[1].encode(output.pose6d[:, :, 1:])[0])
+            loss = loss + o.prior * parts["prior"]
+        return loss, {k: v.detach() for k, v in parts.items()}, output
+
+    def _points(self, output: MotionOutput) -> Tensor:
+        shape = output.betas.shape[:2]
+        return self._fixed[0](output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
+
+    def _supervise(self, output: MotionOutput, truth: Record) -> tuple[Tensor, dict[str, Tensor]]:
+        """V eq. 1 without L_adv, S eq. 4, or D eqs. 4 to 6; labels (B, T, …)."""
+        o, points = self.options, self._points(output)
+        parts = {
+            "joints3d": losses.joints3d_loss(between_hips(points), truth["joints3d"], truth["valid3d"], o.squared),
+            "joints2d": losses.joints2d_loss(points, output.camera, truth["joints2d"], truth["valid2d"], o.squared),
+            "pose": losses.pose_loss(output.rotations, truth["rotations"], truth["valid_pose"], o.squared),
+            "betas": losses.shape_loss(output.betas, truth["betas"], truth["valid_betas"], o.squared)}
+        return sum(getattr(o, name) * value for name, value in parts.items()), parts
+
+    def _overlapping(self, batch: Record) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
+        """SPS-Net: two segments a frame apart, and the first with parts hidden where that was seen."""
+        o, features = self.options, batch["features"]
+        kinds = [features[:, :-1], features[:, 1:], *([batch["hidden"][:, :-1]] if "hidden" in batch else [])]
+        first, second, *clouded = split(self.network(torch.cat(kinds)), len(kinds))
+        loss, parts = self._supervise(first, {name: value[:, :-1] for name, value in batch.items()})
+        parts["same_camera"] = losses.camera_consistency_loss(first.camera[:, 1:], second.camera[:, :-1])
+        loss = loss + o.camera * parts["same_camera"]
+        if "forecast" in first.extras:
+            parts["feature"] = losses.feature_loss(kinds[0], first.extras["forecast"])
+            loss = loss + o.feature * parts["feature"]
+        for other in clouded:
+            for name, value in losses.occlusion_losses(other, first).items():
+                parts[f"hidden_{name}"] = value
+                loss = loss + getattr(o, f"hidden_{name}") * value
+        return loss, parts, first
+
+    def _follow(self, output: MotionOutput, batch: Record) -> Tensor:
+        """D eq. 9: the estimated 2D joints of two frames in the crop of the later, and the flow between them."""
+        from vibe_cli.training.motion_fields import UNIT
+
+        points, squares = losses.project(self._points(output), output.camera), batch["squares"]
+        centre, half = squares[:, :, None, :2], squares[:, :, None, 2:] / 2
+        pixels = centre + points * half
+        before = (pixels[:, :-1] - centre[:, 1:]) / half[:, 1:]
+        inside = (points[:, 1:].detach().abs() < 1).all(-1)
+        return losses.flow_loss(points[:, 1:], before, batch["flow"][:, 1:, :2] * UNIT, inside)
+
+
+def train_paper(network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], Tensor], mixture: Mixture,
+                bank: PoseBank | None, options: PaperTraining, report: Callable[[str], None],
+                prior: Mposer | None = None, out: Path | None = None, **loop_options: Any) -> Loop:
+    """Train in place; real motions for the discriminator are the bank's. Resumes from `out`."""
+    torch.set_num_threads(options.threads)
+    place = loop_options.get("place") or Place()
+    objective = PaperObjective(network.to(place.device), joints_of, options, prior)
+    adversary = Adversary(options.discriminator_rate, shaped=isinstance(network, SpsNet),
+                          place=place) if options.discriminator and prior is None else None
+    others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
+    facts = {"options": asdict(options), **loop_options.pop("facts", {})}
+    loop = Loop(network, Schedule(options.minutes, options.rate, 0.0, rise=0, clip=options.clip, steps=options.steps,
+                                  pause=options.pause, save_every=options.save_every, seed=options.seed,
+                                  shape="plateau", epoch=EPOCH, patience=options.patience),
+                report, type(network).__name__, out, facts, others, **loop_options)
+    shared, mine = place.wrap(objective.train()), len(place.share(options.pieces))
+
+    def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = {k: v.to(place.device) for k, v in mixture.draw(rng, options.batch, objective.frames).items()}
+        refining = network.flow is not None and loop.done >= 1 - options.refinement
+        loop.slower = options.refinement_rate / options.rate if refining else 1.0
+        judge = None if refining else adversary
+        loss, parts, output = shared(batch, judge, refining)
+        if judge is not None:
+            judge.learn(output, captured(bank, rng, len(output.betas), output.betas.shape[1]), 1 / mine)
+        return loss, parts
+
+    while loop.goes_on():
+        loop.step_on(options.pieces, loss_of)
+        if adversary is not None:
+            adversary.step()
+    network.eval()
+    return loop

@@ -1,0 +1,113 @@
+"""Read data sets into records: features of every crop, once, kept on disk (datasets.features)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from vibe_cli.errors import UsageError
+from vibe_cli.training.records import Record, load_records, record_of, save_records
+
+if TYPE_CHECKING:
+    from vibe_cli.datasets.features import Eye
+    from vibe_cli.datasets.sequence import Sequence
+
+SIDE = 224                 # pixels of the crops in which S section 4.1 measures what is hidden
+HIDDEN, REACH = (3, 5), (25, 50)
+
+
+def open_eye(name: str, device: str) -> Eye:
+    """An encoder of the zoo by itself."""
+    from vibe_cli.camera import CROP_SIZE
+    from vibe_cli.datasets.features import Eye
+    from vibe_cli.device import choose_device
+    from vibe_cli.zoo import find_model, load_network
+
+    entry, where = find_model(name), choose_device(device)
+    if entry.task != "encoder":
+        raise UsageError(f"{name} is no encoder", hint="name one of vibe models list, such as open-encoder")
+    network = entry.config.get("network", {})
+    return Eye(load_network(entry).to(where), network.get("size", CROP_SIZE),
+               entry.config.get("crop_scale") or network["scale"], where, torch.float32)
+
+
+def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, report: Callable[[str], None],
+           device: str = "cpu", flow: tuple[str, int] | None = None, hidden: bool = False) -> list[Record]:
+    """Records of `NAME=FOLDER` data sets and of `records.pt` files.
+
+    `flow` (method, side) adds flow images, `hidden` the features of crops with parts hidden. What was read is kept in
+    `folder`/records.pt, from which a bare machine can train.
+    """
+    files = [Path(entry) for entry in entries if "=" not in entry]
+    named = [entry.partition("=")[::2] for entry in entries if "=" in entry]
+    records = [record for file in files for record in load_records(file)]
+    if not named:
+        return records
+    from vibe_cli.datasets import open_dataset
+    from vibe_cli.datasets.features import Features
+
+    eye = open_eye(encoder, device)
+    for name, place in named:
+        features, before = Features(folder / "features", name), len(records)
+        for sequence in open_dataset(name, Path(place)):
+            if sequence.frames is None or sequence.boxes is None:
+                continue
+            record = record_of(sequence, features.of(sequence, eye), body)
+            if flow is not None:
+                record["flow"] = flow_of(sequence, eye, *flow)
+            if hidden:
+                record["hidden"] = hidden_features(sequence, eye, record)
+            records.append(record)
+        report(f"{name}: {len(records) - before} people")
+    save_records(folder / "records.pt", records)
+    return records
+
+
+def flow_of(sequence: Sequence, eye: Eye, method: str, side: int) -> Tensor:
+    """(T, 3, side, side) float16: the flow images of a sequence's crops, averaged to `side` pixels."""
+    from vibe_cli.boxes import square
+    from vibe_cli.datasets.features import track_of
+    from vibe_cli.flow import flow_back, flow_images, open_flow
+    from vibe_cli.pipeline import cut_people
+
+    track, found, rows = track_of(sequence), open_flow(method, eye.device), []
+    squares = square(track.boxes, eye.crop_scale)
+    for cut in cut_people(enumerate(sequence.frames.read()), [track], [squares], eye.crop_size, before=True):
+        images = flow_images(flow_back(found, cut.crop[None], [cut.before]))
+        rows.append(adaptive_avg_pool2d(images, side)[0].half())
+    return torch.stack(rows)
+
+
+@torch.inference_mode()
+def hidden_features(sequence: Sequence, eye: Eye, record: Record) -> Tensor:
+    """(T, F): features of the crops with 3 to 5 regions about keypoints blacked out (S section 4.1)."""
+    from vibe_cli.boxes import square
+    from vibe_cli.crops import normalise
+    from vibe_cli.datasets.features import track_of
+    from vibe_cli.pipeline import cut_people
+
+    track, rng, rows = track_of(sequence), np.random.default_rng(0), []
+    squares = square(track.boxes, eye.crop_scale)
+    for row, cut in enumerate(cut_people(enumerate(sequence.frames.read()), [track], [squares], eye.crop_size)):
+        known = np.flatnonzero(record["valid2d"][row].numpy())
+        centres = (record["joints2d"][row].numpy() + 1) / 2 * eye.crop_size
+        crop = cover(rng, cut.crop, centres[known])
+        rows.append(eye.encoder(normalise(crop[None]).to(eye.device)).features[0].float().cpu())
+    return torch.stack(rows)
+
+
+def cover(rng: np.random.Generator, crop: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """A crop (S, S, 3) with boxes of 25 to 50 pixels (of 224) each way about 3 to 5 of the points (N, 2) black."""
+    crop, scale = crop.copy(), len(crop) / SIDE
+    chosen = rng.permutation(len(points))[:rng.integers(HIDDEN[0], HIDDEN[1] + 1)]
+    for x, y in points[chosen]:
+        w, h = rng.uniform(*REACH, 2) * scale
+        cv2.rectangle(crop, (round(x - w), round(y - h)), (round(x + w), round(y + h)), (0, 0, 0), -1)
+    return crop

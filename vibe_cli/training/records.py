@@ -1,0 +1,112 @@
+"""Labelled people of data sets with what an encoder saw of them, and batches that mix those with 3D and 2D labels.
+
+A record is a mapping of tensors over T frames, with 0 wherever a label is missing and a mask that says so:
+features (T, F); joints2d (T, 49, 2) in −1..1 of the crop, valid2d (T, 49); joints3d (T, 49, 3) metres from between
+the hips, valid3d (T, 49); rotations (T, 24, 3, 3), valid_pose (T,); betas (T, 10), valid_betas (T,); squares (T, 3)
+centre and side of the crop in pixels. Records for DTS-VIBE hold flow (T, 3, S, S) as well, and those for SPS-Net
+hidden (T, F): the features of the same crops with parts hidden.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vibe_cli.errors import InputError
+from vibe_cli.rotations import matrix_from_axis_angle
+
+if TYPE_CHECKING:
+    from vibe_cli.datasets.sequence import Sequence
+    from vibe_cli.results import Observations
+
+HIPS = (27, 28)  # of the 49, LSP's
+MASKS = ("valid2d", "valid3d", "valid_pose", "valid_betas")
+Record = dict[str, Tensor]
+
+
+def record_of(sequence: Sequence, seen: Observations, body: str) -> Record:
+    """A person of a data set and what the encoder saw; betas of another body than `body` (open | smpl) do not count."""
+    count, valid = len(sequence), torch.from_numpy(sequence.valid).float()
+    squares = torch.from_numpy(np.ascontiguousarray(seen.boxes[:, :3])).float()
+    record = {"features": torch.from_numpy(seen.features).float(), "squares": squares,
+              "joints2d": torch.zeros(count, 49, 2), "valid2d": torch.zeros(count, 49),
+              "joints3d": torch.zeros(count, 49, 3), "valid3d": torch.zeros(count, 49),
+              "rotations": torch.eye(3).repeat(count, 24, 1, 1), "valid_pose": torch.zeros(count),
+              "betas": torch.zeros(count, 10), "valid_betas": torch.zeros(count)}
+    if sequence.joints2d is not None:
+        points = torch.from_numpy(sequence.joints2d)
+        record["valid2d"] = (points[..., 2] > 0).float() * valid[:, None]
+        record["joints2d"] = (points[..., :2] - squares[:, None, :2]) / (squares[:, None, 2:] / 2)
+    if sequence.joints3d is not None:
+        known = torch.from_numpy(sequence.joints3d_valid).float()
+        hips = known[:, HIPS].prod(1, keepdim=True)  # without them there is no origin
+        record["valid3d"] = known * hips * valid[:, None]
+        record["joints3d"] = between_hips(torch.from_numpy(sequence.joints3d))
+    if sequence.pose is not None:
+        known = torch.from_numpy(sequence.smpl_valid).float() * valid
+        record["rotations"] = matrix_from_axis_angle(torch.from_numpy(sequence.pose))
+        record["valid_pose"] = known
+        if sequence.betas is not None and sequence.body == body:
+            record["betas"], record["valid_betas"] = torch.from_numpy(sequence.betas), known
+    for name in ("joints2d", "joints3d"):
+        record[name] = record[name].nan_to_num()
+    return record
+
+
+def between_hips(joints: Tensor) -> Tensor:
+    """The 49 joints (…, 49, 3) with the middle of the hips at the origin."""
+    return joints - joints[..., HIPS, :].mean(-2, keepdim=True)
+
+
+class Mixture:
+    """Batches of windows of records: a stated share has 3D labels, the rest 2D ones alone.
+
+    A person is drawn as often as their number of frames says. Edge rule: a record shorter than a window repeats its
+    last frame, and the repeated frames count for nothing.
+    """
+
+    def __init__(self, records: list[Record], share_3d: float) -> None:
+        if not records:
+            raise InputError("no labelled people to train on", hint="name data sets: --set 'data=[\"3dpw=FOLDER\"]'")
+        solid = [bool(record["valid3d"].any() or record["valid_pose"].any()) for record in records]
+        self.groups = [[r for r, has in zip(records, solid, strict=True) if has == wanted] for wanted in (True, False)]
+        self.share = share_3d if all(self.groups) else float(bool(self.groups[0]))
+
+    def draw(self, rng: np.random.Generator, count: int, frames: int) -> Record:
+        """`count` windows of `frames` frames, (B, T, …) by name."""
+        solid = round(count * self.share)
+        windows = [self._window(rng, self.groups[0 if row < solid else 1], frames) for row in range(count)]
+        return {name: torch.stack([window[name] for window in windows]) for name in windows[0]}
+
+    @staticmethod
+    def _window(rng: np.random.Generator, records: list[Record], frames: int) -> Record:
+        lengths = np.array([len(record["features"]) for record in records], float)
+        record = records[int(rng.choice(len(records), p=lengths / lengths.sum()))]
+        length = len(record["features"])
+        first = int(rng.integers(max(1, length - frames + 1)))
+        at = torch.arange(first, first + frames).clamp(max=length - 1)
+        beyond = torch.arange(first, first + frames) >= length
+        window = {name: value[at].float() for name, value in record.items()}
+        for name in MASKS:
+            window[name][beyond] = 0
+        return window
+
+
+def save_records(path: Path, records: list[Record]) -> None:
+    """All records in one file, for other runs and machines."""
+    part = path.with_name(path.name + ".part")
+    torch.save({"records": records}, part)
+    part.replace(path)
+
+
+def load_records(path: Path) -> list[Record]:
+    """The inverse of save_records; InputError for another file."""
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")["records"]
+    except Exception as error:  # torch raises whatever it likes
+        raise InputError(f"{path}: holds no records ({type(error).__name__})",
+                         hint="name records.pt of a run that read the data sets") from None

@@ -1,0 +1,166 @@
+"""Run a named training in a folder of its own, to its end or to a pause, and take it up again.
+
+    runs/open-vibe/run.json         the training, its settings, what its data were, versions
+                   checkpoint.pt    everything a resumed run needs, written whole or not at all
+                   curves.csv, .png the losses (and tensorboard/, where that is installed)
+                   weights.pt       what was trained, once the run is done: weights and configurations
+
+Nothing here needs more than torch, numpy, scipy and OpenCV, so that it runs from a bundle on a bare machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vibe_cli._version import __version__
+from vibe_cli.errors import InputError, UsageError
+from vibe_cli.training.configs import Named, describe_settings, find_config, settings_from
+from vibe_cli.training.curves import Curves
+from vibe_cli.training.devices import Place
+from vibe_cli.training.loop import Loop
+from vibe_cli.training.materials import open_materials
+from vibe_cli.training.trainings import TRAININGS, Job
+
+FORMAT = "vibe-run"
+BUDGET = ("minutes", "steps", "pause", "save_every", "threads", "workers", "simulated_minutes", "seen_minutes")
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What to run."""
+
+    name: str                       # of configs.CONFIGS
+    settings: Any                   # its dataclass
+    data: Path | None               # a bundle, or a work folder of the recipe
+    out: Path
+    start: Path | None = None       # a lifter's run or weights, for temporal networks; a checkpoint for others
+    prior: Path | None = None       # an MPoser's run or weights: its loss is added
+    body: Path | None = None        # the open body's file, for a work folder
+    resume: bool = False
+    curve_every: int = 10           # steps a row of the curves
+
+
+def run(order: Order, report: Callable[[str], None], place: Place | None = None,
+        tick: Callable[[int], None] = lambda step: None) -> list[Loop]:
+    """Train; `report` is told a line now and then, `tick` every step. The loops of the training's stages."""
+    place = place or Place()
+    named = find_config(order.name)
+    materials = open_materials(order.data, order.body)
+    content = {"format": FORMAT, "training": order.name, "settings": describe_settings(order.settings),
+               "data": materials.describe(), "start": _told(order.start), "prior": _told(order.prior),
+               "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__}}
+    _prepare(order, content, place)
+    curves = Curves(order.out, order.curve_every) if place.first else None
+
+    def watch(step: int, values: dict[str, float]) -> None:
+        if curves is not None:
+            curves(step, values)
+        tick(step)
+
+    if curves is not None and curves.board_note:
+        report(curves.board_note)
+    job = Job(order.settings, named.system, materials, order.out / "checkpoint.pt", order.start, order.prior, report,
+              {"place": place, "watch": watch, "facts": {"run": content},
+               "others": {"curves": curves} if curves is not None else {}})
+    loops, weights = TRAININGS[kind_of(named)](job)
+    if place.first:
+        curves.draw()
+        if loops[-1].done >= 1:
+            write_whole(order.out / "weights.pt", {**weights, "run": content})
+    return loops
+
+
+def kind_of(named: Named) -> str:
+    """Which function of trainings.TRAININGS does it: by the kind of its settings."""
+    return type(named.settings).__name__
+
+
+def planned_steps(settings: Any) -> int | None:
+    """Steps of a run; None where its budget is a time."""
+    if hasattr(settings, "simulated_steps"):
+        stages = (settings.simulated_steps, settings.seen_steps)
+        return None if None in stages else sum(stages)
+    return settings.steps
+
+
+def recorded(out: Path) -> dict:
+    """run.json of a folder; InputError where there is none."""
+    try:
+        content = json.loads((out / "run.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{out}: holds no run to resume", hint="leave out --resume to begin one") from None
+    if content.get("format") != FORMAT:
+        raise InputError(f"{out / 'run.json'}: not of a training", hint="choose another folder with --out")
+    return content
+
+
+def with_budget(settings: Any, minutes: float | None, steps: int | None, pause: float | None) -> Any:
+    """The settings with another budget; of the lifter's two stages, a third is the first's."""
+    if minutes is not None and steps is not None:
+        raise UsageError("--minutes and --steps exclude each other", hint="give one of them")
+    changes: dict[str, Any] = {} if pause is None else {"pause": pause}
+    two = hasattr(settings, "simulated_steps")
+    if minutes is not None:
+        if minutes <= 0:
+            raise UsageError(f"--minutes {minutes:g}: not a time", hint="give more than 0")
+        changes |= ({"simulated_minutes": minutes / 3, "seen_minutes": minutes * 2 / 3, "simulated_steps": None,
+                     "seen_steps": None} if two else {"minutes": minutes, "steps": None})
+    if steps is not None:
+        if steps < 1:
+            raise UsageError(f"--steps {steps}: too few", hint="give 1 or more")
+        first = -(-steps // 3)
+        changes |= {"simulated_steps": first, "seen_steps": steps - first} if two else {"steps": steps}
+    return replace(settings, **changes)
+
+
+def _prepare(order: Order, content: dict, place: Place) -> None:
+    """Make the folder, or check that it holds this very run; only budgets may differ."""
+    file = order.out / "run.json"
+    if not order.resume:
+        if file.exists() or (order.out / "checkpoint.pt").exists():
+            raise UsageError(f"{order.out}: holds a run already", hint="add --resume, or choose another --out")
+    else:
+        before = recorded(order.out)
+        named = find_config(before["training"])
+        was = describe_settings(settings_from(named.settings, before["settings"]))
+        other = [key for key, value in content["settings"].items() if key not in BUDGET and was.get(key) != value]
+        other += [key for key in ("training", "data", "start", "prior") if before[key] != content[key]]
+        if other:
+            raise UsageError(f"{order.out}: was begun with other settings: {', '.join(sorted(set(other)))}",
+                             hint="resume with the same ones, or choose another --out")
+        return
+    if place.first:
+        try:
+            order.out.mkdir(parents=True, exist_ok=True)
+            part = file.with_name(file.name + ".part")
+            part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            part.replace(file)
+        except OSError as error:
+            raise InputError(f"{order.out}: cannot write there ({error.strerror})",
+                             hint="choose another folder with --out") from None
+
+
+def write_whole(path: Path, state: dict) -> None:
+    """torch.save beside, then rename."""
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def _told(path: Path | None) -> dict | None:
+    """A file's name and checksum."""
+    if path is None:
+        return None
+    file = path / "weights.pt" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"{path}: no weights there", hint="name a finished run's folder, or its weights.pt")
+    return {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}

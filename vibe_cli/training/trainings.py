@@ -1,0 +1,205 @@
+"""How each kind of training is put together from a run's settings and materials (runs.py)."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vibe_cli.errors import InputError, UsageError
+from vibe_cli.networks import describe
+from vibe_cli.networks.centre import CentreConfig
+from vibe_cli.networks.dts_vibe import DtsVibe, DtsVibeConfig
+from vibe_cli.networks.keypoints import KeypointConfig
+from vibe_cli.networks.lifter import Lifter, LifterConfig
+from vibe_cli.networks.mposer import Mposer, MposerConfig
+from vibe_cli.networks.open_encoder import KEYPOINTS_49
+from vibe_cli.networks.regressor import Regressor, RegressorConfig
+from vibe_cli.networks.sps_net import SpsNet, SpsNetConfig
+from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
+from vibe_cli.networks.temporal import TemporalNetwork
+from vibe_cli.networks.vibe import Vibe, VibeConfig
+from vibe_cli.training.adversary import train_mposer
+from vibe_cli.training.detector import train_detector
+from vibe_cli.training.keypoints import train_keypoints
+from vibe_cli.training.lifting import draw_stills, tensors, train_lifter
+from vibe_cli.training.loop import Loop
+from vibe_cli.training.materials import CLIP_LENGTH, Materials
+from vibe_cli.training.papers import train_paper
+from vibe_cli.training.recording import gather
+from vibe_cli.training.records import Mixture
+from vibe_cli.training.simulate import simulate_clips
+from vibe_cli.training.starting import start_from
+from vibe_cli.training.synth.crops import CropSource
+from vibe_cli.training.temporal import open_network, train_temporal, windows_of
+
+FLOW_SIDE = 32  # pixels of the flow images that are kept of data sets
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run as a training sees it."""
+
+    settings: Any
+    system: str | None
+    materials: Materials
+    checkpoint: Path
+    start: Path | None
+    prior: Path | None
+    report: Callable[[str], None]
+    loop_options: dict
+
+
+def read_weights(path: Path, what: str) -> dict:
+    """weights.pt of a finished run, given its folder or the file; InputError where it holds something else."""
+    file = path / "weights.pt" if path.is_dir() else path
+    try:
+        state = torch.load(file, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(f"{file}: cannot be read ({type(error).__name__})",
+                         hint="name a finished run's folder, or its weights.pt") from None
+    if what not in state:
+        raise InputError(f"{file}: holds no {what}", hint=f"name a run of: vibe train {what}")
+    return state
+
+
+def _temporal(job: Job) -> tuple[list[Loop], dict]:
+    """An open temporal network, begun at a trained lifter and single-frame regressor."""
+    place = job.loop_options["place"]
+    lifter, regressor = load_lifter(_starting_file(job))
+    torch.manual_seed(job.settings.seed)
+    network, drawn = open_network(job.system, lifter.config.features), job.materials.seen("clips")
+    body, bank = job.materials.body, job.materials.bank
+    if not job.checkpoint.exists():
+        some, length = (drawn, CLIP_LENGTH) if drawn is not None else (simulate_clips(
+            np.random.default_rng(job.settings.seed), bank, body, 64, 2 * network.window, lifter.config.pooled),
+            2 * network.window)
+        start_from(network, regressor, windows_of(lifter, some[0], length, network.window))
+    prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
+    loops: list[Loop] = []
+    train_temporal(network, lifter, body, drawn, CLIP_LENGTH, bank, job.settings, job.report, prior,
+                   job.checkpoint, keep=loops.append, **job.loop_options)
+    return loops, {"network": network.state_dict(), "config": describe(network.config)}
+
+
+def _starting_file(job: Job) -> Path:
+    folder = job.materials.folder
+    if job.start is not None:
+        return job.start
+    if folder is not None and (folder / "lifter.pt").exists():
+        return folder / "lifter.pt"
+    raise UsageError("a temporal network begins at a trained lifter", hint="train one with vibe train lifter, and "
+                                                                          "name its folder: --start runs/lifter")
+
+
+def load_lifter(path: Path) -> tuple[Lifter, Regressor]:
+    """The lifter and the single-frame regressor of a run or of the recipe."""
+    state = read_weights(path, "lifter")
+    lifter = Lifter(LifterConfig(**state["lifter_config"]))
+    regressor = Regressor(RegressorConfig(**state["regressor_config"]))
+    lifter.load_state_dict(state["lifter"])
+    regressor.load_state_dict(state["regressor"])
+    return lifter.eval(), regressor.eval()
+
+
+def load_mposer_run(path: Path) -> Mposer:
+    """The trained prior of a run, fixed."""
+    state = read_weights(path, "mposer")
+    network = Mposer(MposerConfig(**state["config"]))
+    network.load_state_dict(state["mposer"])
+    return network.eval().requires_grad_(False)
+
+
+def _mposer(job: Job) -> tuple[list[Loop], dict]:
+    torch.manual_seed(job.settings.seed)
+    network = Mposer(MposerConfig(hidden=job.settings.hidden, window=job.settings.window)).to(
+        job.loop_options["place"].device)
+    loop = train_mposer(network, job.materials.bank, job.settings, job.report, job.checkpoint, **job.loop_options)
+    return [loop], {"mposer": loop.averaged.state_dict(), "config": asdict(network.config)}
+
+
+def _lifter(job: Job) -> tuple[list[Loop], dict]:
+    o, folder, body = job.settings, job.materials.folder, job.materials.body
+    torch.manual_seed(o.seed)
+    drawn = folder is not None and any(folder.glob("stills_*_labels.npz"))
+    stills = tensors(CropSource(folder, "stills").labels) if drawn else draw_stills(
+        job.materials.bank, body, o.stills, o.seed)
+    lifter = Lifter(LifterConfig(o.features, o.hidden))
+    regressor = Regressor(RegressorConfig(o.features, hidden=o.features, dropout=0.1))
+    loops = train_lifter(lifter, regressor, body, stills, job.materials.seen("stills"), o, job.report, job.checkpoint,
+                         **job.loop_options)
+    return loops, {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
+                   "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)}
+
+
+def _keypoints(job: Job) -> tuple[list[Loop], dict]:
+    one_process(job, "keypoints")
+    loop = train_keypoints(job.materials.need_folder(), job.checkpoint, KeypointConfig(), job.settings, job.report,
+                           job.start, **job.loop_options)
+    return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(KeypointConfig())}
+
+
+def _detector(job: Job) -> tuple[list[Loop], dict]:
+    one_process(job, "detector")
+    loop = train_detector(job.materials.need_folder(), job.checkpoint, job.start, CentreConfig(), job.settings,
+                          job.report, **job.loop_options)
+    return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(CentreConfig())}
+
+
+def _paper(job: Job) -> tuple[list[Loop], dict]:
+    """A temporal network as its paper has it, on data sets."""
+    o, place = job.settings, job.loop_options["place"]
+    if o.body is None:
+        kind, body = "open", job.materials.body.to(place.device)
+
+        def joints_of(rotations: Tensor, betas: Tensor) -> Tensor:
+            return body(rotations, betas)[:, KEYPOINTS_49]
+    else:
+        from vibe_cli.body import load_body  # reads users' files, for which a bare machine has no reader
+
+        full = load_body(o.body).to(place.device)
+        kind = full.kind
+
+        def joints_of(rotations: Tensor, betas: Tensor) -> Tensor:
+            joints = full(rotations, betas).joints
+            return joints - full.rest_joints(betas)[:, :1]
+
+    torch.manual_seed(o.seed)
+    records = gather(o.data, o.encoder, kind, job.checkpoint.parent, job.report, place.device.type,
+                     ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None, job.system == "sps-net")
+    mixture = Mixture(records, o.share_3d)
+    network = paper_network(job.system, records[0]["features"].shape[1], o.window)
+    if job.start is not None and not job.checkpoint.exists():
+        start_from(network, load_lifter(job.start)[1],
+                   torch.stack([mixture.draw(np.random.default_rng(row), 1, o.window)["features"][0]
+                                for row in range(512)]))
+    prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
+    bank = job.materials.bank if o.discriminator and prior is None else None
+    loop = train_paper(network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint, **job.loop_options)
+    return [loop], {"network": network.state_dict(), "config": describe(network.config)}
+
+
+def paper_network(system: str, features: int, window: int) -> TemporalNetwork:
+    """A system's network in its published shape, for features of any width."""
+    kinds = {"vibe": (Vibe, VibeConfig), "tcmr": (Tcmr, TcmrConfig), "dts-vibe": (DtsVibe, DtsVibeConfig),
+             "sps-net": (SpsNet, SpsNetConfig)}
+    network, config = kinds[system]
+    more = {"flow_encoder": "small", "flow_side": FLOW_SIDE} if system == "dts-vibe" else {}
+    return network(config(features=features, window=window, **more))
+
+
+def one_process(job: Job, name: str) -> None:
+    """UsageError where torchrun started several."""
+    if job.loop_options["place"].count > 1:
+        raise UsageError(f"{name} is trained in one process", hint="start it without torchrun")
+
+
+TRAININGS: dict[str, Callable[[Job], tuple[list[Loop], dict]]] = {
+    "TemporalTraining": _temporal, "MposerTraining": _mposer, "LiftingTraining": _lifter,
+    "PaperTraining": _paper, "KeypointTraining": _keypoints, "DetectorTraining": _detector}
