@@ -76,11 +76,12 @@ def _dress(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]
     trousers = ~shirt & ~foot & (height < 0.02) & (height > -0.08 - leg) & (away < 0.35)
     shoes = foot & (rng.random() < 0.85)
     for garment, thickness in ((shirt, (0.002, 0.03)), (trousers, (0.002, 0.025)), (shoes, (0.005, 0.02))):
-        colours[garment] = (fabric(rng, points, pictures) * creases(rng, points)[:, None])[garment]
-        folds = 1 + 0.8 * waves(rng, points, rng.uniform(8, 30))
-        displacement[garment] = (rng.uniform(*thickness) * folds)[garment]
+        covered = points[garment]
+        colours[garment] = fabric(rng, covered, pictures) * creases(rng, covered)[:, None]
+        folds = 1 + 0.8 * waves(rng, covered, rng.uniform(8, 30))
+        displacement[garment] = rng.uniform(*thickness) * folds
     if rng.random() < 0.15:  # one-piece
-        colours[shirt | trousers] = fabric(rng, points, pictures)[shirt | trousers]
+        colours[shirt | trousers] = fabric(rng, points[shirt | trousers], pictures)
     if rng.random() < 0.25:  # an open jacket over another shirt
         _open_jacket(rng, points, shirt & trunk, colours)
     add_face(rng, body, part, colours)
@@ -93,7 +94,7 @@ def _dress(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]
 
 def _open_jacket(rng: np.random.Generator, points: np.ndarray, chest: np.ndarray, colours: np.ndarray) -> None:
     strip = chest & (points[:, 2] > 0) & (np.abs(points[:, 0]) < rng.uniform(0.015, 0.07))
-    colours[strip] = colour(rng) * creases(rng, points)[strip, None]
+    colours[strip] = colour(rng) * creases(rng, points[strip])[:, None]
 
 
 def draw_person(body: SynthBody, look: Look, rotations: np.ndarray, framed: list[int] | None = None) -> Picture:
@@ -129,15 +130,15 @@ def _around(joints: np.ndarray) -> np.ndarray:
 
 def _frame(vertices: np.ndarray, distance: float, shown: np.ndarray) -> tuple[np.ndarray, float]:
     """Translation (3,) and focal length in pixels that put the points `shown` in the middle of the cut-out."""
-    offset = -(shown.min(axis=0) + shown.max(axis=0)) / 2
+    rows = np.ascontiguousarray(shown.T)  # (3, P): extremes of long rows are found much faster
+    offset = -(rows.min(axis=1) + rows.max(axis=1)) / 2
     offset[2] = max(distance - vertices[:, 2].mean(), 0.5 - vertices[:, 2].min())
+    depth = rows[2] + offset[2]
     for _ in range(2):
-        placed = shown + offset
-        flat = placed[:, :2] / placed[:, 2:]
-        offset[:2] -= (flat.min(axis=0) + flat.max(axis=0)) / 2 * placed[:, 2].mean()
-    placed = shown + offset
-    extent = np.ptp(placed[:, :2] / placed[:, 2:], axis=0).max()
-    return offset, SIZE / MARGIN / extent
+        flat = (rows[:2] + offset[:2, None]) / depth
+        offset[:2] -= (flat.min(axis=1) + flat.max(axis=1)) / 2 * depth.mean()
+    flat = (rows[:2] + offset[:2, None]) / depth
+    return offset, SIZE / MARGIN / (flat.max(axis=1) - flat.min(axis=1)).max()
 
 
 def _rasterise(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, focal: float,
@@ -158,7 +159,7 @@ def _rasterise(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, foc
 def contact_shadow(depth: np.ndarray, inside: np.ndarray, pixels_a_metre: float, strength: float) -> np.ndarray:
     """(H, W) factors: darker where the person nearby is nearer to the camera (a cheap ambient occlusion)."""
     spread = max(1.0, 0.05 * pixels_a_metre)
-    seen = inside.astype(np.float32)
-    share = cv2.GaussianBlur(seen, (0, 0), spread) + 1e-6
-    mean = cv2.GaussianBlur(np.where(inside, depth, 0).astype(np.float32), (0, 0), spread) / share
+    both = cv2.merge([inside.astype(np.float32), np.where(inside, depth, 0).astype(np.float32)])
+    share, total = cv2.split(cv2.GaussianBlur(both, (0, 0), spread))
+    mean = total / (share + 1e-6)
     return 1 - strength * np.clip((depth - mean) / 0.12, 0, 0.7)
