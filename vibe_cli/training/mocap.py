@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ LEG_DIRECTION = {1: "lfemur", 2: "rfemur", 4: "ltibia", 5: "rtibia", 7: "ltibia"
 BVH_JOINTS = ["Hip", "L_Thigh", "R_Thigh", "Waist", "L_Calf", "R_Calf", "Spine01", "L_Foot", "R_Foot", "Spine02",
               "L_Foot", "R_Foot", "NeckTwist01", "L_Clavicle", "R_Clavicle", "Head", "L_Upperarm", "R_Upperarm",
               "L_Forearm", "R_Forearm", "L_Hand", "R_Hand", "L_Hand", "R_Hand"]
+AMASS_FILES = ("_poses.npz", "_stageii.npz")  # of SMPL+H and of SMPL-X
 AT_REST = [10, 11, 22, 23]  # toes and fingers: not measured
 
 
@@ -59,8 +61,8 @@ def read_mocap(path: Path) -> list[Clip]:
             step = max(1, round(fps / FPS))
             turned = np.stack([world @ rotations[::step, j] @ offsets[j] for j in range(24)], axis=1)
             clips.setdefault(name.removeprefix("0"), Clip(name, _relative(turned)))
-    for name in sorted(n for n in files if n.endswith("_poses.npz")):
-        clips[name] = Clip(Path(name).stem, _read_amass(files[name]))
+    for name in sorted(n for n in files if n.endswith(AMASS_FILES)):
+        clips[name] = Clip(Path(name).stem, read_amass(files[name], f"{path}: {name}"))
     if not clips:
         raise InputError(f"{path}: no motion capture found",
                          hint="give a folder or .tar of .asf/.amc, .bvh or AMASS _poses.npz files")
@@ -68,7 +70,7 @@ def read_mocap(path: Path) -> list[Clip]:
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    wanted = (".asf", ".amc", ".bvh", "_poses.npz")
+    wanted = (".asf", ".amc", ".bvh", *AMASS_FILES)
     if path.is_dir():
         yield from ((str(p), p.read_bytes()) for p in sorted(path.rglob("*")) if p.name.endswith(wanted))
         return
@@ -163,12 +165,23 @@ def _read_bvh(data: bytes) -> tuple[np.ndarray, float]:
     return np.stack([world[names.index(name)].as_matrix() for name in BVH_JOINTS], axis=1), fps
 
 
-def _read_amass(data: bytes) -> np.ndarray:
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        poses, rate = file["poses"], float(file["mocap_framerate"])
-    poses = poses[::max(1, round(rate / FPS)), :72].reshape(-1, 24, 3)
-    rotations = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3)
-    rotations[:, 0] = Rotation.from_euler("x", -90, degrees=True).as_matrix() @ rotations[:, 0]  # z up → y up
+def read_amass(data: bytes, name: str) -> np.ndarray:
+    """(T, 24, 3, 3) of an AMASS .npz file: the first 22 joints of a pose are SMPL's; z up becomes y up.
+
+    The rate stands under either of its two names. InputError where the file is damaged or of another kind.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            rate = float(file["mocap_framerate" if "mocap_framerate" in file.files else "mocap_frame_rate"])
+            poses = np.asarray(file["poses"], float)
+        if not (rate > 0 and poses.ndim == 2 and poses.shape[1] >= 66 and len(poses) and np.isfinite(poses).all()):
+            raise ValueError(f"poses {poses.shape} at {rate} frames a second")
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{name}: not a motion of AMASS's ({error})", hint="download it again, or remove it") from None
+    poses = poses[::max(1, round(rate / FPS)), :66].reshape(-1, 22, 3)
+    rotations = np.tile(np.eye(3), (len(poses), 24, 1, 1))
+    rotations[:, :22] = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix().reshape(-1, 22, 3, 3)
+    rotations[:, 0] = Rotation.from_euler("x", -90, degrees=True).as_matrix() @ rotations[:, 0]
     rotations[:, AT_REST] = np.eye(3)
     return rotations.astype(np.float32)
 
