@@ -131,8 +131,8 @@ def test_a_run_that_pauses_and_resumes_is_the_run_that_did_not(args: tuple, vibe
     if args[0] == "open-vibe":
         assert vibe("train", "lifter", "--data", bundle, "--steps", 3, *TINY_LIFTER).code == 0
         args = (*args, "--start", "runs/lifter")
-    assert vibe("train", *args, "--data", bundle, "--steps", 13, "--out", "whole").code == 0
-    paused = vibe("train", *args, "--data", bundle, "--steps", 13, "--out", "cut", "--stop-after", 0)
+    assert vibe("train", *args, "--data", bundle, "--steps", 12, "--out", "whole").code == 0
+    paused = vibe("train", *args, "--data", bundle, "--steps", 12, "--out", "cut", "--stop-after", 0)
     calls = 1
     while "to be resumed" in paused.out:
         paused = vibe("train", *args, "--data", bundle, "--out", "cut", "--resume", "--stop-after", 0)
@@ -196,8 +196,9 @@ def test_two_processes_do_what_one_does_with_twice_the_pieces(tmp_path: Path, bu
 
 def test_pieces_that_cannot_be_shared_are_refused() -> None:
     assert Place(rank=1, count=2).share(4) == [1, 3]
-    with pytest.raises(UsageError, match="pieces=2"):
+    with pytest.raises(UsageError) as refused:
         Place(rank=0, count=2).share(1)
+    assert "pieces=2" in refused.value.hint
 
 
 def test_precisions_that_this_machine_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

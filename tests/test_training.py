@@ -110,6 +110,39 @@ def test_stages_share_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.
     assert told[0] == "a: 2.0 of the 8.0 minutes left" and json.loads((tmp_path / "spent.json").read_text())["b"] == 4
 
 
+def test_our_backbone_is_torchvisions_under_its_names() -> None:
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    from vibe_cli.networks.keypoints import Backbone
+
+    torch.manual_seed(0)
+    ours, theirs = Backbone(64).eval(), ResNet(BasicBlock, [1, 1, 1, 1]).eval()  # 64 is ResNet-18's own width
+    weights = {name: value for name, value in theirs.state_dict().items() if not name.startswith("fc")}
+    shallow = {name: value for name, value in ours.state_dict().items() if ".1." not in name or "downsample" in name}
+    assert list(shallow) == list(weights)
+    ours.layer1, ours.layer2, ours.layer3, ours.layer4 = (stage[:1] for stage in (
+        ours.layer1, ours.layer2, ours.layer3, ours.layer4))
+    ours.load_state_dict(weights)
+    x = torch.randn(1, 3, 64, 64)
+    theirs.avgpool, theirs.fc = torch.nn.Identity(), torch.nn.Identity()
+    assert torch.equal(ours(x)[2].flatten(1), theirs(x))
+
+
+def test_the_box_loss_is_torchvisions() -> None:
+    from torchvision.ops import complete_box_iou_loss
+
+    from vibe_cli.training.detector import complete_iou_loss
+
+    torch.manual_seed(0)
+    found, wanted = torch.rand(2, 40, 4) * 30
+    for boxes in (found, wanted):
+        boxes[:, 2:] += boxes[:, :2] + 1
+    found.requires_grad_()
+    theirs, ours = complete_box_iou_loss(found, wanted, reduction="mean"), complete_iou_loss(found, wanted)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
+    assert torch.allclose(*(torch.autograd.grad(loss, found)[0] for loss in (theirs, ours)), atol=1e-6)
+
+
 @pytest.mark.slow
 def test_make_weights_makes_a_complete_set_of_models_from_a_clean_checkout(tmp_path: Path) -> None:
     """The Makefile's own command, run where nothing is but the source, the open body and a folder of motions."""

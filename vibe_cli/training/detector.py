@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 
 from vibe_cli.networks.centre import BOX_UNIT, CentreConfig, CentreNet, sides_to_pixels
 from vibe_cli.networks.keypoints import STRIDE
-from vibe_cli.training.devices import fast_bfloat16
+from vibe_cli.training.devices import Place
 from vibe_cli.training.keypoints import load, to_input, turns
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.scenes import MIN_VISIBLE, SceneSource
@@ -96,7 +96,7 @@ def detector_loss(heat: Tensor, sides: Tensor, target: Tensor, weight: Tensor, c
     count = peak.sum().clamp_min(1)
     chosen = near > 0
     distances = sides_to_pixels(sides).permute(0, 2, 3, 1)
-    grid = (torch.arange(heat.shape[-1]) + 0.5) * STRIDE
+    grid = (torch.arange(heat.shape[-1], device=heat.device) + 0.5) * STRIDE
     middle = torch.stack([grid[None].expand(len(grid), -1), grid[:, None].expand(-1, len(grid))], -1)
     predicted = torch.cat([middle - distances[..., :2], middle + distances[..., 2:]], -1)
     parts = {"centre": (positive + negative) / count,
@@ -136,14 +136,16 @@ def train_detector(cache: Path, out: Path, backbone: Path | None, config: Centre
             getattr(net, name).load_state_dict(part)
     net = net.to(memory_format=torch.channels_last)
     facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
+    place = loop_options.get("place") or Place()
+    net.to(place.device)
     loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average,
                               steps=options.steps, pause=options.pause, save_every=options.save_every,
                               seed=options.seed), report, "detector", out, facts, **loop_options)
     loader = iter(load(_Stream(cache, options, loop.steps), options.workers))
-    half = fast_bfloat16()
+    half = place.fast_bfloat16
     while loop.goes_on():
         images, *wanted = next(loader)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-            heat, sides = net(to_input(images))
-        loop.step(*detector_loss(heat, sides, *(torch.as_tensor(w) for w in wanted)))
+        with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=half):
+            heat, sides = net(to_input(images).to(place.device))
+        loop.step(*detector_loss(heat.float(), sides.float(), *(torch.as_tensor(w).to(place.device) for w in wanted)))
     return loop

@@ -38,6 +38,13 @@ class Place:
         """Whether this process writes and tells."""
         return self.rank == 0
 
+    @property
+    def fast_bfloat16(self) -> bool:
+        """Whether this device multiplies bfloat16 in hardware."""
+        if self.device.type == "cuda":
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+        return fast_bfloat16()
+
     def share(self, pieces: int) -> list[int]:
         """The pieces of a step that are this process's; UsageError where they cannot be shared evenly."""
         if pieces < 1 or pieces % self.count:

@@ -30,6 +30,8 @@ def gather_evidence(detector: VerifiedDetector, cache: Path, scenes: int, seed: 
             clear = ((overlap > RIGHT) | (overlap < WRONG)) & ~doubtful
             evidence.append(found[clear])
             right.append(overlap[clear] > RIGHT)
+    if not evidence:
+        return np.zeros((0, 4)), np.zeros(0, bool)
     return np.concatenate(evidence), np.concatenate(right)
 
 

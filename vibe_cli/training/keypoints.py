@@ -30,7 +30,7 @@ from vibe_cli.networks.keypoints import (
 from vibe_cli.networks.peaks import cell_centres, decode_apart
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 from vibe_cli.rotations import matrix_from_6d
-from vibe_cli.training.devices import fast_bfloat16
+from vibe_cli.training.devices import Place
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.crops import CropSource, Labels, mirror_labels
 
@@ -120,27 +120,28 @@ def _one_pixel_left(labels: Labels, size: int) -> Labels:
 
 def keypoint_loss(maps: KeypointMaps, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of a batch and its parts; points outside the crop count for nothing."""
-    pixels, points = torch.from_numpy(labels.pixels), torch.from_numpy(labels.points)
-    weight = torch.ones(COUNT)
+    device = maps.heat.device
+    pixels, points, root = (torch.from_numpy(x).to(device)
+                            for x in (labels.pixels, labels.points, labels.rotations[:, 0]))
+    weight = torch.ones(COUNT, device=device)
     weight[LESS_CERTAIN] = 0.5
     inside = (pixels.abs() < 1).all(-1).float() * weight
     h, w = maps.heat.shape[-2:]
-    cells = (pixels * 0.5 + 0.5) * torch.tensor([w, h]) - 0.5
-    dx = torch.arange(w) - cells[..., 0, None]
-    dy = torch.arange(h) - cells[..., 1, None]
+    cells = (pixels * 0.5 + 0.5) * torch.tensor([w, h], device=device) - 0.5
+    dx = torch.arange(w, device=device) - cells[..., 0, None]
+    dy = torch.arange(h, device=device) - cells[..., 1, None]
     target = torch.exp(-(dy[..., None] ** 2 + dx[..., None, :] ** 2) / (2 * TARGET_SPREAD**2))
     target = target / (target.sum((2, 3), keepdim=True) + 1e-6)
     log_heat = maps.heat.flatten(2).log_softmax(-1)
     probability = log_heat.exp().view_as(maps.heat)
-    soft = torch.stack([(probability.sum(2) * cell_centres(w)).sum(-1),
-                        (probability.sum(3) * cell_centres(h)).sum(-1)], -1)
+    soft = torch.stack([(probability.sum(2) * cell_centres(w).to(device)).sum(-1),
+                        (probability.sum(3) * cell_centres(h).to(device)).sum(-1)], -1)
     depth = (maps.depth * target).sum((2, 3))
     seen = target * inside[..., None, None]
     left, right = zip(*LEFT_RIGHT_PAIRS, strict=False)
     union = seen[:, list(left)] + seen[:, list(right)]
     mass = union.sum((2, 3))
     log_union = maps.union.flatten(2).log_softmax(-1)
-    root = torch.from_numpy(labels.rotations[:, 0])
     yaw = yaw_target(root)
     parts = {
         "heat": -((target.flatten(2) * log_heat).sum(-1) * inside).mean(),
@@ -165,6 +166,8 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     if start is not None:
         net.load_state_dict(torch.load(start, weights_only=True)["averaged"])
     facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
+    place = loop_options.get("place") or Place()
+    net.to(place.device)
     loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average,
                               steps=options.steps, pause=options.pause, save_every=options.save_every,
                               seed=options.seed), report, "keypoints", out, facts, **loop_options)
@@ -173,12 +176,12 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     batches = _uses(iter(load(stream, options.workers)), options.uses)
     for _ in range(loop.steps % options.uses):  # what was used already of the batch that was cut
         next(batches)
-    half = fast_bfloat16()
+    half = place.fast_bfloat16
     while loop.goes_on():
         crops, labels = next(batches)
         progress[0] = loop.done
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-            maps = net(crops)
+        with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=half):
+            maps = net(crops.to(place.device))
         loop.step(*keypoint_loss(maps, labels))
     return loop
 

@@ -131,7 +131,7 @@ def draw_stills(bank: PoseBank, body: PointBody, count: int, seed: int) -> dict[
 def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: dict[str, Tensor],
                  seen: tuple[Observation, dict[str, Tensor]] | None, options: LiftingTraining,
                  report: Callable[[str], None], out: Path | None = None, **loop_options: Any) -> list[Loop]:
-    """Both stages, in place; without anything `seen` the first alone. The loops of the stages that were run.
+    """Both stages, in place; without anything `seen` the first alone, for both budgets. The loops that were run.
 
     With `out` the stages resume from there: a file for each, named after it.
     """
@@ -152,8 +152,12 @@ def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: 
         batch = seen[0].map(lambda x: x[index]), {k: v[index] for k, v in seen[1].items()}
         return mirror(*batch) if rng.random() < 0.3 else batch
 
-    stages = [("simulated", simulated, options.simulated_minutes, options.simulated_steps)]
-    stages += [("seen", observed, options.seen_minutes, options.seen_steps)] if seen is not None else []
+    first, second = ((options.simulated_minutes, options.simulated_steps), (options.seen_minutes, options.seen_steps))
+    if seen is None:
+        both = None if None in (first[1], second[1]) else first[1] + second[1]
+        stages = [("simulated", simulated, first[0] + second[0], both)]
+    else:
+        stages = [("simulated", simulated, *first), ("seen", observed, *second)]
     loops = []
     for number, (name, draw, minutes, steps) in enumerate(stages):
         schedule = Schedule(minutes, options.rate, options.decay, rise=50, clip=1.0, steps=steps, pause=options.pause,

@@ -78,6 +78,7 @@ class Loop:
         self._plateau = {"factor": 1.0, "best": math.inf, "bad": 0, "sum": 0.0}
         if out is not None and out.exists():
             self._resume(torch.load(out, weights_only=True, map_location="cpu"))
+        self._first = self.steps
         self._clock = self._told = self._saved = self._began = time.monotonic()
 
     @property
@@ -94,9 +95,10 @@ class Loop:
 
     @property
     def paused(self) -> bool:
-        """Whether this call's time is spent, the run's being not."""
+        """Whether this call's time is spent, the run's being not; a call takes one step at least."""
         pause = self.schedule.pause
-        return pause is not None and self.done < 1 and self._clock - self._began >= 60 * pause
+        return (pause is not None and self.done < 1 and self.steps > self._first
+                and self._clock - self._began >= 60 * pause)
 
     def goes_on(self) -> bool:
         """Whether there is time left for a step."""
@@ -122,14 +124,16 @@ class Loop:
     def step(self, loss: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Descend one step; parts of the loss are told once a minute."""
         self.optimiser.zero_grad()
-        loss.backward()
+        self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self.optimiser)
         self._descend(loss.item(), {k: v.item() for k, v in parts.items()})
 
-    def step_on(self, pieces: int, loss_of: Callable[[np.random.Generator], tuple[Tensor, Mapping[str, Tensor]]]
-                ) -> None:
+    def step_on(self, pieces: int, loss_of: Callable[[np.random.Generator], tuple[Tensor, Mapping[str, Tensor]]],
+                before: Callable[[], object] = lambda: None) -> None:
         """Descend one step on the mean loss of so many pieces, of which this process takes its share.
 
-        Each piece draws from dice of its own, and is a batch by itself: whoever takes it, it is the same.
+        Each piece draws from dice of its own, and is a batch by itself: whoever takes it, it is the same. `before` is
+        called once the gradients are there: what learns beside the network must have, before a checkpoint is written.
         """
         self.optimiser.zero_grad()
         mine, sums = self.place.share(pieces), {}
@@ -141,6 +145,7 @@ class Loop:
             for name, value in {"loss": loss, **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / len(mine)
         self._scaler.unscale_(self.optimiser)
+        before()
         means = dict(zip(sums, self.place.mean(list(sums.values())), strict=True))
         self._descend(means.pop("loss"), means)
 
@@ -164,7 +169,8 @@ class Loop:
             self._told = now
             self.report(f"{self.name}: {self.spent / 60:.1f} min, {self.steps} steps, "
                         + ", ".join(f"{k} {v:.3f}" for k, v in self._recent.items()))
-        if self.out is not None and (now - self._saved > self.schedule.save_every or not self.goes_on()):
+        over = not self.goes_on()  # asked in every process, or they would wait for one another
+        if self.out is not None and (over or now - self._saved > self.schedule.save_every):
             self._saved = now
             self.save()
 

@@ -183,8 +183,6 @@ def train_paper(network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], 
         return loss, parts
 
     while loop.goes_on():
-        loop.step_on(options.pieces, loss_of)
-        if adversary is not None:
-            adversary.step()
+        loop.step_on(options.pieces, loss_of, adversary.step if adversary is not None else lambda: None)
     network.eval()
     return loop

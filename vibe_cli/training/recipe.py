@@ -55,7 +55,7 @@ def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Call
         with budget.stage(system) as given:
             _train_system(system, work, body, given, report)
     with budget.stage("judging") as given:
-        _fit_judge(work, given)
+        _fit_judge(work, given, report)
     with budget.stage("prior") as given:
         _fit_prior(work, given)
     write_models(work, out)
@@ -102,8 +102,11 @@ def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -
                    DetectorTraining(minutes=minutes), report)
 
 
-def _fit_judge(work: Path, minutes: float) -> None:
-    """How the detector's second look weighs what it sees; judge.yaml in the work folder."""
+def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> None:
+    """How the detector's second look weighs what it sees; judge.yaml in the work folder.
+
+    A detector that was trained for minutes may find nothing it is that sure of: then it is asked for less.
+    """
     import torch
     import yaml
 
@@ -120,10 +123,16 @@ def _fit_judge(work: Path, minutes: float) -> None:
     net.load_state_dict(state["averaged"])
     encoder = OpenEncoder(OpenEncoderConfig(**asdict(eye.config)))
     encoder.eye.load_state_dict(eye.state_dict())
-    proposer = CentreDetector(net, size=net.config.size, threshold=PROPOSALS_FROM)
-    detector = VerifiedDetector(proposer, encoder, Judge(0, 1, 1, 1, 1))
-    judge = fit_judge(*gather_evidence(detector, work, scenes=max(20, int(minutes * SCENES_A_MINUTE))))
-    (work / "judge.yaml").write_text(yaml.safe_dump(verify_settings(judge)), encoding="utf-8")
+    for least in (PROPOSALS_FROM, PROPOSALS_FROM / 5, PROPOSALS_FROM / 25):
+        proposer = CentreDetector(net, size=net.config.size, threshold=least)
+        detector = VerifiedDetector(proposer, encoder, Judge(0, 1, 1, 1, 1))
+        evidence, right = gather_evidence(detector, work, scenes=max(20, int(minutes * SCENES_A_MINUTE)))
+        if len(right):
+            break
+    else:
+        report("the detector finds nobody yet: its second look believes everything equally")
+    judge = fit_judge(evidence, right) if len(right) else Judge(0, 0, 0, 0, 0)
+    (work / "judge.yaml").write_text(yaml.safe_dump(verify_settings(judge, proposals_from=least)), encoding="utf-8")
 
 
 def load_keypoints(work: Path) -> KeypointNet:

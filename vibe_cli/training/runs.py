@@ -126,7 +126,7 @@ def _prepare(order: Order, content: dict, place: Place) -> None:
     """Make the folder, or check that it holds this very run; only budgets may differ."""
     file = order.out / "run.json"
     if not order.resume:
-        if file.exists() or (order.out / "checkpoint.pt").exists():
+        if any(order.out.glob("checkpoint*.pt")):  # a run that failed before its first is begun anew
             raise UsageError(f"{order.out}: holds a run already", hint="add --resume, or choose another --out")
     else:
         before = recorded(order.out)

@@ -189,9 +189,7 @@ def train_temporal(network: TemporalNetwork, lifter: Lifter, body: PointBody, dr
         return x.to(place.device)
 
     while loop.goes_on():
-        loop.step_on(options.pieces, loss_of)
-        if adversary is not None:
-            adversary.step()
+        loop.step_on(options.pieces, loss_of, adversary.step if adversary is not None else lambda: None)
     return network.eval()
 
 
