@@ -111,6 +111,16 @@ def test_a_wrong_configuration_is_an_error_with_the_choices(values, words):
     assert error.value.hint
 
 
+@pytest.mark.parametrize("values", [
+    {"network": "vibe", "features": "many"}, {"network": "tcmr", "hidden": -3},
+    {"network": "sps_net", "features": None}, {"network": "dts_vibe", "regressor_heads": 0},
+    {"network": "vibe", "layers": 1.5}])
+def test_settings_of_which_nothing_can_be_made_are_an_error_of_the_model(values):
+    with pytest.raises(ModelError, match=f"no network can be made of the settings of '{values['network']}'") as error:
+        build_network(values)
+    assert error.value.hint
+
+
 def test_weights_that_do_not_fit_are_listed():
     weights = network(VIBE).state_dict()
     weights["regressor.fc3.weight"] = weights.pop("regressor.fc2.weight")

@@ -30,12 +30,18 @@ NETWORKS = {
 def build_network(config: object) -> nn.Module:
     """The network of a configuration: one of the configuration classes, or the mapping `describe` made of it.
 
-    A mapping names its network in `network`; an unknown network or key is a ModelError.
+    A mapping names its network in `network`; an unknown network or key, or a setting of which nothing can be made,
+    is a ModelError.
     """
-    if isinstance(config, Mapping):
-        config = _configuration(dict(config))
-    network_class, _ = _classes(_name_of(config))
-    return network_class(config)
+    if not isinstance(config, Mapping):
+        return _classes(_name_of(config))[0](config)
+    made = _configuration(dict(config))
+    try:
+        return _classes(_name_of(made))[0](made)
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # text for a number, a negative width
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(f"no network can be made of the settings of {config['network']!r} ({reason})",
+                         hint="use the configuration that was saved with the weights") from error
 
 
 def describe(config: object) -> dict:
