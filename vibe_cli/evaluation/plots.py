@@ -95,7 +95,7 @@ def _figure(rows: int, width: float, share: bool = False) -> tuple[Figure, list[
 
 
 def _legend(figure: Figure, axis: Axes, count: int) -> None:
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=min(count, 4), frameon=False)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=min(count, 6), frameon=False)
 
 
 def _save(figure: Figure, path: Path) -> Path:
