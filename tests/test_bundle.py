@@ -82,7 +82,7 @@ from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth.bundle import read_bundle
 from vibe_cli.training.synth.crop_data import draw_block
 from vibe_cli.training.synth.studio import open_studio
-import vibe_cli.training.loop
+import vibe_cli.training.loop, vibe_cli.training.synth.draw, vibe_cli.training.synth.batched
 studio = open_studio(Path({str(packed)!r}))
 block = draw_block(np.random.default_rng(0), studio.body, studio.bank, studio.pictures, 3, 64)
 PointBody(studio.body)
@@ -120,3 +120,30 @@ def test_what_is_no_bundle_is_refused_in_one_line(packed: Path, tmp_path: Path) 
         read_bundle(newer)
     with pytest.raises(InputError, match="no such file"):
         read_bundle(tmp_path / "none")
+
+
+def test_a_work_folder_is_drawn_from_a_bundle_by_either_path(packed: Path, tmp_path: Path) -> None:
+    import torch
+
+    from vibe_cli.training.synth.cache import read_clips
+    from vibe_cli.training.synth.crops import CropSource
+    from vibe_cli.training.synth.draw import DrawJob, _portray_on, draw_folder, plan, portray, sit
+    from vibe_cli.training.synth.studio import open_studio
+    told: list[str] = []
+    studio, jobs = open_studio(packed), plan(stills=3, clips=1, length=2)
+    draw_folder(studio, tmp_path / "work", jobs, 2, torch.device("cpu"), 1, told.append)
+    assert len(told) == 5 and len(read_clips(tmp_path / "work" / "mocap.npz")) == 8
+    for name, count in (("stills", 3), ("clips", 2), ("held", 1), ("heldclips", 2)):
+        source = CropSource(tmp_path / "work", name)
+        assert len(source) == count
+        crops, labels = source.batch(np.random.default_rng(0), np.arange(count), 64)
+        assert crops.std() > 5 and np.isfinite(labels.points).all()
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*_*.npy")}
+    draw_folder(studio, tmp_path / "work", jobs, 2, torch.device("cpu"), 1, told.append)
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*_*.npy")} == before, "kept"
+    job = DrawJob("clips", 2, 5, length=2)
+    here = portray(studio, 0, job)
+    there = next(_portray_on(studio, iter([sit(studio, 0, job)]), torch.device("cpu")))
+    assert np.abs(here["rgba"].astype(int) - there["rgba"]).mean() < 0.5
+    for name in ("rotations", "betas", "points", "pixels"):
+        assert np.abs(here[name] - there[name]).max() < 0.02, name
