@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vibe_cli.networks.keypoints import KeypointMaps
+from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
 from vibe_cli.networks.skeleton import MIRRORED_KEYPOINTS
 
 LEAST = 1e-9  # probability, before its logarithm
@@ -25,6 +25,18 @@ def look_both_ways(eye: Callable[[Tensor], KeypointMaps], crops: Tensor) -> Keyp
     return KeypointMaps(heat=_mean(here.heat, there.heat, (2, 3)), depth=(here.depth + there.depth) / 2,
                         union=_mean(here.union, there.union, (2, 3)), yaw=_mean(here.yaw, there.yaw, (1,)),
                         root=(here.root + there.root) / 2, pooled=(here.pooled + there.pooled) / 2)
+
+
+class BothWays(nn.Module):
+    """A keypoint network that looks both ways, in place of one that looks once."""
+
+    def __init__(self, eye: KeypointNet) -> None:
+        super().__init__()
+        self.eye, self.config = eye, eye.config
+
+    def forward(self, crops: Tensor) -> KeypointMaps:
+        """As KeypointNet's."""
+        return look_both_ways(self.eye, crops)
 
 
 def mirror_crops(crops: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ SHARES = {"drawing": 0.08, "keypoints": 0.42, "detector": 0.14, "looking": 0.06,
 STILLS_A_MINUTE = 6000   # drawn by two workers on two cores
 LOOKED_A_MINUTE = 2500   # crops that the keypoint network sees
 CLIP_LENGTH = 24
+CLOSE = 0.35             # share of the stills that are close-ups
 WORKERS = 2
 SCENES_A_MINUTE = 250    # looked at twice
 PRIOR_ROUNDS_A_MINUTE = 20
@@ -73,10 +74,10 @@ def _draw(mocap: Path, work: Path, body: Path, minutes: float, report: Callable[
     stills = max(400, int(minutes * 0.5 * STILLS_A_MINUTE))
     frames = max(20, int(minutes * 0.4 * STILLS_A_MINUTE / CLIP_LENGTH)) * CLIP_LENGTH
     base = CacheJob(work, "", body, clips, 0, 0)
-    jobs = [replace(base, name="held", count=min(1000, stills // 4), seed=901, held_out=True),
+    jobs = [replace(base, name="held", count=min(1000, stills // 4), seed=901, held_out=True, close=CLOSE),
             replace(base, name="heldclips", count=min(100 * CLIP_LENGTH, frames), seed=801, length=CLIP_LENGTH,
                     held_out=True)]
-    jobs += [replace(base, name="stills", count=stills // WORKERS, seed=1 + i) for i in range(WORKERS)]
+    jobs += [replace(base, name="stills", count=stills // WORKERS, seed=1 + i, close=CLOSE) for i in range(WORKERS)]
     jobs += [replace(base, name="clips", count=frames // WORKERS // CLIP_LENGTH * CLIP_LENGTH, seed=101 + i,
                      length=CLIP_LENGTH) for i in range(WORKERS)]
     left = [job for job in jobs if not (work / f"{job.name}_{job.seed}.npy").exists()]
@@ -148,11 +149,12 @@ def load_keypoints(work: Path) -> KeypointNet:
 
 def _look(work: Path, minutes: float) -> None:
     """What the trained eye sees of stills and clips; seen_*.pt in the work folder."""
+    from vibe_cli.networks.both_ways import BothWays
     from vibe_cli.training.lifting import collect
     from vibe_cli.training.synth.crops import CropSource
     from vibe_cli.training.temporal import collect_clips
 
-    net, stills, clips = load_keypoints(work), CropSource(work, "stills"), CropSource(work, "clips")
+    net, stills, clips = BothWays(load_keypoints(work)), CropSource(work, "stills"), CropSource(work, "clips")
     count = max(20 * CLIP_LENGTH, int(minutes / 2 * LOOKED_A_MINUTE))
     _keep(work / "seen_stills.pt", lambda: collect(net, stills, min(count, 40000), seed=5))
     _keep(work / "seen_clips.pt", lambda: collect_clips(
@@ -262,7 +264,7 @@ def write_models(work: Path, out: Path) -> None:
     encoder = {f"eye.{k}": v for k, v in eye["averaged"].items()}
     encoder |= {f"lifter.{k}": v for k, v in motion["lifter"].items()}
     sizes = OpenEncoderConfig(**eye["config"], features=lifter["features"], hidden=lifter["hidden"],
-                              blocks=lifter["blocks"])
+                              blocks=lifter["blocks"], both_ways=True)
     write_model(out / "open-encoder", {"task": "encoder"}, halved(encoder), sizes)
     verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
     write_model(out / "open-detector", {"task": "detector", "verify": verify}, halved(detector["averaged"]),
