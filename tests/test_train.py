@@ -218,7 +218,7 @@ def test_training_needs_no_more_than_torch_numpy_scipy_and_opencv(tmp_path: Path
             "    def find_spec(self, name, path=None, target=None):\n"
             "        if name.split('.')[0] in {'click', 'rich', 'safetensors', 'yaml', 'torchvision', 'ultralytics',\n"
             "            'smplx', 'PIL', 'joblib', 'ffmpeg', 'imageio_ffmpeg', 'pyrender', 'OpenGL', 'trimesh',\n"
-            "            'filterpy', 'matplotlib', 'skimage', 'anny', 'tensorboard'}:\n"
+            "            'filterpy', 'matplotlib', 'skimage', 'anny'}:\n"
             "            raise ModuleNotFoundError(name)\n"
             "sys.meta_path.insert(0, Bare())\n"
             "from vibe_cli.training.__main__ import main\n"

@@ -141,6 +141,8 @@ def train_detector(cache: Path, out: Path, backbone: Path | None, config: Centre
     loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average,
                               steps=options.steps, pause=options.pause, save_every=options.save_every,
                               seed=options.seed), report, "detector", out, facts, **loop_options)
+    if not loop.goes_on():
+        return loop
     loader = iter(load(_Stream(cache, options, loop.steps), options.workers))
     half = place.fast_bfloat16
     while loop.goes_on():

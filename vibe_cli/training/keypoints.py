@@ -171,6 +171,8 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average,
                               steps=options.steps, pause=options.pause, save_every=options.save_every,
                               seed=options.seed), report, "keypoints", out, facts, **loop_options)
+    if not loop.goes_on():
+        return loop
     progress = torch.zeros(1).share_memory_()
     stream = _Stream(cache, options, config.size, progress, loop.steps // options.uses)
     batches = _uses(iter(load(stream, options.workers)), options.uses)
