@@ -230,6 +230,20 @@ def test_feet_that_carry_do_not_slide(body: SynthBody) -> None:
     assert np.abs(np.diff(foot[5:-5, [0, 2]], axis=0)).max() < 0.01
 
 
+def test_a_foot_that_swings_past_low_does_not_take_the_body_back(body: SynthBody) -> None:
+    from scipy.spatial.transform import Rotation
+
+    def about_x(degrees: np.ndarray) -> np.ndarray:
+        return Rotation.from_euler("x", degrees[:, None], degrees=True).as_matrix()
+    share = np.linspace(0, 1, 24)
+    pose = np.tile(np.eye(3), (24, 24, 1, 1))
+    pose[:, 1], pose[:, 4] = about_x(-20 + 40 * share), about_x(np.full(24, 12.0))     # stands, its knee a little bent
+    pose[:, 2], pose[:, 5] = about_x(20 - 40 * share), about_x(45 * np.abs(np.cos(np.pi * share)))
+    feet = np.stack([body.pose(p, np.zeros(10))[2][[7, 8], 1] for p in pose])
+    assert (feet[:, 1] < feet[:, 0] - 0.005).any(), "the swinging foot is the lower one for a while"
+    assert np.diff(stand(body, pose, np.zeros(10))[:, 2]).min() > 0
+
+
 def test_a_motion_shorter_than_asked_is_played_to_and_fro(bank: PoseBank) -> None:
     motion = act(np.random.default_rng(0), bank, 100)
     assert motion.shape == (100, 24, 3, 3) and np.isfinite(motion).all()

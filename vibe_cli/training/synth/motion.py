@@ -11,6 +11,8 @@ from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.poses import PoseBank, mirrored
 
 SUPPORTS = [7, 8, 10, 11, 4, 5, 20, 21, 22, 23, 0, 15]  # joints that a body stands, kneels, sits, lies or hangs on
+LOW = 0.03     # metres above the lowest joint that speak against a joint as much as …
+SUDDEN = 0.02  # … metres a frame by which it would change the body's speed
 STEADY = 1.5   # frames, the width of the smoothing of the path
 
 
@@ -40,13 +42,17 @@ def act(rng: np.random.Generator, bank: PoseBank, length: int, fps: float = FPS)
 def stand(body: SynthBody, rotations: np.ndarray, betas: np.ndarray) -> np.ndarray:
     """(T, 3): where the pelvis must be so that what the body rests on does not slide, from the origin on.
 
-    The lowest joint carries the body; its steps over the floor are what moves everything else. The feet are where
-    the body's own legs put them, so no motion has to be scaled. Heights are left at 0.
+    One joint carries the body, and its steps over the floor are what moves everything else: a low one, under which
+    the body goes on as it went, for a foot that swings past the standing one may be as low. The feet are where the
+    body's own legs put them, so no motion has to be scaled. Heights are left at 0.
     """
     points = np.stack([body.pose(pose, betas)[2][SUPPORTS] for pose in rotations])
-    carrier = points[..., 1].argmin(axis=1)
-    rows = np.arange(1, len(points))
-    step = points[rows - 1, carrier[1:]] - points[rows, carrier[1:]]
-    path = np.concatenate([np.zeros((1, 3)), np.cumsum(step, axis=0)])
-    path[:, 1] = 0
+    steps = (points[:-1] - points[1:]) * [1, 0, 1]          # (T − 1, S, 3) of the pelvis, if that joint stood still
+    height = (points[..., 1] - points[..., 1].min(axis=1, keepdims=True))[1:]
+    path = np.zeros((len(points), 3))
+    going = np.median([step[low.argmin()] for step, low in zip(steps[:9], height[:9], strict=True)], axis=0) \
+        if len(steps) else np.zeros(3)
+    for t, (step, low) in enumerate(zip(steps, height, strict=True)):
+        going = step[(low / LOW + np.linalg.norm(step - going, axis=1) / SUDDEN).argmin()]
+        path[t + 1] = path[t] + going
     return gaussian_filter1d(path, STEADY, axis=0, mode="nearest") if len(path) > 1 else path
