@@ -33,7 +33,7 @@ from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.studio import Studio
 
 FORMAT, VERSION = "vibe-synth-crops", 1
-BLOCK = 48           # crops that are drawn together: they are each other's company
+BLOCK = 96           # crops that are drawn together: they are each other's company
 BACKGROUNDS = 12     # of a block: each is cut, turned and coloured anew for every crop
 CLOSE = 0.15         # share of the crops that frame a part of the person
 QUALITY = 95         # JPEG's
