@@ -51,8 +51,8 @@ def command(ctx: click.Context) -> None:
     """Draw synthetic people with exact labels: crops, YOLO data, clips.
 
     Dressed bodies of every build move by motion capture before drawn places and are seen by an imperfect camera.
-    What comes out is yours: bodies and pictures are CC0. CMU's motion capture (mocap.cs.cmu.edu) is free for any
-    use; AMASS (amass.is.tue.mpg.de) is not for commercial use.
+    Bodies and our pictures are free for any use, and so is CMU's motion capture (mocap.cs.cmu.edu); AMASS
+    (amass.is.tue.mpg.de) is for research only, and so is what is made with it.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -93,7 +93,7 @@ def make_folders(folder: Path) -> None:
 def write_data_yaml(folder: Path, options: YoloOptions) -> None:
     """What ultralytics reads; it has no `path`, so the folder may be moved."""
     val = any(options.is_val(number) for number in range(options.count))
-    lines = ["# synthetic people, free for any use; made by vibe synth yolo", "train: images/train",
+    lines = ["# synthetic people, made by vibe synth yolo", "train: images/train",
              f"val: images/{'val' if val else 'train'}", "names:", "  0: person"]
     if options.pose:
         mirrored = [COCO_OF_KEYPOINTS.index(MIRRORED_KEYPOINTS[joint]) for joint in COCO_OF_KEYPOINTS]
