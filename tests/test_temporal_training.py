@@ -201,7 +201,8 @@ def test_hidden_points_are_three_to_five_and_their_neighbours(bank, body) -> Non
     assert bool((hide_points(heap).confidence == 0).all())
 
 
-def test_drawn_flow_leads_back_to_where_a_joint_was() -> None:
+def test_drawn_flow_leads_back_to_where_a_joint_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vibe_cli.training.motion_fields.GAIN", (1.0, 1.0))
     torch.manual_seed(0)
     points = torch.randn(6, 1, COUNT, 3) * 0.3
     moved = torch.cat([points, points + torch.tensor([0.04, -0.02, 0])], dim=1)  # every point, over the pelvis

@@ -4,7 +4,8 @@ Where observations are simulated there are no pictures to take optical flow of, 
 encoder saw is kept. But where every point of a body was a frame earlier is known, so the flow of its pixels is:
 points along the bones carry their motion to the cells near them. The rest of the crop moves as the camera does.
 The images are as small as the flow encoder's averaged ones (`DtsVibeConfig.flow_side`), so what a pixel's flow
-lacks in detail is not seen.
+lacks in detail is not seen. Beside DIS on six held-out drawn clips, 32 pixels a side, inside the person and where
+anything moves, the correlation is 0.56 (0.30 over all of the person, most of whom is still and DIS only errs).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ UNIT = 2 * FULL_SPEED  # the displacement, in −1..1 of a crop, that is as brig
 RADIUS = 0.07          # metres about a bone
 TRACK_STARTS = 0.15    # share of the clips whose first frame is its track's first and has no flow
 DRIFT = 0.03           # of people or cameras, a frame, in −1..1 of the crop
-NOISE = 0.03           # of the flow, as bright as the full speed is 1
+NOISE = 0.045          # of the flow, as bright as the full speed is 1: so much DIS errs on drawn people
+GAIN = (0.4, 1.0)      # how much of a motion the flow shows; DIS shows 0.64 of it on drawn people
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +56,8 @@ def draw_fields(points: Tensor, pixels: Tensor, side: int) -> Fields:
                      + 0.3 * torch.randn(clips, frames, 2, device=points.device))
     drift, ground = speed * (kind < 0.25), -speed * (kind > 0.75)
     moves = scale[..., None, None] * (points[:, :-1] - points[:, 1:])[..., :2] + drift[:, :, None]
-    flow = _spread(pixels[:, 1:], moves * (0.7 + 0.4 * torch.rand(clips, 1, 1, 1, device=points.device)),
-                   ground.expand(-1, frames, -1), scale, side)
+    shown = GAIN[0] + (GAIN[1] - GAIN[0]) * torch.rand(clips, 1, 1, 1, device=points.device)
+    flow = _spread(pixels[:, 1:], moves * shown, ground.expand(-1, frames, -1), scale, side)
     coarse = NOISE * torch.randn(clips * frames, 2, 4, 4, device=points.device)
     flow = flow / UNIT + interpolate(coarse, (side, side), mode="bilinear").unflatten(0, (clips, frames))
     images = torch.cat([flow, flow.norm(dim=2, keepdim=True)], dim=2).clamp(-1, 1)

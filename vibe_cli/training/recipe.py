@@ -127,7 +127,7 @@ def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> Non
     for least in (PROPOSALS_FROM, PROPOSALS_FROM / 5, PROPOSALS_FROM / 25):
         proposer = CentreDetector(net, size=net.config.size, threshold=least)
         detector = VerifiedDetector(proposer, encoder, Judge(0, 1, 1, 1, 1))
-        evidence, right = gather_evidence(detector, work, scenes=max(20, int(minutes * SCENES_A_MINUTE)))
+        evidence, right = gather_evidence(detector, work, scenes=max(8, int(minutes * SCENES_A_MINUTE)))
         if len(right):
             break
     else:
