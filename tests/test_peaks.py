@@ -55,7 +55,7 @@ def test_sides_that_are_apart_already_stay_as_they_are() -> None:
 def test_a_collapsed_pair_is_parted_where_the_union_has_two_places() -> None:
     heat, union, depth = maps()
     heat[0, LEFT], heat[0, RIGHT] = blob((4, 12, 0.55), (12, 10, 0.45)), blob((4, 12, 0.6), (12, 10, 0.4))
-    union[0, PAIR] = blob((4, 12, 0.55), (12, 10, 0.45))
+    union[0, PAIR] = blob((4, 12, 0.51), (12, 10, 0.49))
     together = decode_peaks(heat, depth)[0][0]
     assert (together[LEFT] - together[RIGHT]).norm() < 0.05
     points, confidence, depths = decode_apart(heat, union, depth)
@@ -67,7 +67,7 @@ def test_a_collapsed_pair_is_parted_where_the_union_has_two_places() -> None:
 def test_legs_that_are_seen_in_one_place_stay_together() -> None:
     heat, union, depth = maps()
     heat[0, LEFT] = heat[0, RIGHT] = blob((8, 12, 0.9), (12, 10, 0.1))
-    union[0, PAIR] = blob((8, 12, 0.9), (12, 10, 0.1))
+    union[0, PAIR] = blob((8, 12, 0.6), (12, 10, 0.4))  # less sure of the second place than of the first
     points = decode_apart(heat, union, depth)[0][0]
     assert torch.allclose(points[LEFT], at(8, 12), atol=0.05) and torch.allclose(points[RIGHT], at(8, 12), atol=0.05)
 

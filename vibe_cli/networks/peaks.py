@@ -15,7 +15,7 @@ from vibe_cli.networks.skeleton import FOLLOWERS, LEFT_RIGHT_PAIRS
 
 SPREAD = 1.6   # cells, of the Gaussian window around a peak that is read
 APART = 2.5    # cells, from which two peaks are two places
-SECOND = 0.6   # least mass of the second place in the union map, as a share of the first's
+SECOND = 0.9   # least mass of the second place in the union map, as a share of the first's
 LEAST = 0.12   # and least mass at all
 
 
