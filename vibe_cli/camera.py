@@ -18,7 +18,7 @@ FOCAL_LENGTH = 5000.0
 def crop_to_image_camera(camera: np.ndarray, boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     """Crop camera (T, 3) of square crops `boxes` (T, 4) → full-image camera (T, 4) sx, sy, tx, ty.
 
-    `boxes` holds the side that was really cropped, scale included (formats.md, section 5).
+    `boxes` holds the side that was really cropped, scale included.
     """
     scale, tx, ty = camera[:, 0], camera[:, 1], camera[:, 2]
     cx, cy, side = boxes[:, 0], boxes[:, 1], boxes[:, 2]

@@ -11,7 +11,7 @@ import numpy as np
 
 from vibe_cli.skeleton import JOINTS_49
 
-# joints of formats.md section 2, left and right: knee; ankle; toes, toes, heel
+# of the 54 joints (skeleton.py), left and right: knee; ankle; toes, toes, heel
 KNEE, ANKLE, FOOT = (4, 5), (7, 8), ((29, 32), (30, 33), (31, 34))
 CLEARLY = 0.8    # exchanged sides must fit better than this share of the distance as they are
 TOGETHER = 0.04  # of the crop's side: keypoints nearer than this are one place

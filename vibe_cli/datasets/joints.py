@@ -1,4 +1,4 @@
-"""The joints of each data set, as numbers among the 54 of formats.md's section 2, and how they become the 49.
+"""The joints of each data set, as numbers among the 54 (vibe_cli/skeleton.py), and how they become the 49.
 
 None: a joint that none of the 54 is.
 """

@@ -43,7 +43,7 @@ class Writer:
 
 
 def person_fields(person: Person, result: Result, body: Body) -> dict[str, np.ndarray]:
-    """A person's arrays under AMASS's names (formats.md, section 6), and what they mean."""
+    """A person's arrays under AMASS's names, and what they mean."""
     rate = float(result.video.fps)
     poses, trans = to_z_up(person.pose, person.translation(result.video), rest_pelvis(person, body))
     return {

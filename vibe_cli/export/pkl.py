@@ -46,7 +46,7 @@ class Writer:
 
 
 def person_fields(person: Person, result: Result, body: Body) -> dict[str, Any]:
-    """Everything of a person but the vertices, under VIBE's names (formats.md, section 5)."""
+    """Everything of a person but the vertices, under VIBE's names."""
     from vibe_cli.body import joints_of
 
     joints = joints_of(person, body)

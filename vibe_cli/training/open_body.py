@@ -191,7 +191,7 @@ def fit_regressor(vertices: np.ndarray, points: np.ndarray, nearest: int = 80) -
 
 
 def extra_points(people: People, tips: np.ndarray) -> np.ndarray:
-    """(n, 30, 3): joints 24..53 of formats.md section 2: 11 surface points, 10 finger tips, 9 regressed joints."""
+    """(n, 30, 3): joints 24..53 of the 54 (skeleton.py): 11 surface points, 10 finger tips, 9 regressed joints."""
     surface = np.einsum("kv,nvd->knd", people.surface, people.vertices, optimize=True)
     named = dict(zip(people.labels, surface, strict=True))
     joints = people.joints
