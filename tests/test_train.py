@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -76,13 +77,38 @@ def test_settings_are_changed_by_name_and_unknown_ones_are_refused() -> None:
     assert change(changed, ["steps=null"]).steps is None
 
 
+def test_data_sets_are_given_as_a_list() -> None:
+    settings = CONFIGS["vibe"].settings
+    assert change(settings, ['data=["3dpw=a b", "records.pt"]', "data=[]"]).data == ()
+    changed = change(settings, ['data=["3dpw=a b", "records.pt"]'])
+    assert changed.data == ("3dpw=a b", "records.pt")
+    assert settings_from(settings, json.loads(json.dumps(describe_settings(changed)))) == changed
+    for wrong in ("data=3dpw", "data=[1]", "data=null"):
+        with pytest.raises(UsageError, match="data"):
+            change(settings, [wrong])
+
+
+@pytest.mark.parametrize("wrong", ["batch=0", "batch=-1", "steps=0", "rate=-1e-3", "rate=-1", "rate=NaN",
+                                   "minutes=Infinity", "seed=-1", "weights.velocity=-2"])
+def test_numbers_that_make_no_sense_are_refused(wrong: str) -> None:
+    with pytest.raises(UsageError, match=wrong.partition("=")[0]):
+        change(CONFIGS["open-vibe"].settings, [wrong])
+
+
+def test_zero_is_a_weight_and_a_seed() -> None:
+    changed = change(CONFIGS["open-vibe"].settings, ["seed=0", "weights.velocity=0", "simulated_share=0"])
+    assert (changed.seed, changed.weights.velocity, changed.simulated_share) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_training_has_a_budget_that_can_be_changed(name: str) -> None:
     settings = CONFIGS[name].settings
     assert with_budget(settings, None, 30, 2.0).pause == 2.0
     with pytest.raises(UsageError):
         with_budget(settings, 1.0, 30, None)
-    for minutes, steps in ((0, None), (None, 0)):
+    with pytest.raises(UsageError, match="stop-after"):
+        with_budget(settings, None, 30, -1.0)
+    for minutes, steps in ((0, None), (math.nan, None), (math.inf, None), (None, 0)):
         with pytest.raises(UsageError):
             with_budget(settings, minutes, steps, None)
 
@@ -168,8 +194,6 @@ def test_two_processes_do_what_one_does_with_twice_the_pieces(tmp_path: Path, bu
     """torchrun with two CPU processes; each writes its weights, to be compared."""
     code = ("import sys, os, torch\n"
             "from vibe_cli.training import runs, __main__\n"
-            "def write(path, state, real=runs.write_whole):\n    real(path, state)\n"
-            "runs.write_whole = write\n"
             "first = runs.Loop._descend\n"
             "def descend(self, *args):\n"
             "    first(self, *args)\n"

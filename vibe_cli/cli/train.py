@@ -43,7 +43,7 @@ def command(config: str | None, data: Path | None, start: Path | None, prior: Pa
       torchrun --nproc-per-node 2 -m vibe_cli.training open-vibe --set pieces=2 …
     """
     from vibe_cli.paths import models_dir
-    from vibe_cli.training.__main__ import settings_of
+    from vibe_cli.training.__main__ import settings_of, summary
     from vibe_cli.training.configs import CONFIGS
     from vibe_cli.training.devices import take_place
     from vibe_cli.training.runs import Order, planned_steps, run
@@ -64,7 +64,4 @@ def command(config: str | None, data: Path | None, start: Path | None, prior: Pa
     finally:
         if hasattr(bar, "close"):
             bar.close()
-    done = loops[-1].done >= 1
-    spent = sum(loop.spent for loop in loops) / 60
-    click.echo(f"{out}: {sum(loop.steps for loop in loops)} steps in {spent:.1f} minutes; "
-               + ("done: weights.pt, curves.png" if done else f"to be resumed: vibe train {config} --resume"))
+    click.echo(summary(out, loops))

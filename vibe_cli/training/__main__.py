@@ -10,6 +10,7 @@ from pathlib import Path
 from vibe_cli.errors import EXIT_INTERRUPTED, VibeError
 from vibe_cli.training.configs import CONFIGS, change, find_config, settings_from
 from vibe_cli.training.devices import take_place
+from vibe_cli.training.loop import Loop
 from vibe_cli.training.runs import Order, recorded, run, with_budget
 
 
@@ -44,6 +45,13 @@ def settings_of(name: str, out: Path, resume: bool, changes: list[str], minutes:
     return with_budget(change(settings, changes), minutes, steps, pause)
 
 
+def summary(out: Path, loops: list[Loop]) -> str:
+    """One line about a call's end: how far the run is, and what to do next. Of a run's stages, all steps count."""
+    steps, minutes = sum(loop.steps for loop in loops), sum(loop.spent for loop in loops) / 60
+    end = "done: weights.pt, curves.png" if loops[-1].done >= 1 else "to be resumed: the same command with --resume"
+    return f"{out}: {steps} steps in {minutes:.1f} minutes; {end}"
+
+
 def main(args: list[str] | None = None) -> int:
     """Run it; the exit code."""
     o = parser().parse_args(args)
@@ -53,13 +61,14 @@ def main(args: list[str] | None = None) -> int:
         place = take_place(o.device, o.precision)
         tell = (lambda line: print(line, flush=True)) if place.first else (lambda line: None)
         loops = run(Order(o.config, settings, o.data, out, o.start, o.prior, o.body, o.resume), tell, place)
-        tell(f"{out}: {loops[-1].steps} steps in {sum(loop.spent for loop in loops) / 60:.1f} minutes, "
-             + ("done" if loops[-1].done >= 1 else "to be resumed"))
+        tell(summary(out, loops))
         place.leave()
     except VibeError as error:
         print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        print("error: stopped by Ctrl-C\nhint: go on from the last checkpoint with the same command and --resume",
+              file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 

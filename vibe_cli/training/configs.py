@@ -7,9 +7,11 @@ The open recipe's are `open-…`, `keypoints`, `detector` and `lifter`; the pape
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from vibe_cli.errors import UsageError
 from vibe_cli.training.adversary import MposerTraining
@@ -57,7 +59,8 @@ def find_config(name: str) -> Named:
 def change(settings: Any, changes: Iterable[str]) -> Any:
     """Settings with `key=value` changes, values as JSON or plain text; `weights.velocity=1` reaches inside.
 
-    UsageError for an unknown key, or a value that is not of the setting's kind.
+    UsageError for an unknown key, or a value that is not of the setting's kind: no number is negative, and what is
+    counted is at least 1.
     """
     for text in changes:
         key, found, value = text.partition("=")
@@ -104,13 +107,17 @@ def _value(text: str, kind: Any, key: str) -> Any:
         value = json.loads(text)
     except ValueError:
         value = text
-    kinds = getattr(kind, "__args__", (kind,)) if "|" in str(kind) or hasattr(kind, "__args__") else (kind,)
-    plain = tuple(getattr(one, "__origin__", one) for one in kinds)
-    if isinstance(value, list) and tuple in plain:
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    plain = tuple(get_origin(one) or one for one in kinds)
+    if isinstance(value, list) and tuple in plain and all(isinstance(one, str) for one in value):
         return tuple(value)
     if isinstance(value, int) and not isinstance(value, bool) and float in plain and int not in plain:
-        return float(value)
+        value = float(value)
     if isinstance(value, bool) and bool not in plain or not isinstance(value, plain):
-        wanted = " or ".join("nothing" if one is type(None) else one.__name__ for one in plain)
+        named = {NoneType: "nothing", tuple: "list of texts"}
+        wanted = " or ".join(named.get(one, one.__name__) for one in plain)
         raise UsageError(f"{key}={text}: not a {wanted}", hint="values are written as in JSON; null is nothing")
+    least = 1 if int in plain and key.rpartition(".")[2] != "seed" else 0
+    if isinstance(value, (int, float)) and not (least <= value < math.inf):
+        raise UsageError(f"{key}={text}: not a number from {least} upwards", hint=f"give {least} or more")
     return value

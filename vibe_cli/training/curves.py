@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vibe_cli.outputs import replacing_file
+
 COLOURS = [(180, 119, 31), (14, 127, 255), (44, 160, 44), (40, 39, 214), (189, 103, 148), (75, 86, 140),
            (194, 119, 227), (127, 127, 127), (34, 189, 188), (207, 190, 23)]  # BGR
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 540, 70, 170, 30, 40
@@ -74,12 +76,10 @@ class Curves:
             csv.writer(file).writerow([_text(self._rows[-1].get(name)) for name in self._names])
 
     def _write(self) -> None:
-        part = self.file.with_name(self.file.name + ".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with replacing_file(self.file) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(self._names)
             writer.writerows([_text(row.get(name)) for name in self._names] for row in self._rows)
-        part.replace(self.file)
 
     def _log(self, step: int, means: dict[str, float]) -> None:
         """To TensorBoard."""
@@ -130,9 +130,8 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> Path:
             points = [place(row["step"], row[name]) for row in rows if row.get(name, 0) > 0]
             cv2.polylines(image, [np.array(points, np.int32).reshape(-1, 1, 2)], False, colour, 2, cv2.LINE_AA)
             _write(image, name, (WIDTH - RIGHT + 12, TOP + 10 + 18 * index), colour)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(cv2.imencode(".png", image)[1].tobytes())
-    part.replace(path)
+    with replacing_file(path) as part:
+        part.write_bytes(cv2.imencode(".png", image)[1].tobytes())
     return path
 
 

@@ -44,7 +44,7 @@ class Materials:
         """The work folder; UsageError where a bundle was given."""
         if self.folder is None:
             raise UsageError("this training needs drawn pictures, which a bundle has not",
-                             hint="give --data a work folder of the recipe, or of vibe synth crops")
+                             hint="give --data a work folder of make weights")
         return self.folder
 
     def seen(self, name: str) -> tuple[Observation, dict[str, torch.Tensor]] | None:

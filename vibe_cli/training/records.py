@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vibe_cli.errors import InputError
+from vibe_cli.outputs import replacing_file
 from vibe_cli.rotations import matrix_from_axis_angle
 
 if TYPE_CHECKING:
@@ -98,9 +99,8 @@ class Mixture:
 
 def save_records(path: Path, records: list[Record]) -> None:
     """All records in one file, for other runs and machines."""
-    part = path.with_name(path.name + ".part")
-    torch.save({"records": records}, part)
-    part.replace(path)
+    with replacing_file(path) as part:
+        torch.save({"records": records}, part)
 
 
 def load_records(path: Path) -> list[Record]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ import torch
 
 from vibe_cli._version import __version__
 from vibe_cli.errors import InputError, UsageError
+from vibe_cli.outputs import replacing_file, write_json
 from vibe_cli.training.configs import Named, describe_settings, find_config, settings_from
 from vibe_cli.training.curves import Curves
 from vibe_cli.training.devices import Place
@@ -75,7 +76,8 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
     if place.first:
         curves.draw()
         if loops[-1].done >= 1:
-            write_whole(order.out / "weights.pt", {**weights, "run": content})
+            with replacing_file(order.out / "weights.pt") as part:
+                torch.save({**weights, "run": content}, part)
     return loops
 
 
@@ -98,7 +100,7 @@ def recorded(out: Path) -> dict:
         content = json.loads((out / "run.json").read_text("utf-8"))
     except (OSError, ValueError):
         raise InputError(f"{out}: holds no run to resume", hint="leave out --resume to begin one") from None
-    if content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{out / 'run.json'}: not of a training", hint="choose another folder with --out")
     return content
 
@@ -107,10 +109,12 @@ def with_budget(settings: Any, minutes: float | None, steps: int | None, pause: 
     """The settings with another budget; of the lifter's two stages, a third is the first's."""
     if minutes is not None and steps is not None:
         raise UsageError("--minutes and --steps exclude each other", hint="give one of them")
+    if pause is not None and not 0 <= pause < math.inf:
+        raise UsageError(f"--stop-after {pause:g}: not a time", hint="give 0 or more minutes")
     changes: dict[str, Any] = {} if pause is None else {"pause": pause}
     two = hasattr(settings, "simulated_steps")
     if minutes is not None:
-        if minutes <= 0:
+        if not 0 < minutes < math.inf:
             raise UsageError(f"--minutes {minutes:g}: not a time", hint="give more than 0")
         changes |= ({"simulated_minutes": minutes / 3, "seen_minutes": minutes * 2 / 3, "simulated_steps": None,
                      "seen_steps": None} if two else {"minutes": minutes, "steps": None})
@@ -141,19 +145,10 @@ def _prepare(order: Order, content: dict, place: Place) -> None:
     if place.first:
         try:
             order.out.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(file.name + ".part")
-            part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            part.replace(file)
+            write_json(file, content)
         except OSError as error:
             raise InputError(f"{order.out}: cannot write there ({error.strerror})",
                              hint="choose another folder with --out") from None
-
-
-def write_whole(path: Path, state: dict) -> None:
-    """torch.save beside, then rename."""
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    os.replace(part, path)
 
 
 def _told(path: Path | None) -> dict | None:
