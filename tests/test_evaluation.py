@@ -22,6 +22,7 @@ from vibe_cli.evaluation import contenders, motion, people, photographs
 from vibe_cli.evaluation.report import MOTION, Report, Row, cell
 from vibe_cli.evaluation.truth import FACINGS, H36M, LSP, Geometry, Truth, facings, smpl_of
 from vibe_cli.metrics import SIDES_EXCHANGED_14
+from vibe_cli.options import RAW
 from vibe_cli.results import Detections
 from vibe_cli.skeleton import H36M_TO_14
 from vibe_cli.user_models import import_file
@@ -144,7 +145,7 @@ def test_every_network_is_evaluated_and_batches_change_nothing(home: Path, netwo
     found = []
     for batch in (3, 16) if network == "dts_vibe" else (16,):
         scores = motion.evaluate_motion(lambda size: open_dataset("synthetic", home / "cache", size=size), rivals,
-                                        Features(None, "synthetic", batch), motion.RAW, Geometry())
+                                        Features(None, "synthetic", batch), RAW, Geometry())
         (run,) = scores["tiny"]
         found.append(motion.summarise(run.sequences))
     assert found[0]["frames"] == 18 and found[0]["sequences"] == 2 and found[0]["pve"] > 0

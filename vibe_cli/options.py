@@ -25,3 +25,6 @@ class MotionOptions:
         if self.smooth < 0:
             raise UsageError(f"smoothing of strength {self.smooth}: it cannot be negative",
                              hint="use --smooth 0 for none")
+
+
+RAW = MotionOptions(refine=False, smooth=0.0)  # motion as the networks give it, which is what the papers report

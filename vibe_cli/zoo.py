@@ -112,8 +112,8 @@ def load_model(name: str | Path | None = None, detector: str | Path | None = Non
     finder, finder_name = load_detector(detector, where, {encoder_entry.folder: encoder})
     return Model(
         name=entry.name, detector_name=finder_name, detector=finder, encoder=encoder, network=network,
-        body=_load_body(body, entry).to(where), crop_size=_crop_size(encoder_entry),
-        crop_scale=_crop_scale(entry, encoder_entry), device=where, dtype=dtype,
+        body=_load_body(body, entry).to(where), crop_size=crop_size(encoder_entry),
+        crop_scale=crop_scale(entry, encoder_entry), device=where, dtype=dtype,
         camera_origin=entry.config.get("camera_origin", "pelvis"), notes=(note,) if note else (),
         flow=open_flow(network.flow, where))
 
@@ -209,7 +209,8 @@ def _lacking(own: list[Imported], system: System) -> tuple[str, str]:
 def _encoder_of(entry: Entry) -> Entry:
     """The encoder a temporal network was trained on: ours by name, of official ones SPIN's backbone."""
     if "encoder" in entry.config:
-        encoder = find_model(entry.config["encoder"])
+        named = str(entry.config["encoder"])  # beside it, or of the zoo
+        encoder = find_model(entry.folder / named if named.startswith("./") else named)
         if encoder.task != "encoder":
             raise ModelError(f"{entry.name} names {encoder.name} as its encoder, which is of the kind: {encoder.task}",
                              hint=f"name an encoder in {entry.folder / CONFIG}")
@@ -234,12 +235,14 @@ def _check_pair(entry: Entry, network: nn.Module, encoder_entry: Entry, encoder:
                          hint=f"name the encoder that it was trained on in {entry.folder / CONFIG}")
 
 
-def _crop_size(encoder: Entry) -> int:
+def crop_size(encoder: Entry) -> int:
+    """Pixels of a side of the crops that an encoder sees."""
     from vibe_cli.camera import CROP_SIZE
     return encoder.config["network"].get("size", CROP_SIZE)
 
 
-def _crop_scale(entry: Entry, encoder: Entry) -> float:
+def crop_scale(entry: Entry, encoder: Entry) -> float:
+    """Side of a model's crops over the larger side of the person's box: its own, or its encoder's."""
     return entry.config.get("crop_scale") or encoder.config["network"]["scale"]
 
 

@@ -13,7 +13,7 @@ from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.datasets import DATASETS
 from vibe_cli.device import DEVICES, PRECISIONS
 from vibe_cli.errors import EXIT_OK
-from vibe_cli.options import MotionOptions
+from vibe_cli.options import RAW, MotionOptions
 from vibe_cli.outputs import DEFAULT_OUTPUT, make_writable, remove_if_empty
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ OUTPUT = Path(DEFAULT_OUTPUT) / "eval"
 @path_option("-o", "--output", metavar="FOLDER", help=f"Where the tables and plots go. [default: {OUTPUT}/DATASET]")
 @click.option("--split", metavar="NAME", help="Part of the data set, such as test or train. [default: its test set]")
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that each model was made for]")
-@click.option("--refine/--no-refine", default=False, show_default=True, help="Fit motion to the encoder's keypoints.")
-@click.option("--smooth", type=click.FloatRange(0), default=0.0, show_default=True, metavar="STRENGTH",
+@click.option("--refine/--no-refine", default=RAW.refine, show_default=True,
+              help="Fit motion to the encoder's keypoints.")
+@click.option("--smooth", type=click.FloatRange(0), default=RAW.smooth, show_default=True, metavar="STRENGTH",
               help="Smoothing over time; the published numbers are without.")
 @click.option("--window", type=click.IntRange(1), default=default(MotionOptions, "window"), metavar="N",
               help="Frames that the temporal model sees at once. [default: as it was trained]")
@@ -74,9 +75,9 @@ def command(folder: Path, dataset: str, models: tuple[str, ...], output: Path | 
         files = outcome.report.write(output)
     finally:
         remove_if_empty(output, output)
+    show(outcome.report)
     if plots:
         files += [draw(output) for draw in outcome.plots]
-    show(outcome.report)
     for warning in dict.fromkeys(outcome.warnings):
         click.echo(f"warning: {warning}", err=True)
     for file in files:

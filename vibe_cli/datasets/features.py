@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vibe_cli.model import Model
+    from vibe_cli.zoo import Entry
 
 DIGITS = 16  # of a checksum in a name
 
@@ -43,6 +44,13 @@ class Eye:
     device: torch.device
     dtype: torch.dtype
     flow: None = None
+
+
+def open_eye(entry: Entry, device: torch.device, dtype: torch.dtype) -> Eye:
+    """An encoder of the zoo by itself."""
+    from vibe_cli.zoo import crop_scale, crop_size, load_network
+
+    return Eye(load_network(entry).to(device), crop_size(entry), crop_scale(entry, entry), device, dtype)
 
 
 def track_of(sequence: Sequence) -> Track:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from vibe_cli.datasets import DATASETS, about
 from vibe_cli.errors import UsageError
-from vibe_cli.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, Entry, find_model, load_detector, load_model, load_network
+from vibe_cli.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, Entry, find_model, load_detector, load_model
 
 if TYPE_CHECKING:
     import torch
@@ -61,19 +62,15 @@ def open_models(choices: Sequence[str], body: str | Path | None, device: str,
 def open_eyes(choices: Sequence[str], body: str | Path | None, device: str,
               precision: str) -> list[Contender[Model | Eye]]:
     """Encoders, by themselves or below a temporal model."""
-    from vibe_cli.camera import CROP_SIZE
-    from vibe_cli.datasets.features import Eye
+    from vibe_cli.datasets.features import open_eye
     from vibe_cli.device import choose_device, choose_dtype
 
     def load(name: str) -> Run[Model | Eye]:
         entry = find_model(name)
         if entry.task != "encoder":
             return Run(name, load_model(name, body=body, device=device, precision=precision), training_data(entry))
-        where, network = choose_device(device), entry.config.get("network", {})
-        encoder = load_network(entry).to(where)
-        eye = Eye(encoder, network.get("size", CROP_SIZE), entry.config.get("crop_scale") or network["scale"], where,
-                  choose_dtype(where, precision))
-        return Run(name, eye, training_data(entry))
+        where = choose_device(device)
+        return Run(name, open_eye(entry, where, choose_dtype(where, precision)), training_data(entry))
 
     return _open(choices, "keypoints", load)
 
@@ -118,5 +115,5 @@ def check_task(task: str, name: str) -> None:
     """UsageError where a data set has no truth that models are compared with."""
     if task not in DEFAULTS:
         raise UsageError(f"nothing is evaluated on {name}: it has no truth to compare with",
-                         hint="it is for training; evaluate on 3dpw, mpi-inf-3dhp, human36m, synthetic, "
-                              "synth-video, synth-crops, coco-keypoints, coco-people, penn-action or posetrack")
+                         hint="it is for training; evaluate on one of: "
+                              + ", ".join(other for other in DATASETS if about(other).task in DEFAULTS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from vibe_cli.evaluation.contenders import Contender, Run
     from vibe_cli.model import Model
     from vibe_cli.results import Observations, Person
-
-RAW = MotionOptions(refine=False, smooth=0.0)  # as the networks give it, which is what the papers report
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +154,3 @@ def protocol(scores: dict[str, list[Scores]], geometry: Geometry, options: Motio
     if bodies != ["open"] and kinds == {LSP} and geometry.regressor is None:
         lines["note"] = f"not the published protocol, which takes the {H36M}: import J_regressor_h36m.npy"
     return lines | {f"note {n}": note for n, note in enumerate(dict.fromkeys(geometry.notes), 1)}
-
-
-def with_choices(refine: bool, smooth: float, window: int | None, stride: int | None) -> MotionOptions:
-    """RAW with what was chosen."""
-    return replace(RAW, refine=refine, smooth=smooth, window=window, stride=stride)

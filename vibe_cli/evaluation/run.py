@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from vibe_cli.datasets import Dataset, about, open_dataset
 from vibe_cli.errors import InputError
 from vibe_cli.evaluation import contenders as who
 from vibe_cli.evaluation.report import DETECTION, KEYPOINTS, MOTION, Column, Report, Row
-from vibe_cli.options import MotionOptions
+from vibe_cli.options import RAW, MotionOptions
 from vibe_cli.progress import Progress, quiet
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class EvaluationOptions:
     batch_size: int = 16
     limit: int | None = None             # at most so many sequences, or pictures
     cache: Path | None = None            # where encoders' features are kept
-    motion: MotionOptions = field(default_factory=lambda: MotionOptions(refine=False, smooth=0.0))
+    motion: MotionOptions = RAW
 
 
 @dataclass

@@ -55,7 +55,7 @@ class Geometry:
         """Which 14 a body gives: LSP or H36M."""
         return H36M if body.kind == "smpl" and self.regressor is not None else LSP
 
-    def fourteen(self, output: BodyOutput, body: Body, kind: str) -> Tensor:
+    def fourteen(self, output: BodyOutput, kind: str) -> Tensor:
         """(N, 14, 3) of posed bodies; kind: LSP or H36M."""
         if kind == LSP:
             return output.joints[:, EVALUATION_14]
@@ -70,7 +70,7 @@ class Geometry:
                 part = slice(start, start + CHUNK)
                 output = body(matrix_from_axis_angle(torch.from_numpy(pose[part]).to(device)),
                               torch.from_numpy(betas[part]).to(device))
-                joints.append(self.fourteen(output, body, kind).cpu().numpy())
+                joints.append(self.fourteen(output, kind).cpu().numpy())
                 vertices.append(output.vertices.cpu().numpy())
         return np.concatenate(joints), np.concatenate(vertices)
 

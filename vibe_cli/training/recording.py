@@ -23,19 +23,16 @@ SIDE = 224                 # pixels of the crops in which S section 4.1 measures
 HIDDEN, REACH = (3, 5), (25, 50)
 
 
-def open_eye(name: str, device: str) -> Eye:
-    """An encoder of the zoo by itself."""
-    from vibe_cli.camera import CROP_SIZE
-    from vibe_cli.datasets.features import Eye
+def find_eye(name: str, device: str) -> Eye:
+    """The encoder of that name, by itself; UsageError for another kind of model."""
+    from vibe_cli.datasets.features import open_eye
     from vibe_cli.device import choose_device
-    from vibe_cli.zoo import find_model, load_network
+    from vibe_cli.zoo import find_model
 
-    entry, where = find_model(name), choose_device(device)
+    entry = find_model(name)
     if entry.task != "encoder":
         raise UsageError(f"{name} is no encoder", hint="name one of vibe models list, such as open-encoder")
-    network = entry.config.get("network", {})
-    return Eye(load_network(entry).to(where), network.get("size", CROP_SIZE),
-               entry.config.get("crop_scale") or network["scale"], where, torch.float32)
+    return open_eye(entry, choose_device(device), torch.float32)
 
 
 def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, report: Callable[[str], None],
@@ -53,7 +50,7 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
     from vibe_cli.datasets import open_dataset
     from vibe_cli.datasets.features import Features
 
-    eye = open_eye(encoder, device)
+    eye = find_eye(encoder, device)
     for name, place in named:
         features, before = Features(folder / "features", name), len(records)
         for sequence in open_dataset(name, Path(place)):
