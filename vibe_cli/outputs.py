@@ -65,16 +65,15 @@ def _holds_another(folder: Path, path: Path) -> bool:
     return recorded != str(path)
 
 
-def make_writable(folder: Path) -> None:
-    """Create a folder and prove that a file can be written there; InputError otherwise."""
+def make_writable(folder: Path, hint: str = "choose another folder with --output") -> None:
+    """Create a folder and prove that a file can be written there; InputError with that hint otherwise."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputError(f"{folder}: cannot write there ({reason})",
-                         hint="choose another folder with --output") from None
+        raise InputError(f"{folder}: cannot write there ({reason})", hint=hint) from None
 
 
 def remove_if_empty(folder: Path, root: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOCAP_HELP = ("Motion capture to move them by: a folder or .tar of CMU's .asf and .amc or .bvh files or of AMASS's "
               "_poses.npz; or a bundle of `vibe synth pack`.")
+ELSEWHERE = "choose another OUT"
 
 
 def source_options(function: Function) -> Function:
@@ -144,7 +145,7 @@ def video_command(out: Path, mocap: Path, backgrounds: Path | None, count: int, 
 
     width, height = _size(size)
     options = video_data.VideoOptions(frames, width, height, _rate(fps), people, flow, held_out, seed)
-    make_writable(out)
+    make_writable(out, ELSEWHERE)
     for number in range(count):
         video_data.is_written(video_data.clip_folder(out, number), number, options)
 
@@ -170,7 +171,7 @@ def pack_command(out: Path, mocap: Path, backgrounds: Path | None) -> None:
     """
     if out.is_dir():
         raise InputError(f"{out}: a folder", hint="name the file that is to be written")
-    make_writable(out.parent)
+    make_writable(out.parent, ELSEWHERE)
 
     from vibe_cli.training.synth.bundle import write_bundle
 
@@ -217,7 +218,7 @@ def _check_new(out: Path) -> None:
     """InputError unless `out` is free and may be written: what is there is never replaced."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise InputError(f"{out}: there already", hint="name a new folder, or remove that one first")
-    make_writable(out.parent)
+    make_writable(out.parent, ELSEWHERE)
 
 
 def _size(text: str) -> tuple[int, int]:

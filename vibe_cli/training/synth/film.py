@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.labels import (
     FAR,
     NEAR,
@@ -156,14 +155,14 @@ def _label(scene: Scene, t: int, shot: _Shot, last: _Shot | None, flesh: np.ndar
     if last is not None:
         flow, seen = flow_back(owner, [one.before for one in (*drawn, *things)],
                                then.place(shot.seen).astype(np.float32), then.project, last.depth)
-    people = [_label_person(body, actor, t, camera, points, vertices, i, mask, drawn, things, background, flesh)
+    people = [_label_person(actor, t, camera, points, vertices, i, mask, drawn, things, background, flesh)
               for i, (actor, (vertices, _, points)) in enumerate(zip(scene.actors, shot.posed, strict=True))]
     image = np.ascontiguousarray(shot.image(scene)[..., ::-1])
     return Frame(image, mask, flow, seen, people, camera)
 
 
-def _label_person(body: SynthBody, actor: Actor, t: int, camera: Camera, points: np.ndarray, vertices: np.ndarray,
-                  index: int, mask: np.ndarray, drawn: list[Drawn], things: list[Drawn], background: np.ndarray,
+def _label_person(actor: Actor, t: int, camera: Camera, points: np.ndarray, vertices: np.ndarray, index: int,
+                  mask: np.ndarray, drawn: list[Drawn], things: list[Drawn], background: np.ndarray,
                   flesh: np.ndarray) -> Labels:
     rotations = actor.rotations[t].copy()
     rotations[0] = camera.rotation @ rotations[0]
