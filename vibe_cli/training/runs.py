@@ -4,6 +4,7 @@
                    checkpoint.pt    everything a resumed run needs, written whole or not at all
                    curves.csv, .png the losses (and tensorboard/, where that is installed)
                    weights.pt       what was trained, once the run is done: weights and configurations
+                   config.yaml      and weights.safetensors, encoder/: the same as a model (run_models.py)
 
 Nothing here needs more than torch, numpy, scipy and OpenCV, so that it runs from a bundle on a bare machine.
 """
@@ -78,7 +79,18 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
         if loops[-1].done >= 1:
             with replacing_file(order.out / "weights.pt") as part:
                 torch.save({**weights, "run": content}, part)
+            _write_model(job, order, kind_of(named), weights, report)
     return loops
+
+
+def _write_model(job: Job, order: Order, kind: str, weights: dict, report: Callable[[str], None]) -> None:
+    """The run as a model folder, where what that needs is installed."""
+    try:
+        from vibe_cli.training.run_models import write_run_model
+        write_run_model(job, order.name, kind, weights, order.out)
+    except ImportError as error:
+        report(f"{order.out} is no model folder yet, for {error.name} is missing here: resume it where vibe is "
+               "installed, and it becomes one")
 
 
 def kind_of(named: Named) -> str:

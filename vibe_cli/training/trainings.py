@@ -72,7 +72,7 @@ def read_weights(path: Path, what: str) -> dict:
 def _temporal(job: Job) -> tuple[list[Loop], dict]:
     """An open temporal network, begun at a trained lifter and single-frame regressor."""
     place = job.loop_options["place"]
-    lifter, regressor = load_lifter(_starting_file(job))
+    lifter, regressor = load_lifter(starting_file(job))
     torch.manual_seed(job.settings.seed)
     network, drawn = open_network(job.system, lifter.config.features), job.materials.seen("clips")
     body, bank = job.materials.body, job.materials.bank
@@ -88,7 +88,8 @@ def _temporal(job: Job) -> tuple[list[Loop], dict]:
     return loops, {"network": network.state_dict(), "config": describe(network.config)}
 
 
-def _starting_file(job: Job) -> Path:
+def starting_file(job: Job) -> Path:
+    """Where the lifter is that a temporal network begins at; UsageError where there is none."""
     folder = job.materials.folder
     if job.start is not None:
         return job.start

@@ -1,0 +1,103 @@
+"""A finished run as a model folder: `vibe demo --model runs/open-vibe` and `vibe eval --model` take it as it is.
+
+The open networks read the features of a lifter, so their folders hold the whole encoder that they were trained on:
+the eye of the work folder, else the shipped one's, and the run's lifter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vibe_cli.networks.open_encoder import OpenEncoderConfig
+
+if TYPE_CHECKING:
+    from vibe_cli.training.trainings import Job
+
+ENCODER = "encoder"  # the folder of a run's own encoder, beside its network
+SHIPPED = ("open-encoder", "open-detector")
+
+
+def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) -> None:
+    """Write `out`/config.yaml and weights.safetensors of a finished run, and its encoder beside where it has one.
+
+    `name` is the training's, `kind` that of its settings' class (trainings.TRAININGS), `weights` what the training
+    returned. Needs safetensors and yaml, which a bare machine lacks (ImportError there). A motion prior is no model
+    of the zoo.
+    """
+    from vibe_cli.training.shipping import halved, write_model
+
+    facts = {"made_by": f"vibe train {name}", "data": _data_of(job)}
+    if kind in ("TemporalTraining", "LiftingTraining"):
+        eye, sizes, both_ways = _eye(job.materials.folder)
+        lifter = weights if kind == "LiftingTraining" else _start_of(job)
+        write_encoder(out / ENCODER, eye, sizes, lifter, both_ways)
+        network, config = (weights["regressor"], {"network": "regressor", **weights["regressor_config"]}) \
+            if kind == "LiftingTraining" else (weights["network"], weights["config"])
+        write_model(out, {"task": "temporal", "encoder": f"./{ENCODER}", "body": "open-body", **facts},
+                    halved(network), config)
+    elif kind == "PaperTraining":
+        body = "open-body" if job.settings.body is None else str(job.settings.body)
+        write_model(out, {"task": "temporal", "encoder": job.settings.encoder, "body": body, **facts},
+                    halved(weights["network"]), weights["config"])
+    elif kind == "KeypointTraining":
+        lifter, config = _shipped_encoder()
+        part = {k.removeprefix("lifter."): v for k, v in lifter.items() if k.startswith("lifter.")}
+        write_encoder(out, weights["averaged"], weights["config"], {"lifter": part, "lifter_config": asdict(
+            config.lifter)}, config.both_ways)
+    elif kind == "DetectorTraining":
+        from vibe_cli.zoo import find_model
+
+        verify = find_model(SHIPPED[1]).config["verify"]  # as the shipped one's second look believes
+        write_model(out, {"task": "detector", "verify": verify, **facts}, halved(weights["averaged"]),
+                    {"network": "centre", **weights["config"]})
+
+
+def write_encoder(folder: Path, eye: Mapping[str, Tensor], sizes: Mapping[str, object], lifter: Mapping[str, object],
+                  both_ways: bool) -> None:
+    """Write an open encoder's folder: the eye's weights and KeypointConfig's values, a lifter's run or weights."""
+    from vibe_cli.training.shipping import halved, write_model
+
+    tensors = {f"eye.{k}": v for k, v in eye.items()} | {f"lifter.{k}": v for k, v in lifter["lifter"].items()}
+    widths = {k: lifter["lifter_config"][k] for k in ("features", "hidden", "blocks")}
+    write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, both_ways=both_ways))
+
+
+def _data_of(job: Job) -> str:
+    """What a run learned from, for the protocol of vibe eval."""
+    sets = getattr(job.settings, "data", None)
+    if sets:
+        return ", ".join(sets)
+    return "synthetic people, moved by {motions} motions of {frames} frames".format(**job.materials.describe())
+
+
+def _eye(folder: Path | None) -> tuple[dict[str, Tensor], dict, bool]:
+    """Weights and sizes of the keypoint network that a work folder's features are of, else of the shipped one; and
+    whether it looks both ways."""
+    file = folder / "keypoints.pt" if folder is not None else None
+    if file is not None and file.exists():
+        state = torch.load(file, weights_only=True, map_location="cpu")
+        return state["averaged"], state["config"], True  # as the recipe looks at what it keeps
+    tensors, config = _shipped_encoder()
+    return ({k.removeprefix("eye."): v for k, v in tensors.items() if k.startswith("eye.")},
+            asdict(config.keypoints), config.both_ways)
+
+
+def _shipped_encoder() -> tuple[dict[str, Tensor], OpenEncoderConfig]:
+    """State and configuration of the shipped encoder."""
+    from vibe_cli.zoo import find_model, load_network
+
+    encoder = load_network(find_model(SHIPPED[0]))
+    return encoder.state_dict(), encoder.config
+
+
+def _start_of(job: Job) -> dict:
+    """What the lifter's run left, at which a temporal network began."""
+    from vibe_cli.training.trainings import read_weights, starting_file
+
+    return read_weights(starting_file(job), "lifter")
