@@ -144,6 +144,7 @@ def test_detectors_are_measured_by_recall(vibe, tiny: Path, monkeypatch: pytest.
     (["--dataset", "mnist", "empty"], 2, "mnist"),
     (["--dataset", "synthetic", "empty", "--model", "a,b"], 2, "not a model"),
     (["--dataset", "synthetic", "empty", "--model", "tiny", "--model", "tiny"], 2, "two models of the label tiny"),
+    (["--dataset", "synthetic", "empty", "--cache", "/dev/null/x"], 3, "cannot write there"),
     (["empty"], 2, "--dataset"),
 ])
 def test_what_is_wrong_is_said_with_its_exit_code(vibe, tiny: Path, arguments: list[str], code: int, said: str) -> None:

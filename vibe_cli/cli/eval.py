@@ -51,7 +51,8 @@ OUTPUT = Path(DEFAULT_OUTPUT) / "eval"
               help="Pictures that a network sees at once; changes speed and memory only.")
 @debug_option
 def command(folder: Path, dataset: str, models: tuple[str, ...], output: Path | None, plots: bool,
-            refine: bool, smooth: float, window: int | None, stride: int | None, **choices: Any) -> int:
+            refine: bool, smooth: float, window: int | None, stride: int | None, cache: Path | None,
+            **choices: Any) -> int:
     """Measure models on data whose truth is known, and say how.
 
     \b
@@ -70,11 +71,15 @@ def command(folder: Path, dataset: str, models: tuple[str, ...], output: Path | 
     output = output or OUTPUT / dataset
     motion = MotionOptions(refine=refine, smooth=smooth, window=window, stride=stride)
     make_writable(output)
+    if cache is not None:
+        make_writable(cache, "choose another folder with --cache")
     try:
-        outcome = evaluate(EvaluationOptions(dataset, folder, models, motion=motion, **choices), terminal_progress())
+        outcome = evaluate(EvaluationOptions(dataset, folder, models, motion=motion, cache=cache, **choices),
+                           terminal_progress())
         files = outcome.report.write(output)
     finally:
-        remove_if_empty(output, output)
+        for made in filter(None, (output, cache)):
+            remove_if_empty(made, made)
     show(outcome.report)
     if plots:
         files += [draw(output) for draw in outcome.plots]
