@@ -254,18 +254,13 @@ def write_models(work: Path, out: Path) -> None:
     import yaml
 
     from vibe_cli.networks.centre import CentreConfig
-    from vibe_cli.networks.open_encoder import OpenEncoderConfig
+    from vibe_cli.training.run_models import write_encoder
     from vibe_cli.training.shipping import halved, write_model
 
     eye = torch.load(work / "keypoints.pt", weights_only=True)
     motion = torch.load(work / "lifter.pt", weights_only=True)
     detector = torch.load(work / "detector.pt", weights_only=True)
-    lifter = motion["lifter_config"]
-    encoder = {f"eye.{k}": v for k, v in eye["averaged"].items()}
-    encoder |= {f"lifter.{k}": v for k, v in motion["lifter"].items()}
-    sizes = OpenEncoderConfig(**eye["config"], features=lifter["features"], hidden=lifter["hidden"],
-                              blocks=lifter["blocks"], both_ways=True)
-    write_model(out / "open-encoder", {"task": "encoder"}, halved(encoder), sizes)
+    write_encoder(out / "open-encoder", eye["averaged"], eye["config"], motion, both_ways=True)
     verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
     write_model(out / "open-detector", {"task": "detector", "verify": verify}, halved(detector["averaged"]),
                 CentreConfig(**detector["config"]))
