@@ -9,7 +9,7 @@ from test_synth import bank, body, cache, pictures  # noqa: F401 (fixtures)
 from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.crops import CropSource, Placement
-from vibe_cli.training.synth.people import AROUND, FRAMED, MARGIN, SIZE, _contact_shadow, draw_look, draw_person
+from vibe_cli.training.synth.people import AROUND, FRAMED, MARGIN, SIZE, contact_shadow, draw_look, draw_person
 from vibe_cli.training.synth.scenery import place
 
 
@@ -31,10 +31,10 @@ def test_the_shadow_falls_only_on_what_lies_behind() -> None:
     inside = np.zeros((SIZE, SIZE), bool)
     depth[40:120, 40:120], inside[40:120, 40:120] = 3.0, True
     depth[70:90, 70:90] = 2.7  # an arm before the chest
-    factors = _contact_shadow(depth, inside, 100.0, 0.8)
+    factors = contact_shadow(depth, inside, 100.0, 0.8)
     assert factors[80, 68] < 0.9 < factors[80, 80] == 1
     assert factors[42, 42] == pytest.approx(1, abs=1e-3)
-    assert np.array_equal(_contact_shadow(depth, inside, 100.0, 0.0), np.ones((SIZE, SIZE)))
+    assert np.array_equal(contact_shadow(depth, inside, 100.0, 0.0), np.ones((SIZE, SIZE)))
 
 
 def test_what_is_cut_off_is_only_what_lies_beyond_the_box(cache) -> None:  # noqa: ANN001, F811

@@ -18,10 +18,10 @@ COMMANDS = {
     "export": "Write a finished run in another program's format.",
     "render": "Draw a finished run again, in any style; nothing is recomputed.",
     "info": "Say what is in a result, a video, a model or a body file.",
-    "train": "Train a network.",
     "models": "List the models, and import official checkpoints and SMPL files.",
-    "eval": "Measure models on data whose truth is known.",
     "synth": "Draw synthetic people with exact labels: crops, YOLO data, clips.",
+    "train": "Train a network; without CONFIG: list the trainings.",
+    "eval": "Measure models on data whose truth is known.",
     "doctor": "Check this machine: what works, and the fix for what does not.",
 }
 

@@ -34,7 +34,8 @@ def command(config: str | None, data: Path | None, start: Path | None, prior: Pa
     """Train a network by one of the named configurations.
 
     A run has a folder: its settings, a checkpoint, its curves (curves.csv, curves.png, TensorBoard where installed)
-    and, when it is done, weights.pt. A run of --steps that was killed and resumed is the run that was not.
+    and, when it is done, weights.pt and the same as a model: vibe demo CLIP --model runs/open-vibe. A run of --steps
+    that was killed and resumed is the run that was not.
 
     \b
       vibe train                                             the trainings, and their settings
