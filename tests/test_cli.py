@@ -123,6 +123,14 @@ def test_exit_codes(error: BaseException, code: int) -> None:
     assert failures.explain(error)[0] == code
 
 
+def test_memory_that_torch_could_not_get_is_no_bug() -> None:
+    import torch  # which alone raises these
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60)
+    code, message, hint = failures.explain(caught.value)
+    assert (code, message) == (3, "not enough memory") and "--batch-size" in hint
+
+
 def test_ctrl_c_is_said_with_exit_code_130(vibe, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 import traceback
 from dataclasses import dataclass
 
@@ -53,11 +54,20 @@ def explain(error: BaseException) -> tuple[int, str | None, str | None]:
         return EXIT_USAGE, one_line(error.format_message()), f"see: {command} --help"
     if isinstance(error, SystemExit):  # click's, when whoever read our output has gone
         return error.code if isinstance(error.code, int) else EXIT_BUG, None, None
-    if isinstance(error, MemoryError):
-        return EXIT_INPUT, "not enough memory", "use a smaller --batch-size, or a shorter clip"
+    if _out_of_memory(error):
+        return EXIT_INPUT, "not enough memory", ("use smaller batches (--batch-size; in training --set batch=8), "
+                                                 "a shorter clip or a smaller network")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return EXIT_INPUT, one_line(f"the disk is full ({error})"), "free some space, or use another --output"
     return EXIT_BUG, one_line(f"a bug in vibe: {type(error).__name__}: {error}"), ISSUES
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, Python's or, where torch was loaded, a device's."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from vibe_cli.device import is_out_of_memory
+    return is_out_of_memory(error)
 
 
 def one_line(text: str) -> str:

@@ -254,7 +254,7 @@ def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
 def move_labels(labels: Labels, index: np.ndarray, places: list[Placement]) -> Labels:
     """The labels at `index` as the crops show them: turned in the plane and mirrored."""
     rotations, points = labels.rotations[index].copy(), labels.points[index].copy()
-    pixels = np.stack([p.points(labels.pixels[i]) for p, i in zip(places, index, strict=False)]).astype(np.float32)
+    pixels = np.stack([p.points(labels.pixels[i]) for p, i in zip(places, index, strict=True)]).astype(np.float32)
     angle = np.array([p.angle for p in places])
     turn = np.zeros((len(index), 3, 3), np.float32)
     turn[:, 0, 0], turn[:, 0, 1] = np.cos(angle), np.sin(angle)
