@@ -49,6 +49,8 @@ def summary(out: Path, loops: list[Loop]) -> str:
     """One line about a call's end: how far the run is, and what to do next. Of a run's stages, all steps count."""
     steps, minutes = sum(loop.steps for loop in loops), sum(loop.spent for loop in loops) / 60
     end = "done: weights.pt, curves.png" if loops[-1].done >= 1 else "to be resumed: the same command with --resume"
+    if (out / "config.yaml").is_file():
+        end += f"; a model now: --model {out}"
     return f"{out}: {steps} steps in {minutes:.1f} minutes; {end}"
 
 
