@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from torch.utils.data import IterableDataset
 
 from vibe_cli.networks.centre import BOX_UNIT, CentreConfig, CentreNet, sides_to_pixels
 from vibe_cli.networks.keypoints import STRIDE
-from vibe_cli.training.devices import Place
-from vibe_cli.training.keypoints import load, to_input, turns
-from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.keypoints import load, picture_loop, to_input, turns
+from vibe_cli.training.loop import Loop
 from vibe_cli.training.synth.scenes import MIN_VISIBLE, SceneSource
 
 
@@ -135,12 +134,7 @@ def train_detector(cache: Path, out: Path, backbone: Path | None, config: Centre
             part = {k.removeprefix(name + "."): v for k, v in weights.items() if k.startswith(name + ".")}
             getattr(net, name).load_state_dict(part)
     net = net.to(memory_format=torch.channels_last)
-    facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
-    place = loop_options.get("place") or Place()
-    net.to(place.device)
-    loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average,
-                              steps=options.steps, pause=options.pause, save_every=options.save_every,
-                              seed=options.seed), report, "detector", out, facts, **loop_options)
+    loop, place = picture_loop(net, config, options, report, "detector", out, loop_options)
     if not loop.goes_on():
         return loop
     loader = iter(load(_Stream(cache, options, loop.steps), options.workers))

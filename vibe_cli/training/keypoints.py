@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from vibe_cli.networks.keypoints import (
@@ -165,12 +165,7 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     net = KeypointNet(config).to(memory_format=torch.channels_last)
     if start is not None:
         net.load_state_dict(torch.load(start, weights_only=True)["averaged"])
-    facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
-    place = loop_options.get("place") or Place()
-    net.to(place.device)
-    loop = Loop(net, Schedule(options.minutes, options.rate, options.decay, average=options.average,
-                              steps=options.steps, pause=options.pause, save_every=options.save_every,
-                              seed=options.seed), report, "keypoints", out, facts, **loop_options)
+    loop, place = picture_loop(net, config, options, report, "keypoints", out, loop_options)
     if not loop.goes_on():
         return loop
     progress = torch.zeros(1).share_memory_()
@@ -186,6 +181,20 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
             maps = net(crops.to(place.device))
         loop.step(*keypoint_loss(maps, labels))
     return loop
+
+
+def picture_loop(net: nn.Module, config: Any, options: Any, report: Callable[[str], None], name: str, out: Path,
+                 loop_options: dict[str, Any]) -> tuple[Loop, Place]:
+    """The loop of a network that learns from pictures, on its device, and the place where it runs.
+
+    `options` are KeypointTraining's or DetectorTraining's, `config` the network's configuration.
+    """
+    facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
+    place = loop_options.get("place") or Place()
+    net.to(place.device)
+    schedule = Schedule(options.minutes, options.rate, options.decay, average=options.average, steps=options.steps,
+                        pause=options.pause, save_every=options.save_every, seed=options.seed)
+    return Loop(net, schedule, report, name, out, facts, **loop_options), place
 
 
 def load(stream: IterableDataset, workers: int) -> DataLoader:
