@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,23 @@ def test_a_run_that_pauses_and_resumes_is_the_run_that_did_not(args: tuple, vibe
     name = {"mposer": "mposer", "lifter": "lifter", "open-vibe": "network"}[args[0]]
     assert torch.equal(weights(home / "whole", name), weights(home / "cut", name))
     assert (home / "whole" / "curves.csv").read_bytes() == (home / "cut" / "curves.csv").read_bytes()
+
+
+def test_a_run_goes_on_elsewhere_from_its_parts(vibe, home: Path, bundle: Path) -> None:
+    assert vibe("train", *MPOSER, "--data", bundle, "--steps", 12, "--out", "whole").code == 0
+    cut = ("--steps", 12, "--out", "here", "--stop-after", 0, "--parts")
+    assert vibe("train", *MPOSER, "--data", bundle, *cut).code == 0
+    (home / "there").mkdir()
+    shutil.copy(home / "here" / "run.json", home / "there")
+    shutil.copytree(home / "here" / "parts", home / "there" / "parts")
+    on = vibe("train", *MPOSER, "--data", bundle, "--out", "there", "--resume", "--parts")
+    assert on.code == 0, on.err
+    assert torch.equal(weights(home / "whole", "mposer"), weights(home / "there", "mposer"))
+    assert (home / "there" / "parts" / "weights.pt.parts").is_file()
+    (home / "there" / "checkpoint.pt").unlink()
+    next((home / "there" / "parts").glob("checkpoint.pt.part0*")).write_bytes(b"not it")
+    harmed = vibe("train", *MPOSER, "--data", bundle, "--out", "there", "--resume")
+    assert harmed.code == 3 and "checkpoint.pt.part0" in harmed.err
 
 
 def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(tmp_path: Path, bundle: Path) -> None:

@@ -24,18 +24,20 @@ from vibe_cli.cli.progress import terminal_progress
 @click.option("--stop-after", type=float, metavar="MINUTES", help="Stop with a checkpoint then, to be resumed.")
 @path_option("--out", help="The run's folder.  [default: runs/CONFIG]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--parts", "in_parts", is_flag=True, help="Write the checkpoint also in parts of under 16 MB.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
               show_default=True)
 @debug_option
 def command(config: str | None, data: Path | None, start: Path | None, prior: Path | None, body: Path | None,
             changes: tuple[str, ...], minutes: float | None, steps: int | None, stop_after: float | None,
-            out: Path | None, resume: bool, device: str, precision: str) -> None:
+            out: Path | None, resume: bool, in_parts: bool, device: str, precision: str) -> None:
     """Train a network by one of the named configurations.
 
     A run has a folder: its settings, a checkpoint, its curves (curves.csv, curves.png, TensorBoard where installed)
     and, when it is done, weights.pt and the same as a model: vibe demo CLIP --model runs/open-vibe. A run of --steps
-    that was killed and resumed is the run that was not.
+    that was killed and resumed is the run that was not. With --parts the folder parts/ carries the run through places
+    that take small files only: copy it and run.json elsewhere and go on there with --resume.
 
     \b
       vibe train                                             the trainings, and their settings
@@ -58,7 +60,7 @@ def command(config: str | None, data: Path | None, start: Path | None, prior: Pa
     place = take_place(device, precision)
     if data is not None and data.is_dir() and body is None:
         body = models_dir() / "open-body" / "weights.safetensors"
-    order = Order(config, settings, data, out, start, prior, body, resume)
+    order = Order(config, settings, data, out, start, prior, body, resume, in_parts)
     bar = iter(terminal_progress()(itertools.count(), f"Training {config}", planned_steps(settings)))
     try:
         loops = run(order, lambda line: click.echo(line, err=True), place, lambda step: next(bar) and None)

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--stop-after", type=float, metavar="MINUTES", help="stop with a checkpoint, to be resumed")
     out.add_argument("--out", type=Path, help="the run's folder; runs/CONFIG")
     out.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    out.add_argument("--parts", action="store_true", help="write the checkpoint also in parts of under 16 MB")
     out.add_argument("--device", default="auto", help="auto, cpu or cuda")
     out.add_argument("--precision", default="float32", help="float32, bfloat16 or float16")
     return out
@@ -62,7 +63,7 @@ def main(args: list[str] | None = None) -> int:
         settings = settings_of(o.config, out, o.resume, o.changes, o.minutes, o.steps, o.stop_after)
         place = take_place(o.device, o.precision)
         tell = (lambda line: print(line, flush=True)) if place.first else (lambda line: None)
-        loops = run(Order(o.config, settings, o.data, out, o.start, o.prior, o.body, o.resume), tell, place)
+        loops = run(Order(o.config, settings, o.data, out, o.start, o.prior, o.body, o.resume, o.parts), tell, place)
         tell(summary(out, loops))
         place.leave()
     except VibeError as error:

@@ -150,7 +150,7 @@ def keypoint_loss(maps: KeypointMaps, labels: Labels) -> tuple[Tensor, dict[str,
         "union": -(((union / (mass[..., None, None] + 1e-6)).flatten(2) * log_union).sum(-1) * (mass > 0.3)).mean(),
         "yaw": -(yaw * (maps.yaw.log_softmax(-1) - (yaw + 1e-9).log())).sum(-1).mean(),
         "root": ((matrix_from_6d(maps.root) - root) ** 2).sum((1, 2)).mean()}
-    scale = {"heat": 1.0, "soft": 1.0, "depth": 1.0, "union": 0.6, "yaw": 2.0, "root": 0.4}
+    scale = {"heat": 1.0, "soft": 1.0, "depth": 6.0, "union": 0.6, "yaw": 1.0, "root": 0.25}
     return sum(scale[k] * v for k, v in parts.items()), parts
 
 

@@ -5,6 +5,7 @@
                    curves.csv, .png the losses (and tensorboard/, where that is installed)
                    weights.pt       what was trained, once the run is done: weights and configurations
                    config.yaml      and weights.safetensors, encoder/: the same as a model (run_models.py)
+                   parts/           checkpoint and weights in small files, if asked for (parts.py)
 
 Nothing here needs more than torch, numpy, scipy and OpenCV, so that it runs from a bundle on a bare machine.
 """
@@ -30,9 +31,11 @@ from vibe_cli.training.curves import Curves
 from vibe_cli.training.devices import Place
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.materials import open_materials
+from vibe_cli.training.parts import join_files, split_file
 from vibe_cli.training.trainings import TRAININGS, Job
 
 FORMAT = "vibe-run"
+PARTS = "parts"  # folder of a run
 BUDGET = ("minutes", "steps", "pause", "save_every", "threads", "workers", "simulated_minutes", "seen_minutes")
 
 
@@ -48,6 +51,7 @@ class Order:
     prior: Path | None = None       # an MPoser's run or weights: its loss is added
     body: Path | None = None        # the open body's file, for a work folder
     resume: bool = False
+    in_parts: bool = False          # write checkpoint and weights also as files of less than 16 MB
     curve_every: int = 10           # steps a row of the curves
 
 
@@ -61,6 +65,8 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
                "data": materials.describe(), "start": _told(order.start), "prior": _told(order.prior),
                "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__}}
     _prepare(order, content, place)
+    if place.first:
+        _put_together(order.out)
     curves = Curves(order.out, order.curve_every) if place.first else None
 
     def watch(step: int, values: dict[str, float]) -> None:
@@ -80,7 +86,17 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
             with replacing_file(order.out / "weights.pt") as part:
                 torch.save({**weights, "run": content}, part)
             _write_model(job, order, kind_of(named), weights, report)
+        if order.in_parts:
+            for file in sorted([*order.out.glob("checkpoint*.pt"), *order.out.glob("weights.pt")]):
+                split_file(file, order.out / PARTS)
     return loops
+
+
+def _put_together(out: Path) -> None:
+    """Make whole what a run's folder holds in parts only, as where it was carried to in small files."""
+    for listed in sorted((out / PARTS).glob("*.parts")):
+        if not (whole := out / listed.stem).exists():
+            join_files(listed, whole)
 
 
 def _write_model(job: Job, order: Order, kind: str, weights: dict, report: Callable[[str], None]) -> None:
