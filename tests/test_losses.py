@@ -133,7 +133,7 @@ def test_feature_and_camera_consistency() -> None:
 def test_the_silhouette_is_full_at_a_point_and_empty_far_from_it() -> None:
     there = losses.soft_silhouette(torch.tensor([[[-0.5, 0.5]]]), 4, 0.1)[0]  # pixel centres at ±0.25 and ±0.75
     assert there.argmax() in (8, 9, 12, 13) and there[0, 3] < 1e-6
-    assert there[2, 0].item() == pytest.approx(math.exp(-(0.25**2 + 0.25**2) / 0.02), rel=1e-3)
+    assert there[2, 0].item() == pytest.approx(1 - math.exp(-math.exp(-(0.25**2 + 0.25**2) / 0.02)), rel=1e-3)
     twice = losses.soft_silhouette(torch.tensor([[[-0.5, 0.5], [-0.5, 0.5]]]), 4, 0.1)[0]
     assert twice[2, 0].item() == pytest.approx(1 - (1 - there[2, 0].item()) ** 2, rel=1e-3)
 

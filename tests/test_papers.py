@@ -19,12 +19,14 @@ from vibe_cli.paths import models_dir
 from vibe_cli.results import Observations, Track
 from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.training.configs import CONFIGS
+from vibe_cli.training.losses import project, soft_silhouette
 from vibe_cli.training.mocap import Clip
 from vibe_cli.training.papers import PaperObjective, PaperTraining, train_paper
 from vibe_cli.training.points import PointBody
-from vibe_cli.training.recording import SIDE, cover, gather
+from vibe_cli.training.recording import SIDE, cover, gather, masks_of
 from vibe_cli.training.records import Mixture, between_hips, load_records, record_of, save_records
 from vibe_cli.training.synth.poses import PoseBank, random_pose
+from vibe_cli.training.trainings import surface_points
 
 WINDOW, WIDTH = 8, ENCODER["features"]
 TINY = PaperTraining(steps=3, batch=4, window=WINDOW, threads=1)
@@ -121,7 +123,7 @@ def test_the_papers_weights() -> None:
             "dts-vibe": {"joints3d": 300, "joints2d": 200, "pose": 120, "betas": 120, "adversary": 60,
                          "squared": True, "discriminator_rate": 5e-4, "refinement_rate": 1e-5},
             "sps-net": {"feature": 1, "camera": 0.1, "hidden_betas": 0.06, "hidden_pose": 60, "hidden_camera": 0.1,
-                        "batch": 16, "window": 32, "steps": 120 * 500, "adversary": 2}}.items():
+                        "mask": 300, "batch": 16, "window": 32, "steps": 120 * 500, "adversary": 2}}.items():
         assert wanted.items() <= of(name).items(), name
 
 
@@ -168,18 +170,50 @@ def test_every_system_learns_from_mixed_batches(name: str, records, joints_of) -
     net = build_network({**TEMPORAL[name], **({"flow_side": 32} if name == "dts_vibe" else {})})
     for record in records:
         record |= {"flow": torch.randn(len(record["features"]), 3, 32, 32).clamp(-1, 1).half(),
-                   "hidden": record["features"] + 0.1}
+                   "hidden": record["features"] + 0.1, "mask": torch.ones(len(record["features"]), 32, 32).half(),
+                   "valid_mask": torch.ones(len(record["features"]))}
     rng = np.random.default_rng(0)
     bank = PoseBank([Clip(str(i), np.repeat(random_pose(rng)[None], 40, 0).astype(np.float32)) for i in range(4)])
     before = {key: value.clone() for key, value in net.named_parameters()}
     options = replace(TINY, discriminator=name != "tcmr", rate=1e-3, refinement=0.4)
     heard: list[dict] = []
-    train_paper(net, joints_of, Mixture(records, 0.5), bank, options, print, watch=lambda _, parts: heard.append(parts))
+    train_paper(net, joints_of, Mixture(records, 0.5), bank, options, print, surface_of=joints_of,
+                watch=lambda _, parts: heard.append(parts))
     assert [key for key, value in net.named_parameters() if torch.equal(value, before[key])] == []
     assert {"joints3d", "joints2d", "pose", "betas"} <= set(heard[0])
     own = {"vibe": {"adversary"}, "tcmr": {"past", "future"}, "dts_vibe": {"adversary"},
-           "sps_net": {"feature", "same_camera", "hidden_pose", "hidden_betas", "hidden_camera", "adversary"}}
+           "sps_net": {"feature", "same_camera", "mask", "hidden_pose", "hidden_betas", "hidden_camera",
+                       "adversary"}}
     assert own[name] <= set(heard[0]) and ("flow" in heard[-1]) == (name == "dts_vibe")
+
+
+def test_masks_are_cut_out_of_the_frames_as_crops_are() -> None:
+    masks = np.zeros((12, 64, 96), np.uint8)
+    masks[:, 20:40, 30:50], masks[:, :10] = 2, 1
+    one = sequence(masks=masks, mask_number=2)
+    mask, known = masks_of(one, seen(one).boxes[:, :3])  # 48 pixels about (40, 30): its middle, and half as wide
+    assert mask.shape == (12, 32, 32) and known.all()
+    assert mask[0, 10:22, 10:22].min() == 1 and mask[0].float().mean().item() == pytest.approx((20 / 48) ** 2, rel=0.05)
+    none, unknown = masks_of(sequence(), seen(one).boxes[:, :3])
+    assert not none.any() and not unknown.any()
+    with pytest.raises(ValueError, match="masks"):
+        sequence(masks=masks[:3])
+
+
+def test_the_true_body_covers_its_mask_and_another_one_does_not() -> None:
+    surface_of = surface_points(None, torch.device("cpu"))
+    rotations = torch.diag(torch.tensor([1.0, -1, -1])).repeat(1, 1, 1, 1)
+    pose = torch.cat([rotations, torch.eye(3).repeat(1, 23, 1, 1)], 1)[None]
+    camera = torch.tensor([[[0.9, 0.0, 0.2]]])
+    net = build_network(TEMPORAL["sps_net"])
+    objective = PaperObjective(net, lambda *_: None, TINY, surface_of=surface_of)
+    there = MotionOutput(sixd_from_matrix(pose), torch.zeros(1, 1, 10), camera)
+    aside = MotionOutput(there.pose6d, there.betas, camera + torch.tensor([0, 0.5, 0]))
+    flat = project(surface_of(pose[0], torch.zeros(1, 10))[None], camera)[0]
+    mask = (soft_silhouette(flat, 32, 0.02) > 0.9).float()[None]
+    assert 0.1 < mask.mean() < 0.5  # somebody with the arms spread
+    right, wrong = (objective._cover(one, mask, torch.ones(1, 1)).item() for one in (there, aside))
+    assert right < 0.01 and wrong > 20 * right and objective._cover(aside, mask, torch.zeros(1, 1)).item() == 0
 
 
 def test_hidden_regions_are_three_to_five_and_as_large_as_the_paper_says() -> None:

@@ -138,6 +138,8 @@ class Sequence:
     trans: np.ndarray | None = None            # (T, 3)     float32  metres, in `axes`
     gender: str | None = None                  # neutral | male | female: of the body that the betas are for
     body: str = "smpl"                         # smpl | open: whose betas these are
+    masks: np.ndarray | None = None            # (T, H, W)  uint8    whom each pixel of the frames shows, by number
+    mask_number: int = 1                       # which of them this person is
     intrinsics: np.ndarray | None = None       # (3, 3)     float64  K of the camera
     axes: str = CAMERA
 
@@ -156,6 +158,8 @@ class Sequence:
         for name, shape in (("valid", (count,)), ("joints3d_valid", (count, 49)), ("smpl_valid", (count,))):
             self._cast(name, np.bool_, shape)
         self._cast("intrinsics", np.float64, (3, 3))
+        if self.masks is not None and (self.masks.ndim != 3 or len(self.masks) != count):
+            raise ValueError(f"{self.name}: masks of shape {self.masks.shape} for {count} frames")
         if self.frames is not None and len(self.frames) != count:
             raise ValueError(f"{self.name}: {len(self.frames)} pictures for {count} frames")
         if self.gender not in (None, *GENDERS):

@@ -63,5 +63,5 @@ def _person(content: dict[str, np.ndarray], number: int, header: dict, video: Pa
         frames=VideoFrames(video, np.arange(count)), boxes=fill_boxes(own["boxes"], seen),
         valid=seen & (own["share"] >= LEAST_SEEN), joints2d=joints_seen(own["joints49_px"], own["visible49"]),
         joints3d=own["joints49_m"], pose=own["pose"], betas=np.tile(own["betas"], (count, 1)), trans=own["trans"],
-        gender="neutral", body=header["body"],
+        gender="neutral", body=header["body"], masks=content["masks"], mask_number=number + 1,
         intrinsics=intrinsics[0] if np.allclose(intrinsics, intrinsics[:1]) else None)

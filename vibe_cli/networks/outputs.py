@@ -14,7 +14,6 @@ from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_6d
 
 JOINTS = 24
 CAMERA_SIZE, POSE_SIZE, BETAS_SIZE = 3, 3 * JOINTS, 10
-THETA_SIZE = CAMERA_SIZE + POSE_SIZE + BETAS_SIZE
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from vibe_cli.networks.keypoints import (
     KeypointMaps,
     KeypointNet,
 )
-from vibe_cli.networks.peaks import cell_centres, decode_apart
+from vibe_cli.networks.peaks import cell_centres
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 from vibe_cli.rotations import matrix_from_6d
 from vibe_cli.training.devices import Place
@@ -204,25 +204,3 @@ def load(stream: IterableDataset, workers: int) -> DataLoader:
     return DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4,
                       multiprocessing_context="spawn")
 
-
-@torch.no_grad()
-def validate_keypoints(net: KeypointNet, cache: Path, count: int = 2000) -> dict[str, float]:
-    """Mean errors on held-out motions: pixels of the crop by facing, depth in metres, sides exchanged."""
-    source, rng = CropSource(cache, "held"), np.random.default_rng(0)
-    net.eval()
-    rows = []
-    for start in range(0, min(count, len(source)), 100):
-        crops, labels = source.batch(rng, np.arange(start, start + 100), net.config.size, augment=False)
-        maps = net(to_input(crops))
-        points, _, depth = (x.numpy() for x in decode_apart(maps.heat, maps.union, maps.depth))
-        error = np.linalg.norm(points - labels.pixels, axis=-1)[:, :24].mean(1) * net.config.size / 2
-        swap = np.zeros(COUNT, int) + np.arange(COUNT)
-        for a, b in LEFT_RIGHT_PAIRS:
-            swap[a], swap[b] = b, a
-        swapped = np.linalg.norm(points[:, swap] - labels.pixels, axis=-1)[:, :24].mean(1) * net.config.size / 2
-        facing = -labels.rotations[:, 0, 2, 2]
-        rows.append(np.stack([error, swapped < error, facing, np.abs(depth - labels.points[..., 2]).mean(1)], 1))
-    error, swapped, facing, depth = np.concatenate(rows).T
-    back = facing < -0.5
-    return {"px": error.mean(), "px_front": error[facing > 0.5].mean(), "px_back": error[back].mean(),
-            "depth_m": depth.mean(), "swapped_back": swapped[back].mean(), "swapped": swapped.mean()}

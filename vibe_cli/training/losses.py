@@ -145,14 +145,13 @@ def feature_loss(features: Tensor, forecast: Tensor) -> Tensor:
 def soft_silhouette(points: Tensor, size: int, spread: float) -> Tensor:
     """Where a body covers the crop: points of its surface (N, V, 2) in −1..1 → (N, size, size) in 0..1.
 
-    1 − Π_v (1 − exp(−d²/2σ²)) for a pixel at distance d of point v, σ = `spread`: the chance that some point covers
-    it. Differentiable everywhere, and full where points are denser than σ.
+    1 − exp(−Σ_v exp(−d²/2σ²)) for a pixel at distance d of point v, σ = `spread`: the chance that some point covers
+    it, if each covers it by itself (Poisson). Differentiable everywhere, full where points are denser than σ.
     """
     grid = (torch.arange(size, device=points.device) + 0.5) * (2 / size) - 1
     across = torch.exp(-(grid - points[..., :1]).square() / (2 * spread**2))   # (N, V, size)
     down = torch.exp(-(grid - points[..., 1:]).square() / (2 * spread**2))
-    each = (down[..., :, None] * across[..., None, :]).clamp(max=1 - 1e-6)
-    return 1 - torch.log1p(-each).sum(1).exp()
+    return -torch.expm1(-(down.mT @ across))
 
 
 def mask_loss(silhouette: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:

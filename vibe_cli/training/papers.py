@@ -2,8 +2,8 @@
 
 What the papers leave open: an epoch is 500 steps (SPS-Net's; the others state epochs only, or nothing), the share of
 sequences with 3D labels in a batch is one half, MPoser's weight is 1, DTS-VIBE's refinement is the last fifth of a run
-with a flow loss as heavy as its 2D loss. Adam is AdamW without decay. SPS-Net's mask loss (S eq. 5) needs masks,
-which no reader gives: losses.py has it, and no run uses it.
+with a flow loss as heavy as its 2D loss. Adam is AdamW without decay. SPS-Net's mask loss (S eq. 5) counts where a data
+set gives masks, and compares them with the points of the mesh, each spread over `SPREAD`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from vibe_cli.training.records import Mixture, Record, between_hips
 if TYPE_CHECKING:
     from vibe_cli.training.synth.poses import PoseBank
 
-EPOCH = 500  # steps
+EPOCH = 500    # steps
+SPREAD = 0.02  # of a surface's points, in −1..1 of the crop
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class PaperTraining:
     prior: float = 1.0           # of MPoser, where a run of it is named
     feature: float = 1.0         # S section 4.1
     camera: float = 0.1
+    mask: float = 300.0          # where the data set gives masks
     hidden_pose: float = 60.0
     hidden_betas: float = 0.06
     hidden_camera: float = 0.1
@@ -77,11 +79,12 @@ class PaperObjective(nn.Module):
     """A batch of records → loss, its parts, and the estimates."""
 
     def __init__(self, network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], Tensor], options: PaperTraining,
-                 prior: Mposer | None = None) -> None:
-        """`joints_of` makes of rotations (N, 24, 3, 3) and betas (N, 10) the 49 joints (N, 49, 3)."""
+                 prior: Mposer | None = None, surface_of: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
+        """`joints_of` makes of rotations (N, 24, 3, 3) and betas (N, 10) the 49 joints (N, 49, 3), `surface_of` points
+        (N, V, 3) all over the mesh, about the same origin."""
         super().__init__()
         self.network, self.options = network, options
-        self._fixed = (joints_of, prior)
+        self._fixed = (joints_of, prior, surface_of)
 
     @property
     def frames(self) -> int:
@@ -137,11 +140,21 @@ class PaperObjective(nn.Module):
         if "forecast" in first.extras:
             parts["feature"] = losses.feature_loss(kinds[0], first.extras["forecast"])
             loss = loss + o.feature * parts["feature"]
+        if self._fixed[2] is not None:
+            parts["mask"] = self._cover(first, batch["mask"][:, :-1], batch["valid_mask"][:, :-1])
+            loss = loss + o.mask * parts["mask"]
         for other in clouded:
             for name, value in losses.occlusion_losses(other, first).items():
                 parts[f"hidden_{name}"] = value
                 loss = loss + getattr(o, f"hidden_{name}") * value
         return loss, parts, first
+
+    def _cover(self, output: MotionOutput, mask: Tensor, valid: Tensor) -> Tensor:
+        """S eq. 5: what of the masks (B, T, S, S) the projected mesh leaves bare."""
+        shape = output.betas.shape[:2]
+        surface = self._fixed[2](output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
+        flat = losses.project(surface, output.camera).flatten(0, 1)
+        return losses.mask_loss(losses.soft_silhouette(flat, mask.shape[-1], SPREAD).unflatten(0, shape), mask, valid)
 
     def _follow(self, output: MotionOutput, batch: Record) -> Tensor:
         """D eq. 9: the estimated 2D joints of two frames in the crop of the later, and the flow between them."""
@@ -157,11 +170,12 @@ class PaperObjective(nn.Module):
 
 def train_paper(network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], Tensor], mixture: Mixture,
                 bank: PoseBank | None, options: PaperTraining, report: Callable[[str], None],
-                prior: Mposer | None = None, out: Path | None = None, **loop_options: Any) -> Loop:
+                prior: Mposer | None = None, out: Path | None = None,
+                surface_of: Callable[[Tensor, Tensor], Tensor] | None = None, **loop_options: Any) -> Loop:
     """Train in place; real motions for the discriminator are the bank's. Resumes from `out`."""
     torch.set_num_threads(options.threads)
     place = loop_options.get("place") or Place()
-    objective = PaperObjective(network.to(place.device), joints_of, options, prior)
+    objective = PaperObjective(network.to(place.device), joints_of, options, prior, surface_of)
     adversary = Adversary(options.discriminator_rate, shaped=isinstance(network, SpsNet),
                           place=place) if options.discriminator and prior is None else None
     others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vibe_cli.datasets.sequence import Sequence
 
 SIDE = 224                 # pixels of the crops in which S section 4.1 measures what is hidden
+MASK_SIDE = 32             # pixels of the masks that SPS-Net's mesh is compared with
 HIDDEN, REACH = (3, 5), (25, 50)
 
 
@@ -39,8 +40,8 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
            device: str = "cpu", flow: tuple[str, int] | None = None, hidden: bool = False) -> list[Record]:
     """Records of `NAME=FOLDER` data sets and of `records.pt` files.
 
-    `flow` (method, side) adds flow images, `hidden` the features of crops with parts hidden. What was read is kept in
-    `folder`/records.pt, from which a bare machine can train.
+    `flow` (method, side) adds flow images, `hidden` the features of crops with parts hidden, and masks. What was read
+    is kept in `folder`/records.pt, from which a bare machine can train.
     """
     files = [Path(entry) for entry in entries if "=" not in entry]
     named = [entry.partition("=")[::2] for entry in entries if "=" in entry]
@@ -61,6 +62,7 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
                 record["flow"] = flow_of(sequence, eye, *flow)
             if hidden:
                 record["hidden"] = hidden_features(sequence, eye, record)
+                record["mask"], record["valid_mask"] = masks_of(sequence, record["squares"].numpy())
             records.append(record)
         report(f"{name}: {len(records) - before} people")
     save_records(folder / "records.pt", records)
@@ -80,6 +82,20 @@ def flow_of(sequence: Sequence, eye: Eye, method: str, side: int) -> Tensor:
         images = flow_images(flow_back(found, cut.crop[None], [cut.before]))
         rows.append(adaptive_avg_pool2d(images, side)[0].half())
     return torch.stack(rows)
+
+
+def masks_of(sequence: Sequence, squares: np.ndarray) -> tuple[Tensor, Tensor]:
+    """(T, MASK_SIDE, MASK_SIDE) float16 in 0..1, where the squares (T, 3) show the person; (T,) whether it is known."""
+    from vibe_cli.crops import crop_person
+
+    count = len(sequence)
+    if sequence.masks is None:
+        return torch.zeros(count, MASK_SIDE, MASK_SIDE, dtype=torch.float16), torch.zeros(count)
+    rows = []
+    for numbers, square in zip(sequence.masks, squares, strict=True):
+        mask = np.where(numbers == sequence.mask_number, 255, 0).astype(np.uint8)
+        rows.append(crop_person(np.dstack([mask] * 3), square, MASK_SIDE)[..., 0])
+    return torch.from_numpy(np.stack(rows)).half() / 255, torch.from_numpy(sequence.valid).float()
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ A record is a mapping of tensors over T frames, with 0 wherever a label is missi
 features (T, F); joints2d (T, 49, 2) in −1..1 of the crop, valid2d (T, 49); joints3d (T, 49, 3) metres from between
 the hips, valid3d (T, 49); rotations (T, 24, 3, 3), valid_pose (T,); betas (T, 10), valid_betas (T,); squares (T, 3)
 centre and side of the crop in pixels. Records for DTS-VIBE hold flow (T, 3, S, S) as well, and those for SPS-Net
-hidden (T, F): the features of the same crops with parts hidden.
+hidden (T, F): the features of the same crops with parts hidden, and mask (T, S, S) in 0..1, valid_mask (T,).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vibe_cli.results import Observations
 
 HIPS = (27, 28)  # of the 49, LSP's
-MASKS = ("valid2d", "valid3d", "valid_pose", "valid_betas")
+MASKS = ("valid2d", "valid3d", "valid_pose", "valid_betas", "valid_mask")
 Record = dict[str, Tensor]
 
 
@@ -93,7 +93,8 @@ class Mixture:
         beyond = torch.arange(first, first + frames) >= length
         window = {name: value[at].float() for name, value in record.items()}
         for name in MASKS:
-            window[name][beyond] = 0
+            if name in window:
+                window[name][beyond] = 0
         return window
 
 

@@ -39,6 +39,7 @@ from vibe_cli.training.starting import start_from
 from vibe_cli.training.synth.crops import CropSource
 from vibe_cli.training.temporal import open_network, train_temporal, windows_of
 
+SURFACE = 2000  # points of a mesh that masks are compared with
 FLOW_SIDE = 32  # pixels of the flow images that are kept of data sets
 
 
@@ -182,8 +183,27 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
                                 for row in range(512)]))
     prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
     bank = job.materials.bank if o.discriminator and prior is None else None
-    loop = train_paper(network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint, **job.loop_options)
+    masks = o.mask and any("valid_mask" in record and record["valid_mask"].any() for record in records)
+    loop = train_paper(network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint,
+                       surface_points(o.body, place.device) if masks else None, **job.loop_options)
     return [loop], {"network": network.state_dict(), "config": describe(network.config)}
+
+
+def surface_points(name: str | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """Rotations and betas → SURFACE points evenly over the skin of a user's body or the open one, about its pelvis."""
+    from vibe_cli.body import load_body
+
+    body = load_body(name).to(device)
+    faces = torch.from_numpy(body.faces).to(device)
+    edges = body.surface().template[faces].diff(dim=1)
+    areas = torch.linalg.cross(edges[:, 0], edges[:, 1]).norm(dim=-1).cpu()
+    faces = faces[areas.multinomial(SURFACE, replacement=True, generator=torch.Generator().manual_seed(0))]
+
+    def surface_of(rotations: Tensor, betas: Tensor) -> Tensor:
+        middles = body(rotations, betas).vertices[:, faces].mean(2)
+        return middles - body.rest_joints(betas)[:, :1]
+
+    return surface_of
 
 
 def paper_network(system: str, features: int, window: int) -> TemporalNetwork:
