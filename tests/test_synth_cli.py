@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -131,6 +135,21 @@ def test_ctrl_c_leaves_nothing_half_written(kind: str, bundle: Path, home: Path,
     assert not list(home.glob("out.*"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_signal_to_end_leaves_nothing_half_written(bundle: Path, tmp_path: Path) -> None:
+    """With its workers, as a queue or a container's end stops it."""
+    command = [sys.executable, "-c", "import sys; from vibe_cli.cli import main; sys.exit(main())", "synth", "crops",
+               "out", "--mocap", str(bundle), "--count", "100000", "--size", "32", "-j", "2"]
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+                             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    while not any(tmp_path.glob("out.*/images/*")) and child.poll() is None:
+        time.sleep(0.05)
+    child.terminate()
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130 and "stopped by a signal to end" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pack_writes_what_it_was_given(bundle: Path, home: Path, vibe) -> None:
     answer = vibe("synth", "pack", home / "again", "--mocap", bundle)
     assert answer.code == 0 and "8 motions of 160 frames" in answer.err
@@ -140,6 +159,7 @@ def test_pack_writes_what_it_was_given(bundle: Path, home: Path, vibe) -> None:
 
 @pytest.mark.parametrize(("words", "code", "said"), [
     (("crops", "out", "--mocap", "none"), 3, "none: no such file or folder"),
+    pytest.param(("crops", "out", "--mocap", "empty"), 3, "empty: an empty file", marks=COARSENS),
     (("crops", "out", "--mocap", "{bundle}", "--backgrounds", "none"), 3, "none: no such folder"),
     (("crops", "full", "--mocap", "{bundle}"), 3, "full: there already"),
     (("crops", "out"), 2, "Missing option '--mocap'"),
@@ -156,6 +176,7 @@ def test_pack_writes_what_it_was_given(bundle: Path, home: Path, vibe) -> None:
 def test_bad_input_is_one_line_and_a_hint(words: tuple, code: int, said: str, bundle: Path, home: Path, vibe) -> None:
     (home / "full" / "clip_0000").mkdir(parents=True)
     (home / "full" / "clip_0000" / "x").write_text("mine")
+    (home / "empty").touch()
     (home / "pictures").mkdir()
     cv2.imwrite(str(home / "pictures" / "a.png"), np.zeros((20, 30, 3), np.uint8))
     (home / "cut").write_bytes(bundle.read_bytes()[:1000])

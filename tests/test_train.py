@@ -141,7 +141,8 @@ def test_wrong_orders_are_refused_in_words(vibe, home: Path, bundle: Path) -> No
                              (("mposer", "--data", "text.npz"), 3, "bundle"), (("mposer", "--data", "gone"), 3, "gone"),
                              (("keypoints", "--data", bundle, "--steps", 1), 2, "pictures"),
                              (("mposer", "--data", bundle, "--resume"), 3, "no run"),
-                             (("mposer", "--data", bundle, "--set", "pieces=0", "--steps", 1), 2, "pieces")):
+                             (("mposer", "--data", bundle, "--set", "pieces=0", "--steps", 1), 2, "pieces"),
+                             (("open-vibe", "--set", "simulated_share=1.5"), 2, "simulated_share")):
         answer = vibe("train", *args)
         assert answer.code == code and word in answer.err, answer.err
     assert vibe("train", *MPOSER, "--data", bundle, "--steps", 2).code == 0

@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from vibe_cli._version import __version__
-from vibe_cli.cli.failures import Settings, report
+from vibe_cli.cli.failures import Settings, ending_cleanly, report
 
 # command → its one line of help; its code is `command` in the module of its name, imported when it is used
 COMMANDS = {
@@ -64,7 +64,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     settings = Settings()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ending_cleanly():
         warnings.simplefilter("ignore")  # other people's libraries talking to their own developers
         try:
             code = program.main(args, prog_name="vibe", standalone_mode=False, obj=settings)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
@@ -20,6 +24,26 @@ from vibe_cli.errors import (
 
 ISSUES = "run it again with --debug and report what it shows"
 DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+class Terminated(KeyboardInterrupt):
+    """The system, or another program, asked this one to end (SIGTERM): it cleans up as after Ctrl-C."""
+
+
+@contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """Let SIGTERM raise Terminated, where this thread may ask for it."""
+    def end(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
@@ -48,7 +72,9 @@ def explain(error: BaseException) -> tuple[int, str | None, str | None]:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code, None, None
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return EXIT_INTERRUPTED, "stopped by Ctrl-C; what was finished is kept, nothing is half-written", None
+        asked = isinstance(error, Terminated) or isinstance(error.__cause__, Terminated)  # click raises Abort from it
+        by = "a signal to end" if asked else "Ctrl-C"
+        return EXIT_INTERRUPTED, f"stopped by {by}; what was finished is kept, nothing is half-written", None
     if isinstance(error, click.ClickException):
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vibe"
         return EXIT_USAGE, one_line(error.format_message()), f"see: {command} --help"

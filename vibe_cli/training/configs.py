@@ -21,6 +21,9 @@ from vibe_cli.training.lifting import LiftingTraining
 from vibe_cli.training.papers import EPOCH, PaperTraining
 from vibe_cli.training.temporal import TemporalTraining
 
+SHARES = ("share_3d", "simulated_share", "mirrored_share", "small_share", "refinement", "average", "frontal_start",
+          "frontal_end", "easy_start", "easy_end")
+
 
 @dataclass(frozen=True)
 class Named:
@@ -120,4 +123,6 @@ def _value(text: str, kind: Any, key: str) -> Any:
     least = 1 if int in plain and key.rpartition(".")[2] != "seed" else 0
     if isinstance(value, (int, float)) and not (least <= value < math.inf):
         raise UsageError(f"{key}={text}: not a number from {least} upwards", hint=f"give {least} or more")
+    if isinstance(value, (int, float)) and key.rpartition(".")[2] in SHARES and value > 1:
+        raise UsageError(f"{key}={text}: more than all", hint="give a share from 0 to 1")
     return value

@@ -74,13 +74,16 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
         yield from ((str(p), p.read_bytes()) for p in sorted(path.rglob("*")) if p.name.endswith(wanted))
         return
+    if path.is_file() and not path.stat().st_size:
+        raise InputError(f"{path}: an empty file", hint="download it again")
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.isfile() and member.name.endswith(wanted):
                     yield member.name, archive.extractfile(member).read()
     except (OSError, tarfile.TarError) as error:
-        raise InputError(f"{path}: cannot read motion capture: {error}",
+        why = getattr(error, "strerror", None) or "not a .tar archive, or a damaged one"
+        raise InputError(f"{path}: cannot read motion capture: {why}",
                          hint="give --mocap a folder or a .tar archive") from None
 
 

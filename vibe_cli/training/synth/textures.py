@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from vibe_cli.errors import InputError
+from vibe_cli.video_images import read_image
 
 # Of scikit-image's sample pictures those that its data/README.txt gives as CC0 or public domain.
 FREE_PICTURES = ["astronaut.png", "brick.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png",
@@ -22,13 +23,13 @@ def load_pictures(folder: Path | None = None, height: int = 320) -> list[np.ndar
         paths = [root / name for name in FREE_PICTURES]
     else:
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
-    pictures = [p for p in (cv2.imread(str(path)) for path in paths) if p is not None]
+    pictures = [p[..., ::-1] for p in (read_image(path) for path in paths) if p is not None]
     if not pictures:
         raise InputError(f"{folder or 'scikit-image'}: no background pictures", hint="give a folder of .jpg or .png")
     sized = []
     for picture in pictures:
         scale = height / min(picture.shape[:2])
-        sized.append(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+        sized.append(cv2.resize(np.ascontiguousarray(picture), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     return sized
 
 
