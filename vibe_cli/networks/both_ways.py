@@ -1,6 +1,7 @@
-"""A crop seen twice, as it is and mirrored: what the two looks agree on is more often right.
+"""A crop seen twice, as it is, and mirrored from nearer by: what the two looks agree on is more often right.
 
-The usual test-time flip of keypoint networks (Newell et al. 2016, section 3.2), here for all that ours tells.
+The usual test-time flip of keypoint networks (Newell et al. 2016, section 3.2), here for all that ours tells; that the
+mirrored look is at another scale as well costs nothing.
 """
 
 from __future__ import annotations
@@ -9,22 +10,27 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import grid_sample
 
 from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
 from vibe_cli.networks.skeleton import MIRRORED_KEYPOINTS
 
 LEAST = 1e-9  # probability, before its logarithm
+NEAR = 0.85   # share of the crop's side that the second look sees
 
 
 def look_both_ways(eye: Callable[[Tensor], KeypointMaps], crops: Tensor) -> KeypointMaps:
-    """What `eye` sees of crops (N, 3, S, S) and of their mirror images, mirrored back: the mean of both.
+    """What `eye` sees of crops (N, 3, S, S) and of the mirror images of their middles, put back: the mean of both.
 
     Probabilities are averaged, not their logits: where the two disagree, both places stay.
     """
-    here, there = eye(crops), mirror_maps(eye(mirror_crops(crops)))
-    return KeypointMaps(heat=_mean(here.heat, there.heat, (2, 3)), depth=(here.depth + there.depth) / 2,
-                        union=_mean(here.union, there.union, (2, 3)), yaw=_mean(here.yaw, there.yaw, (1,)),
-                        root=(here.root + there.root) / 2, pooled=(here.pooled + there.pooled) / 2)
+    here, there = eye(crops), mirror_maps(eye(mirror_crops(nearer(crops, NEAR))))
+    seen_twice, depth = _put_back(there.depth, NEAR)
+    heat, union = (_put_back(_chances(maps), NEAR)[1] / NEAR**2 for maps in (there.heat, there.union))
+    return KeypointMaps(heat=_mean(_chances(here.heat), heat), union=_mean(_chances(here.union), union),
+                        depth=torch.where(seen_twice, (here.depth + depth) / 2, here.depth),
+                        yaw=_mean(here.yaw.softmax(1), there.yaw.softmax(1)), root=(here.root + there.root) / 2,
+                        pooled=(here.pooled + there.pooled) / 2)
 
 
 class BothWays(nn.Module):
@@ -56,8 +62,34 @@ def mirror_maps(maps: KeypointMaps) -> KeypointMaps:
                         union=maps.union.flip(3), yaw=maps.yaw[:, yaw], root=root.flatten(1), pooled=maps.pooled)
 
 
-def _mean(a: Tensor, b: Tensor, over: tuple[int, ...]) -> Tensor:
-    """Logits of the mean of two distributions over the dimensions `over`."""
-    first, last = over[0], over[-1]
-    both = [x.flatten(first, last).softmax(first) for x in (a, b)]
-    return ((both[0] + both[1]) / 2).clamp_min(LEAST).log().view_as(a)
+def nearer(crops: Tensor, share: float) -> Tensor:
+    """The middle of crops (N, 3, S, S), a share of their side, as large as they are; pixel d at 2d/S − 1."""
+    size = crops.shape[-1]
+    at = size / 2 + share * (torch.arange(size, device=crops.device) - size / 2)
+    return _sample(crops, at * 2 / (size - 1) - 1, align_corners=True)
+
+
+def _put_back(maps: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Maps (N, K, h, w) of the middle of crops → where (h, w) it lies in the whole, and the maps there, else 0."""
+    size = maps.shape[-1]
+    at = ((torch.arange(size, device=maps.device) + 0.5) * 2 / size - 1) / share
+    inside = at.abs() < 1
+    seen = inside[:, None] & inside
+    return seen, _sample(maps, at, align_corners=False) * seen
+
+
+def _sample(images: Tensor, at: Tensor, align_corners: bool) -> Tensor:
+    """Images (N, C, S, S) at a grid of rows and columns `at` (S,), in grid_sample's −1..1."""
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    grid = torch.stack([x, y], -1).expand(len(images), -1, -1, -1)
+    return grid_sample(images, grid, align_corners=align_corners, padding_mode="border")
+
+
+def _chances(maps: Tensor) -> Tensor:
+    """The distributions over the cells of maps (N, K, h, w) of logits."""
+    return maps.flatten(2).softmax(-1).view_as(maps)
+
+
+def _mean(a: Tensor, b: Tensor) -> Tensor:
+    """Logits of the mean of two distributions."""
+    return ((a + b) / 2).clamp_min(LEAST).log()

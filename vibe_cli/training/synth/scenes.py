@@ -11,6 +11,8 @@ import numpy as np
 from vibe_cli.training.synth.crops import CropSource
 from vibe_cli.training.synth.people import SIZE
 
+BUSTS = 0.3               # share of the people who are cut by the lower edge
+BUST_HEIGHTS = (0.3, 1.2)  # of the picture's, at least
 MIN_VISIBLE = 0.25  # of a person's own pixels; fewer, and the person is neither wanted nor punished
 
 
@@ -32,7 +34,8 @@ class SceneSource:
         heights = np.sort(np.exp(rng.uniform(math.log(22), math.log(1.35 * size), count)))
         level = rng.uniform(0.3, 0.7) * size  # people of a crowd stand on one ground
         for height in heights:
-            bust = len(self.busts) > 0 and rng.random() < 0.15
+            bust = len(self.busts) > 0 and rng.random() < BUSTS
+            height = max(height, rng.uniform(*BUST_HEIGHTS) * size) if bust else height
             person = self._person(rng, height, int(rng.choice(self.busts if bust else self.crops.complete)))
             h, w = person.shape[:2]
             x = int(rng.uniform(-0.35 * w, size - 0.65 * w))
