@@ -67,6 +67,7 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
     _prepare(order, content, place)
     if place.first:
         _put_together(order.out)
+    place.agree(True)  # that nobody looks for the checkpoint before it is whole
     curves = Curves(order.out, order.curve_every) if place.first else None
 
     def watch(step: int, values: dict[str, float]) -> None:
