@@ -194,6 +194,10 @@ def test_masks_are_cut_out_of_the_frames_as_crops_are() -> None:
     mask, known = masks_of(one, seen(one).boxes[:, :3])  # 48 pixels about (40, 30): its middle, and half as wide
     assert mask.shape == (12, 32, 32) and known.all()
     assert mask[0, 10:22, 10:22].min() == 1 and mask[0].float().mean().item() == pytest.approx((20 / 48) ** 2, rel=0.05)
+    middles = (torch.arange(32) + 0.5) / 16 - 1  # of the silhouette's pixels
+    weight = mask[0].float() / mask[0].float().sum()
+    assert (weight * middles).sum().item() == pytest.approx(-0.5 / 24, abs=5e-3)  # pixels 30 to 49 about 39.5, not 40
+    assert (weight * middles[:, None]).sum().item() == pytest.approx(-0.5 / 24, abs=5e-3)
     none, unknown = masks_of(sequence(), seen(one).boxes[:, :3])
     assert not none.any() and not unknown.any()
     with pytest.raises(ValueError, match="masks"):

@@ -25,8 +25,9 @@ def look_both_ways(eye: Callable[[Tensor], KeypointMaps], crops: Tensor) -> Keyp
     Probabilities are averaged, not their logits: where the two disagree, both places stay.
     """
     here, there = eye(crops), mirror_maps(eye(mirror_crops(nearer(crops, NEAR))))
-    seen_twice, depth = _put_back(there.depth, NEAR)
-    heat, union = (_put_back(_chances(maps), NEAR)[1] / NEAR**2 for maps in (there.heat, there.union))
+    near = [_chances(there.heat) / NEAR**2, _chances(there.union) / NEAR**2, there.depth]
+    seen_twice, back = _put_back(torch.cat(near, dim=1), NEAR)
+    heat, union, depth = back.split([maps.shape[1] for maps in near], dim=1)
     return KeypointMaps(heat=_mean(_chances(here.heat), heat), union=_mean(_chances(here.union), union),
                         depth=torch.where(seen_twice, (here.depth + depth) / 2, here.depth),
                         yaw=_mean(here.yaw.softmax(1), there.yaw.softmax(1)), root=(here.root + there.root) / 2,

@@ -92,7 +92,8 @@ def masks_of(sequence: Sequence, squares: np.ndarray) -> tuple[Tensor, Tensor]:
     if sequence.masks is None:
         return torch.zeros(count, MASK_SIDE, MASK_SIDE, dtype=torch.float16), torch.zeros(count)
     rows = []
-    for numbers, square in zip(sequence.masks, squares, strict=True):
+    to_middles = np.array([1, 1, 0]) / (2 * MASK_SIDE)  # a crop's first pixel lies at −1, a silhouette's within
+    for numbers, square in zip(sequence.masks, squares + squares[:, 2:] * to_middles, strict=True):
         mask = np.where(numbers == sequence.mask_number, 255, 0).astype(np.uint8)
         rows.append(crop_person(np.dstack([mask] * 3), square, MASK_SIDE)[..., 0])
     return torch.from_numpy(np.stack(rows)).half() / 255, torch.from_numpy(sequence.valid).float()

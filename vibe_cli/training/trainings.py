@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -38,6 +38,9 @@ from vibe_cli.training.simulate import simulate_clips
 from vibe_cli.training.starting import start_from
 from vibe_cli.training.synth.crops import CropSource
 from vibe_cli.training.temporal import open_network, train_temporal, windows_of
+
+if TYPE_CHECKING:
+    from vibe_cli.body import Body
 
 SURFACE = 2000  # points of a mesh that masks are compared with
 FLOW_SIDE = 32  # pixels of the flow images that are kept of data sets
@@ -158,7 +161,7 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
     """A temporal network as its paper has it, on data sets."""
     o, place = job.settings, job.loop_options["place"]
     if o.body is None:
-        kind, body = "open", job.materials.body.to(place.device)
+        kind, body, full = "open", job.materials.body.to(place.device), None
 
         def joints_of(rotations: Tensor, betas: Tensor) -> Tensor:
             return body(rotations, betas)[:, KEYPOINTS_49]
@@ -185,15 +188,16 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
     bank = job.materials.bank if o.discriminator and prior is None else None
     masks = o.mask and any("valid_mask" in record and record["valid_mask"].any() for record in records)
     loop = train_paper(network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint,
-                       surface_points(o.body, place.device) if masks else None, **job.loop_options)
+                       surface_points(full, place.device) if masks else None, **job.loop_options)
     return [loop], {"network": network.state_dict(), "config": describe(network.config)}
 
 
-def surface_points(name: str | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """Rotations and betas → SURFACE points evenly over the skin of a user's body or the open one, about its pelvis."""
-    from vibe_cli.body import load_body
+def surface_points(body: Body | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """Rotations and betas → SURFACE points evenly over the skin of a body (None: the open one), about its pelvis."""
+    if body is None:
+        from vibe_cli.body import load_body
 
-    body = load_body(name).to(device)
+        body = load_body(None).to(device)
     faces = torch.from_numpy(body.faces).to(device)
     edges = body.surface().template[faces].diff(dim=1)
     areas = torch.linalg.cross(edges[:, 0], edges[:, 1]).norm(dim=-1).cpu()

@@ -31,11 +31,11 @@ class SceneSource:
         image = self._backdrop(rng)
         owner, boxes, areas = np.zeros((size, size), np.int16), [], []
         count = int(rng.choice([0, 1, 2, 3, 4, 6], p=[0.15, 0.35, 0.2, 0.12, 0.1, 0.08]))
-        heights = np.sort(np.exp(rng.uniform(math.log(22), math.log(1.35 * size), count)))
+        heights = np.exp(rng.uniform(math.log(22), math.log(1.35 * size), count))
+        busts = rng.random(count) < BUSTS * (len(self.busts) > 0)
+        heights = np.where(busts, np.maximum(heights, rng.uniform(*BUST_HEIGHTS, count) * size), heights)
         level = rng.uniform(0.3, 0.7) * size  # people of a crowd stand on one ground
-        for height in heights:
-            bust = len(self.busts) > 0 and rng.random() < BUSTS
-            height = max(height, rng.uniform(*BUST_HEIGHTS) * size) if bust else height
+        for height, bust in sorted(zip(heights, busts, strict=True)):  # who is larger is nearer, and hides others
             person = self._person(rng, height, int(rng.choice(self.busts if bust else self.crops.complete)))
             h, w = person.shape[:2]
             x = int(rng.uniform(-0.35 * w, size - 0.65 * w))
