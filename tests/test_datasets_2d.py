@@ -137,7 +137,9 @@ def insta_example(count: int = 2) -> dict:
 
 def test_instavariety_clips_are_read_without_tensorflow(tmp_path: Path) -> None:
     example = insta_example()
-    write_tfrecord(tmp_path / "insta_variety_00_copy00.tfrecord", [example, insta_example(3)])
+    unseen = insta_example() | {name: np.zeros(size) for name, size in (
+        ("image/visibilities", 28), ("image/face_pts", 30), ("image/toe_pts", 36))}  # nobody has a box there
+    write_tfrecord(tmp_path / "insta_variety_00_copy00.tfrecord", [example, unseen, insta_example(3)])
     write_tfrecord(tmp_path / "insta_variety_00_copy01.tfrecord", [insta_example(4)])
     first, second = open_dataset("instavariety", tmp_path)
     assert (first.name, len(first), len(second)) == ("insta_variety_00_copy00/0", 2, 3) and greys(second) == [0, 1, 2]
@@ -175,6 +177,8 @@ def test_kinetics_links_the_detected_people_of_a_video(tmp_path: Path) -> None:
                 notes.append({"image_id": f"{number}.jpg", "keypoints": points.ravel().tolist(), "score": 0.9})
     (tmp_path / "keypoints/abc_000010_000020.json").write_text(json.dumps(notes))
     (tmp_path / "videos/dancing/unlabelled.mp4").write_bytes(b"")
+    (tmp_path / "videos/dancing/nobody.mp4").write_bytes(b"")
+    (tmp_path / "keypoints/nobody.json").write_text("[]")
     first, second = open_dataset("kinetics-400", tmp_path)
     assert (len(first), len(second), first.fps) == (30, 30, 25)
     if first.boxes[0, 0] > second.boxes[0, 0]:

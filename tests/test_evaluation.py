@@ -152,6 +152,17 @@ def test_every_network_is_evaluated_and_batches_change_nothing(home: Path, netwo
     assert found[0]["mpjpe"] == pytest.approx(found[-1]["mpjpe"], rel=1e-3)
 
 
+def test_an_smpl_model_and_the_open_bodys_truth_are_compared_by_the_joints_that_both_have(smpl: Path) -> None:
+    install_model(smpl / ".vibe" / "models")
+    make_cache(smpl / "cache", clips=1, length=5)
+    rivals = contenders.open_models(["tiny"], "smpl-male", "cpu", "float32")
+    geometry = Geometry()
+    scores = motion.evaluate_motion(lambda size: open_dataset("synthetic", smpl / "cache", size=size), rivals,
+                                    Features(None, "synthetic", 16), RAW, geometry)
+    assert geometry.kind_of_joints(rivals[0].runs[0].model.body) == H36M and scores["tiny"][0].joints == LSP
+    assert LSP in motion.protocol(scores, geometry, RAW, 1, 5)["joints"]
+
+
 def test_features_are_computed_once_for_each_encoder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_model(home / ".vibe" / "models")
     make_cache(home / "cache", clips=1)

@@ -11,7 +11,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from vibe_cli.errors import InputError
-from vibe_cli.training.mocap import AT_REST, FPS, read_mocap
+from vibe_cli.training.mocap import AT_REST, FPS, Clip, read_mocap
+from vibe_cli.training.synth.poses import PoseBank, to_and_fro
 
 
 def amass(path: Path, frames: int = 40, rate: float = 120, width: int = 156, key: str = "mocap_framerate") -> Path:
@@ -47,6 +48,54 @@ def test_an_archive_is_read_like_a_folder(tmp_path: Path) -> None:
     packed, loose = read_mocap(tmp_path / "all.tar.xz"), read_mocap(tmp_path)
     assert [clip.name for clip in packed] == [clip.name for clip in loose] == ["a_poses", "b_poses"]
     assert all(np.array_equal(one.rotations, two.rotations) for one, two in zip(packed, loose, strict=True))
+
+
+ASF = b""":bonedata
+begin
+  name lfemur
+  direction 0 -1 0
+  axis 0 0 0 XYZ
+  dof rx
+end
+:hierarchy
+begin
+  root lfemur
+end
+"""
+BVH = b"""HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 0
+  CHANNELS 3 Zrotation Xrotation Yrotation
+  End Site
+  {
+    OFFSET 0 1 0
+  }
+}
+MOTION
+Frames: 2
+Frame Time: 0.033
+0 0 0
+1 2 3
+"""
+
+
+@pytest.mark.parametrize(("files", "word"), [
+    ({"01_01.bvh": BVH}, "01_01.bvh: not a motion of the re-rigged CMU set"), ({"01_01.bvh": b""}, "01_01.bvh"),
+    ({"01.asf": b"nothing", "01_01.amc": b""}, "01_01.amc: not a motion of CMU's"),
+    ({"01.asf": ASF, "01_01.amc": b"1\nroot 0 0 0 0 0 0\nlfemur 1\n"}, "01_01.amc")])
+def test_a_rig_that_is_not_cmus_is_told(tmp_path: Path, files: dict[str, bytes], word: str) -> None:
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=word):
+        read_mocap(tmp_path)
+
+
+def test_motions_shorter_than_a_piece_are_played_to_and_fro() -> None:
+    assert to_and_fro(np.arange(4), 9).tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert to_and_fro(np.arange(1), 3).tolist() == [0, 0, 0]
+    short = Clip("short", np.tile(np.eye(3, dtype=np.float32), (20, 24, 1, 1)))
+    assert PoseBank([short]).clip(np.random.default_rng(0), 64).shape == (64, 24, 3, 3)
 
 
 @pytest.mark.parametrize("harm", ["cut", "no rate", "few numbers", "not finite", "no frames"])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny import ENCODER, TEMPORAL, install_model
 
+from vibe_cli.body import load_body
 from vibe_cli.datasets.sequence import ArrayFrames, Sequence
 from vibe_cli.errors import InputError
 from vibe_cli.networks import build_network
@@ -25,6 +26,7 @@ from vibe_cli.training.papers import PaperObjective, PaperTraining, train_paper
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.recording import SIDE, cover, gather, masks_of
 from vibe_cli.training.records import Mixture, between_hips, load_records, record_of, save_records
+from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.poses import PoseBank, random_pose
 from vibe_cli.training.trainings import surface_points
 
@@ -159,9 +161,14 @@ def test_flow_follows_the_joints_from_crop_to_crop(joints_of) -> None:
     squares = torch.tensor([[[50.0, 50, 40], [60, 50, 40], [70, 50, 40]]])
     still = torch.zeros(1, 3, 3, 32, 32)
     still[:, :, 0] = -0.5 / 0.25  # 10 pixels of a half side of 20, to the left, in units of the full speed
-    agree = objective._follow(rest, {"squares": squares, "flow": still})
-    differ = objective._follow(rest, {"squares": squares, "flow": torch.zeros_like(still)})
+    whole = {"squares": squares, "there": torch.ones(1, 3)}
+    agree = objective._follow(rest, {**whole, "flow": still})
+    differ = objective._follow(rest, {**whole, "flow": torch.zeros_like(still)})
+    beyond = torch.tensor([[1.0, 1, 0]])  # the person's last frame, repeated
+    flow = still * torch.tensor([1.0, 1, 0])[None, :, None, None, None]
+    half = objective._follow(rest, {**whole, "there": beyond, "flow": flow})
     assert agree.item() == pytest.approx(0, abs=1e-9) and differ.item() == pytest.approx(2 * 49 * 0.25, rel=0.01)
+    assert half.item() == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", TEMPORAL)
@@ -204,8 +211,10 @@ def test_masks_are_cut_out_of_the_frames_as_crops_are() -> None:
         sequence(masks=masks[:3])
 
 
-def test_the_true_body_covers_its_mask_and_another_one_does_not() -> None:
-    surface_of = surface_points(None, torch.device("cpu"))
+@pytest.mark.parametrize("kind", ["whole", "of a bundle"])
+def test_the_true_body_covers_its_mask_and_another_one_does_not(kind: str) -> None:
+    body = load_body(None) if kind == "whole" else SynthBody.load(models_dir() / "open-body" / "weights.safetensors")
+    surface_of = surface_points(body, torch.device("cpu"))
     rotations = torch.diag(torch.tensor([1.0, -1, -1])).repeat(1, 1, 1, 1)
     pose = torch.cat([rotations, torch.eye(3).repeat(1, 23, 1, 1)], 1)[None]
     camera = torch.tensor([[[0.9, 0.0, 0.2]]])
@@ -241,3 +250,20 @@ def test_data_sets_are_gathered_through_an_encoder_once(home: Path, monkeypatch:
     assert found[0]["flow"].shape == (12, 3, 32, 32) and not found[0]["flow"][0].any() and found[0]["flow"][1:].any()
     again = gather((str(home / "records.pt"),), "none", "open", home, told.append)
     assert torch.equal(again[0]["features"], found[0]["features"]) and len(told) == 1
+
+
+def test_records_of_another_system_are_refused(vibe, home: Path, records) -> None:
+    from vibe_cli.training.synth.bundle import write_bundle
+
+    body = SynthBody.load(models_dir() / "open-body" / "weights.safetensors")
+    rng = np.random.default_rng(0)
+    write_bundle(home / "bundle.npz", body, [Clip(str(i), np.repeat(random_pose(rng)[None], 40, 0).astype(np.float32))
+                                             for i in range(3)], [])
+    save_records(home / "records.pt", records)
+    order = ("train", "--data", "bundle.npz", "--steps", 1, "--set", 'data=["records.pt"]', "--set", "batch=2")
+    answer = vibe(*order, "dts-vibe")
+    assert answer.code == 3 and "lack flow" in answer.err and "name the data sets" in answer.err
+    wider = [record | {"features": torch.zeros(len(record["features"]), 2 * WIDTH)} for record in records[:1]]
+    save_records(home / "records.pt", wider + records[1:])
+    answer = vibe(*order, "vibe", "--out", "other")
+    assert answer.code == 3 and "different widths" in answer.err

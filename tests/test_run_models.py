@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from bodies import extra_regressor, smpl_arrays, write_official_pickle
 from test_train import TINY, TINY_LIFTER, bundle  # noqa: F401 (a fixture)
 
 from vibe_cli.cli import main
@@ -60,8 +63,6 @@ def test_a_lifters_run_is_the_single_frame_model(runs: Path) -> None:
 
 
 def test_a_moved_run_finds_its_encoder_and_one_without_it_says_so(runs: Path, tmp_path: Path) -> None:
-    import shutil
-
     moved = shutil.copytree(runs / "vibe", tmp_path / "elsewhere ü")
     assert load_model(moved, device="cpu").encoder.features == 16
     shutil.rmtree(moved / "encoder")
@@ -74,3 +75,14 @@ def test_an_unfinished_run_is_no_model(bundle: Path, tmp_path: Path) -> None:  #
     assert not (tmp_path / "run" / "config.yaml").exists()
     train("lifter", "--data", bundle, "--steps", 30, "--resume", "--out", tmp_path / "run", *TINY_LIFTER)
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))["task"] == "temporal"
+
+
+def test_a_run_is_served_with_the_body_that_it_was_trained_with(runs: Path, home: Path) -> None:
+    moved = shutil.copytree(runs / "vibe", home / "run")
+    assert load_model(moved, device="cpu").body.kind == "open"
+    write_official_pickle(home / "SMPL_NEUTRAL.pkl", smpl_arrays())
+    np.save(home / "J_regressor_extra.npy", extra_regressor())
+    config = yaml.safe_load((moved / "config.yaml").read_text("utf-8"))
+    (moved / "config.yaml").write_text(yaml.safe_dump(config | {"body": str(home / "SMPL_NEUTRAL.pkl")}), "utf-8")
+    assert load_model(moved, device="cpu").body.kind == "smpl"
+    assert load_model(moved, body="open-body", device="cpu").body.kind == "open"

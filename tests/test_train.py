@@ -28,6 +28,7 @@ from vibe_cli.training.runs import with_budget
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import write_bundle
 from vibe_cli.training.synth.poses import random_pose
+from vibe_cli.training.weights import pictures_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_LIFTER = ("--set", "batch=8", "--set", "features=16", "--set", "hidden=16", "--set", "stills=40",
@@ -117,6 +118,7 @@ def test_every_training_has_a_budget_that_can_be_changed(name: str) -> None:
 def test_the_trainings_are_listed(vibe) -> None:
     answer = vibe("train")
     assert answer.code == 0 and all(name in answer.out for name in CONFIGS)
+    assert "discriminator_hidden=256" in answer.out and answer.out.count("small_share=") == 1
     assert vibe("train", "nothing").code == 2
 
 
@@ -140,6 +142,7 @@ def test_wrong_orders_are_refused_in_words(vibe, home: Path, bundle: Path) -> No
     for args, code, word in ((("open-vibe", "--data", bundle), 2, "lifter"), (("mposer",), 2, "--data"),
                              (("mposer", "--data", "text.npz"), 3, "bundle"), (("mposer", "--data", "gone"), 3, "gone"),
                              (("keypoints", "--data", bundle, "--steps", 1), 2, "pictures"),
+                             (("mposer", "--data", bundle, "--body", "x.safetensors"), 2, "--body"),
                              (("mposer", "--data", bundle, "--resume"), 3, "no run"),
                              (("mposer", "--data", bundle, "--set", "pieces=0", "--steps", 1), 2, "pieces"),
                              (("open-vibe", "--set", "simulated_share=1.5"), 2, "simulated_share")):
@@ -184,6 +187,8 @@ def test_a_run_goes_on_elsewhere_from_its_parts(vibe, home: Path, bundle: Path) 
     assert torch.equal(weights(home / "whole", "mposer"), weights(home / "there", "mposer"))
     assert (home / "there" / "parts" / "weights.pt.parts").is_file()
     (home / "there" / "checkpoint.pt").unlink()
+    anew = vibe("train", *MPOSER, "--data", bundle, "--steps", 12, "--out", "there", "--set", "rate=0.5")
+    assert anew.code == 2 and "--resume" in anew.err, "a run in parts is a run"
     next((home / "there" / "parts").glob("checkpoint.pt.part0*")).write_bytes(b"not it")
     harmed = vibe("train", *MPOSER, "--data", bundle, "--out", "there", "--resume")
     assert harmed.code == 3 and "checkpoint.pt.part0" in harmed.err
@@ -235,6 +240,29 @@ def test_two_processes_do_what_one_does_with_twice_the_pieces(tmp_path: Path, bu
     assert all(torch.equal(zero[key], one[key]) for key in zero)
     assert all(torch.allclose(zero[key], single[key], atol=1e-5) for key in zero)
     assert torch.allclose(weights(tmp_path / "one", "mposer"), weights(tmp_path / "two", "mposer"), atol=1e-5)
+
+
+def test_networks_of_pictures_begin_at_a_runs_folder_or_a_checkpoint(tmp_path: Path) -> None:
+    torch.save({"averaged": {"backbone.x": torch.ones(1), "pyramid.x": torch.ones(1)}}, tmp_path / "weights.pt")
+    for start_at in (tmp_path, tmp_path / "weights.pt"):
+        assert set(pictures_weights(start_at, ("backbone", "pyramid"))) == {"backbone.x", "pyramid.x"}
+    with pytest.raises(InputError, match="holds no depth"):
+        pictures_weights(tmp_path, ("backbone", "depth"))
+    torch.save([1], tmp_path / "weights.pt")
+    with pytest.raises(InputError, match="holds no averaged"):
+        pictures_weights(tmp_path, ("backbone",))
+
+
+def test_auto_is_bfloat16_for_networks_of_pictures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vibe_cli.training.devices.fast_bfloat16", lambda: True)
+    product = torch.ones(2, 2)
+    for precision, pictures, others in (("auto", torch.bfloat16, torch.float32), ("float32", *[torch.float32] * 2),
+                                        ("bfloat16", *[torch.bfloat16] * 2)):
+        place = Place(precision=precision)
+        with place.pictures():
+            assert (product @ product).dtype == pictures
+        with place.autocast():
+            assert (product @ product).dtype == others
 
 
 def test_pieces_that_cannot_be_shared_are_refused() -> None:

@@ -30,13 +30,13 @@ _HINT = "give OpenPose's folder of *_keypoints.json (BODY_25), or one COCO keypo
 People = dict[int, np.ndarray]  # a frame's number → its people (P, 49, 3): x, y in pixels and confidence 0..1
 
 
-def read_keypoints(path: Path) -> People:
+def read_keypoints(path: Path, needed: bool = True) -> People:
     """People by the numbers that the file gives its frames; InputError when it is no file of keypoints.
 
-    Frames nobody was found in may be left out.
+    Frames nobody was found in may be left out; that nobody was found at all is an error where they are `needed`.
     """
     numbered = _read_folder(path) if path.is_dir() else _read_file(path)
-    if not any(len(people) for people in numbered.values()):
+    if needed and not any(len(people) for people in numbered.values()):
         raise InputError(f"{path}: no keypoints of anybody", hint=_HINT)
     return numbered
 

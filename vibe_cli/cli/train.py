@@ -17,7 +17,7 @@ from vibe_cli.cli.progress import terminal_progress
 @path_option("--start", help="A lifter's run, at which a temporal network begins; of keypoints and detector, a "
                              "checkpoint. A work folder's own lifter needs no mention.")
 @path_option("--prior", help="An mposer's run, whose loss is added.")
-@path_option("--body", help="The body that moves.  [default: the open body]")
+@path_option("--body", help="The body of a work folder's people.  [default: the open body]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
 @click.option("--minutes", type=float, help="A budget of time.")
 @click.option("--steps", type=int, help="A budget of steps: such a run repeats exactly, interrupted or not.")
@@ -26,8 +26,8 @@ from vibe_cli.cli.progress import terminal_progress
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--parts", "in_parts", is_flag=True, help="Write the checkpoint also in parts of under 16 MB.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
-              show_default=True)
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto",
+              show_default=True, help="auto: float32, and bfloat16 for networks of pictures where that is faster.")
 @debug_option
 def command(config: str | None, data: Path | None, start: Path | None, prior: Path | None, body: Path | None,
             changes: tuple[str, ...], minutes: float | None, steps: int | None, stop_after: float | None,
@@ -47,13 +47,16 @@ def command(config: str | None, data: Path | None, start: Path | None, prior: Pa
     """
     from vibe_cli.paths import models_dir
     from vibe_cli.training.__main__ import settings_of, summary
-    from vibe_cli.training.configs import CONFIGS
+    from vibe_cli.training.configs import CONFIGS, settings_text
     from vibe_cli.training.devices import take_place
     from vibe_cli.training.runs import Order, planned_steps, run
 
     if config is None:
         click.echo("The trainings:")
         click.echo(table((name, named.about) for name, named in CONFIGS.items()))
+        for names, words in settings_text():
+            click.echo(f"\nSettings of {', '.join(names)} (--set):")
+            click.echo(click.wrap_text(" ".join(words), 100, "  ", "  "))
         return
     out = out or Path("runs") / config
     settings = settings_of(config, out, resume, list(changes), minutes, steps, stop_after)

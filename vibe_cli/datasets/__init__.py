@@ -47,11 +47,17 @@ class Dataset:
     def __iter__(self) -> Iterator[Sequence]:
         read = import_module(f"vibe_cli.datasets.{DATASETS[self.about.name]}").read
         empty = True
-        for sequence in islice(read(self.folder, self.split, **self.options), self.limit):
+        everybody = read(self.folder, self.split, **self.options)
+        for sequence in islice(filter(in_sight, everybody), self.limit):
             empty = False
             yield sequence
         if empty:
             raise self.about.wrong(f"{self.folder}: nothing of {self.about.title} in it")
+
+
+def in_sight(person: Sequence) -> bool:
+    """Whether a person's box is known in any frame, where the data set has boxes: others cannot be cut out."""
+    return person.boxes is None or bool((person.boxes[:, 2:] > 0).any())
 
 
 def about(name: str) -> About:

@@ -38,7 +38,9 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
         places = (labels / f"{path.stem}.json", labels / path.stem)
         place = next((place for place in places if place.exists()), None)
         if place is not None:
-            numbered = read_keypoints(place)
+            numbered = read_keypoints(place, needed=False)
+            if not any(len(people) for people in numbered.values()):
+                continue
             with open_video(path) as video:
                 fps, frames = float(video.fps), video.estimated_frames or max(numbered) + 1
             numbered = count_from_zero(numbered, max(frames, max(numbered) - min(numbered) + 1), place)

@@ -76,20 +76,34 @@ def read_json(path: Path) -> Any:
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """The named variables of a MATLAB file; InputError for one of version 7.3, which is HDF5, KeyError for a lack."""
+    """The named variables of a MATLAB file; one of version 7.3 is HDF5, and InputError where h5py is not installed.
+
+    KeyError for a lack.
+    """
     from scipy.io import loadmat
 
     try:
         content = loadmat(str(path), variable_names=names)
     except NotImplementedError:
-        raise InputError(f"{path}: a MATLAB 7.3 file, which needs converting",
-                         hint=f"in MATLAB or Octave: s = load('{path.name}'); save('-v7', '{path.name}', '-struct', "
-                              "'s')") from None
+        return _read_hdf5(path, names)
     except FileNotFoundError:
         raise
     except Exception as error:  # a damaged file fails in any way at all; nothing of it is run
         raise ValueError(f"{type(error).__name__}: {error}") from None
     return {name: content[name] for name in names}
+
+
+def _read_hdf5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The named variables of a MATLAB 7.3 file, whose arrays lie in it with their axes reversed."""
+    try:
+        import h5py
+    except ModuleNotFoundError:
+        raise InputError(f"{path}: a MATLAB 7.3 file, for which h5py is needed",
+                         hint="pip install 'vibe-cli[datasets]'") from None
+    with h5py.File(path, "r") as file:
+        if odd := [name for name in names if not isinstance(file[name], h5py.Dataset) or file[name].dtype.kind == "O"]:
+            raise ValueError(f"{', '.join(odd)}: no plain array")
+        return {name: np.asarray(file[name]).T for name in names}
 
 
 def boxes_of_points(points: np.ndarray, margin: float = MARGIN, least: int = 2) -> tuple[np.ndarray, np.ndarray]:

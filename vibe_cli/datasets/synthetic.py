@@ -22,7 +22,7 @@ SEED = 77
 SIZE = 128   # pixels
 FPS = 30.0
 ABOUT = About(
-    name="synthetic", title="A cache of synthetic people", url="vibe synth crops", licence="yours",
+    name="synthetic", title="A cache of synthetic people", url="make weights", licence="yours",
     layout="heldclips_<seed>.npy with heldclips_<seed>_labels.npz (or clips, held, stills) and backgrounds.npy",
     splits=("heldclips", "clips", "held", "stills"))
 

@@ -18,7 +18,7 @@ class CentreConfig:
 
     width: int = 32      # as the keypoint network's, whose backbone it starts from
     channels: int = 96
-    size: int = 384      # pixels of the frame's longer side
+    size: int = 256      # pixels of the frame's longer side, as in training
     threshold: float = 0.05  # score from which a find is told; the tracker asks more of a person
 
 

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--resume", action="store_true", help="go on with the run in --out")
     out.add_argument("--parts", action="store_true", help="write the checkpoint also in parts of under 16 MB")
     out.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    out.add_argument("--precision", default="float32", help="float32, bfloat16 or float16")
+    out.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
     return out
 
 

@@ -18,6 +18,7 @@ from vibe_cli.networks.keypoints import STRIDE
 from vibe_cli.training.keypoints import load, picture_loop, to_input, turns
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.synth.scenes import MIN_VISIBLE, SceneSource
+from vibe_cli.training.weights import pictures_weights
 
 
 @dataclass(frozen=True)
@@ -122,15 +123,17 @@ def complete_iou_loss(found: Tensor, wanted: Tensor, small: float = 1e-7) -> Ten
     return (1 - iou + apart / (around.square().sum(1) + small) + alpha * shape).mean()
 
 
-def train_detector(cache: Path, out: Path, backbone: Path | None, config: CentreConfig, options: DetectorTraining,
+def train_detector(cache: Path, out: Path, start: Path | None, config: CentreConfig, options: DetectorTraining,
                    report: Callable[[str], None], **loop_options: Any) -> Loop:
-    """Train until the budget is spent; resumes from `out`, else starts from a keypoint checkpoint's backbone."""
+    """Train until the budget is spent; resumes from `out`, else starts from a detector's checkpoint, or from the
+    backbone of a keypoint network's."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     net = CentreNet(config)
-    if backbone is not None:
-        weights = torch.load(backbone, weights_only=True)["averaged"]
-        for name in ("backbone", "pyramid"):
+    if start is not None:
+        weights = pictures_weights(start, ("backbone", "pyramid"))
+        whole = "sides.0.weight" in weights
+        for name in ("backbone", "pyramid", *(("heat", "sides") if whole else ())):
             part = {k.removeprefix(name + "."): v for k, v in weights.items() if k.startswith(name + ".")}
             getattr(net, name).load_state_dict(part)
     net = net.to(memory_format=torch.channels_last)
@@ -138,10 +141,9 @@ def train_detector(cache: Path, out: Path, backbone: Path | None, config: Centre
     if not loop.goes_on():
         return loop
     loader = iter(load(_Stream(cache, options, loop.steps), options.workers))
-    half = place.fast_bfloat16
     while loop.goes_on():
         images, *wanted = next(loader)
-        with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=half):
+        with place.pictures():
             heat, sides = net(to_input(images).to(place.device))
         loop.step(*detector_loss(heat.float(), sides.float(), *(torch.as_tensor(w).to(place.device) for w in wanted)))
     return loop

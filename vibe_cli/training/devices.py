@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vibe_cli.errors import UsageError
 
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PRECISIONS = {"auto": None, "float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def fast_bfloat16() -> bool:
@@ -31,7 +31,7 @@ class Place:
     device: torch.device = torch.device("cpu")
     rank: int = 0
     count: int = 1
-    precision: str = "float32"
+    precision: str = "auto"
 
     @property
     def first(self) -> bool:
@@ -65,6 +65,12 @@ class Place:
         kind = PRECISIONS[self.precision]
         return nullcontext() if kind is None else torch.autocast(self.device.type, dtype=kind)
 
+    def pictures(self) -> AbstractContextManager:
+        """The precision of networks that look at pictures: by `auto` bfloat16, where this device multiplies it."""
+        if self.precision != "auto":
+            return self.autocast()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.fast_bfloat16)
+
     def scaler(self) -> torch.amp.GradScaler:
         """Keeps small gradients of float16 from vanishing; does nothing in other precisions."""
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
@@ -85,6 +91,14 @@ class Place:
         torch.distributed.broadcast(flag, 0)
         return bool(flag.item())
 
+    def told(self, number: float) -> float:
+        """The first process's number, in all of them."""
+        if self.count == 1:
+            return number
+        said = torch.tensor([number], dtype=torch.float64, device=self.device)
+        torch.distributed.broadcast(said, 0)
+        return said.item()
+
     def leave(self) -> None:
         """Wait for the others and part."""
         if self.count > 1:
@@ -92,7 +106,7 @@ class Place:
             torch.distributed.destroy_process_group()
 
 
-def take_place(device: str = "auto", precision: str = "float32") -> Place:
+def take_place(device: str = "auto", precision: str = "auto") -> Place:
     """This process's place: alone, or as torchrun says. UsageError for what this machine does not have."""
     cuda = torch.cuda.is_available()
     if device not in ("auto", "cpu", "cuda"):

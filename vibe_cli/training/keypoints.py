@@ -33,6 +33,7 @@ from vibe_cli.rotations import matrix_from_6d
 from vibe_cli.training.devices import Place
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.crops import CropSource, Labels, mirror_labels
+from vibe_cli.training.weights import pictures_weights
 
 LESS_CERTAIN = [3, 6, 9, 13, 14, 22, 23]  # spine, collars and fingers: half the weight
 TARGET_SPREAD = 0.8  # cells
@@ -164,7 +165,7 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     torch.manual_seed(options.seed)
     net = KeypointNet(config).to(memory_format=torch.channels_last)
     if start is not None:
-        net.load_state_dict(torch.load(start, weights_only=True)["averaged"])
+        net.load_state_dict(pictures_weights(start, ("backbone", "pyramid", "depth")))
     loop, place = picture_loop(net, config, options, report, "keypoints", out, loop_options)
     if not loop.goes_on():
         return loop
@@ -173,11 +174,10 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     batches = _uses(iter(load(stream, options.workers)), options.uses)
     for _ in range(loop.steps % options.uses):  # what was used already of the batch that was cut
         next(batches)
-    half = place.fast_bfloat16
     while loop.goes_on():
         crops, labels = next(batches)
         progress[0] = loop.done
-        with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=half):
+        with place.pictures():
             maps = net(crops.to(place.device))
         loop.step(*keypoint_loss(maps, labels))
     return loop

@@ -5,6 +5,7 @@ Both stages see single frames; the temporal network is trained on top, on sequen
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,9 +103,17 @@ def collect(net: KeypointNet, source: CropSource, count: int, seed: int, augment
         n = min(64, count - start)
         index = np.arange(start, start + n) if ordered else source.draw(rng, n, FRONTAL)
         rows.append(see(net, source, rng, index, augment))
-    seen, truth = zip(*rows, strict=False)
-    return (Observation(**{k: torch.cat([getattr(s, k) for s in seen]) for k in vars(seen[0])}),
-            {k: torch.cat([t[k] for t in truth]) for k in truth[0]})
+    return together(*rows)
+
+
+def together(*parts: tuple[Observation, dict[str, Tensor]] | None) -> tuple[Observation, dict[str, Tensor]] | None:
+    """Observations and labels of several sets, one after another; None where there are none."""
+    parts = [part for part in parts if part is not None]
+    if not parts:
+        return None
+    seen, truth = zip(*parts, strict=True)
+    return (Observation(**{k: torch.cat([getattr(one, k) for one in seen]) for k in vars(seen[0])}),
+            {k: torch.cat([one[k] for one in truth]) for k in truth[0]})
 
 
 def mirror(seen: Observation, truth: dict[str, Tensor]) -> tuple[Observation, dict[str, Tensor]]:
@@ -158,9 +167,10 @@ def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: 
         stages = [("simulated", simulated, first[0] + second[0], both)]
     else:
         stages = [("simulated", simulated, *first), ("seen", observed, *second)]
-    loops = []
+    loops, began = [], time.monotonic()
     for number, (name, draw, minutes, steps) in enumerate(stages):
-        schedule = Schedule(minutes, options.rate, options.decay, rise=50, clip=1.0, steps=steps, pause=options.pause,
+        pause = None if options.pause is None else max(0.0, options.pause - (time.monotonic() - began) / 60)
+        schedule = Schedule(minutes, options.rate, options.decay, rise=50, clip=1.0, steps=steps, pause=pause,
                             save_every=options.save_every, seed=2 * options.seed + number)
         file = out.with_name(f"{out.stem}-{name}{out.suffix}") if out else None
         loop = Loop(network, schedule, report, name, file, **loop_options)
@@ -168,7 +178,9 @@ def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: 
         while loop.goes_on():
             batch, truth = draw(loop.dice())
             batch, truth = batch.map(lambda x: x.to(place.device)), {k: v.to(place.device) for k, v in truth.items()}
-            loop.step(*lifting_loss(regressor(lifter(batch)[:, None]), body, truth))
+            with place.autocast():
+                loss, parts = lifting_loss(regressor(lifter(batch)[:, None]), body, truth)
+            loop.step(loss, parts)
         if loop.done < 1:
             break
     network.eval()

@@ -160,7 +160,7 @@ class Loop:
         self._averaged.update_parameters(self.network)
         self.steps += 1
         now = time.monotonic()
-        self.spent, self._clock = self.spent + now - self._clock, now
+        self.spent, self._clock = self.place.told(self.spent + now - self._clock), now
         self._recent |= {k: MEMORY * self._recent.get(k, v) + (1 - MEMORY) * v for k, v in values.items()}
         self._look_for_a_plateau(loss)
         if self.watch is not None:

@@ -13,6 +13,7 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +53,13 @@ def read_mocap(path: Path) -> list[Clip]:
     for name in sorted(n for n in files if n.endswith(".amc")):
         skeleton = name.rsplit("_", 1)[0] + ".asf"
         if skeleton in files:
-            raw[Path(name).stem] = _read_amc(files[name], *_read_asf(files[skeleton]))
+            with _reading(path, name, "not a motion of CMU's"):
+                raw[Path(name).stem] = _read_amc(files[name], *_read_asf(files[skeleton]))
     clips = {name: Clip(name, _relative(rotations[::AMC_FPS // FPS])) for name, rotations in raw.items()}
-    bvh = {Path(n).stem: _read_bvh(files[n]) for n in sorted(files) if n.endswith(".bvh")}
+    bvh = {}
+    for name in sorted(n for n in files if n.endswith(".bvh")):
+        with _reading(path, name, "not a motion of the re-rigged CMU set, the only .bvh that is read"):
+            bvh[Path(name).stem] = _read_bvh(files[name])
     if bvh:
         world, offsets = calibrate(raw, bvh)
         for name, (rotations, fps) in bvh.items():
@@ -67,6 +72,16 @@ def read_mocap(path: Path) -> list[Clip]:
         raise InputError(f"{path}: no motion capture found",
                          hint="give a folder or .tar of .asf/.amc, .bvh or AMASS _poses.npz files")
     return [clips[name] for name in sorted(clips)]
+
+
+@contextmanager
+def _reading(path: Path, name: str, what: str) -> Iterator[None]:
+    """InputError for whatever a file's parser stumbles over."""
+    try:
+        yield
+    except (ValueError, KeyError, IndexError, TypeError, ZeroDivisionError, RecursionError) as error:
+        raise InputError(f"{path}: {name}: {what} ({type(error).__name__}: {error})",
+                         hint="remove it, or download it again") from None
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:

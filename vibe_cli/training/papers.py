@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -75,6 +75,14 @@ class PaperTraining:
     seed: int = 0
 
 
+class _Fixed(NamedTuple):
+    """What an objective reads and does not train; in a tuple, or it would be saved with the network."""
+
+    joints_of: Callable[[Tensor, Tensor], Tensor]
+    prior: Mposer | None
+    surface_of: Callable[[Tensor, Tensor], Tensor] | None
+
+
 class PaperObjective(nn.Module):
     """A batch of records → loss, its parts, and the estimates."""
 
@@ -84,7 +92,7 @@ class PaperObjective(nn.Module):
         (N, V, 3) all over the mesh, about the same origin."""
         super().__init__()
         self.network, self.options = network, options
-        self._fixed = (joints_of, prior, surface_of)
+        self._fixed = _Fixed(joints_of, prior, surface_of)
 
     @property
     def frames(self) -> int:
@@ -110,14 +118,14 @@ class PaperObjective(nn.Module):
         if judge is not None:
             parts["adversary"] = judge.judge(output)
             loss = loss + o.adversary * parts["adversary"]
-        if self._fixed[1] is not None:
-            parts["prior"] = losses.prior_loss(self._fixed[1].encode(output.pose6d[:, :, 1:])[0])
+        if self._fixed.prior is not None:
+            parts["prior"] = losses.prior_loss(self._fixed.prior.encode(output.pose6d[:, :, 1:])[0])
             loss = loss + o.prior * parts["prior"]
         return loss, {k: v.detach() for k, v in parts.items()}, output
 
     def _points(self, output: MotionOutput) -> Tensor:
         shape = output.betas.shape[:2]
-        return self._fixed[0](output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
+        return self._fixed.joints_of(output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
 
     def _supervise(self, output: MotionOutput, truth: Record) -> tuple[Tensor, dict[str, Tensor]]:
         """V eq. 1 without L_adv, S eq. 4, or D eqs. 4 to 6; labels (B, T, …)."""
@@ -140,7 +148,7 @@ class PaperObjective(nn.Module):
         if "forecast" in first.extras:
             parts["feature"] = losses.feature_loss(kinds[0], first.extras["forecast"])
             loss = loss + o.feature * parts["feature"]
-        if self._fixed[2] is not None:
+        if self._fixed.surface_of is not None:
             parts["mask"] = self._cover(first, batch["mask"][:, :-1], batch["valid_mask"][:, :-1])
             loss = loss + o.mask * parts["mask"]
         for other in clouded:
@@ -152,7 +160,7 @@ class PaperObjective(nn.Module):
     def _cover(self, output: MotionOutput, mask: Tensor, valid: Tensor) -> Tensor:
         """S eq. 5: what of the masks (B, T, S, S) the projected mesh leaves bare."""
         shape = output.betas.shape[:2]
-        surface = self._fixed[2](output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
+        surface = self._fixed.surface_of(output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
         flat = losses.project(surface, output.camera).flatten(0, 1)
         return losses.mask_loss(losses.soft_silhouette(flat, mask.shape[-1], SPREAD).unflatten(0, shape), mask, valid)
 
@@ -164,7 +172,7 @@ class PaperObjective(nn.Module):
         centre, half = squares[:, :, None, :2], squares[:, :, None, 2:] / 2
         pixels = centre + points * half
         before = (pixels[:, :-1] - centre[:, 1:]) / half[:, 1:]
-        inside = (points[:, 1:].detach().abs() < 1).all(-1)
+        inside = (points[:, 1:].detach().abs() < 1).all(-1) & (batch["there"][:, 1:, None] > 0)
         return losses.flow_loss(points[:, 1:], before, batch["flow"][:, 1:, :2] * UNIT, inside)
 
 

@@ -165,7 +165,7 @@ def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str]
     """The lifter and the single-frame regressor; lifter.pt in the work folder."""
     from vibe_cli.networks.lifter import Lifter, LifterConfig
     from vibe_cli.networks.regressor import Regressor, RegressorConfig
-    from vibe_cli.training.lifting import LiftingTraining, tensors, train_lifter
+    from vibe_cli.training.lifting import LiftingTraining, tensors, together, train_lifter
     from vibe_cli.training.points import PointBody
     from vibe_cli.training.synth.crops import CropSource
 
@@ -175,8 +175,9 @@ def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str]
     lifter = Lifter(LifterConfig(pooled=8 * eye.config.width))
     width = lifter.config.features
     regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
-    train_lifter(lifter, regressor, PointBody.load(body), tensors(CropSource(work, "stills").labels),
-                 _keep(work / "seen_stills.pt"), LiftingTraining(minutes / 3, minutes * 2 / 3), report)
+    seen = together(_keep(work / "seen_stills.pt"), _keep(work / "seen_clips.pt"))
+    train_lifter(lifter, regressor, PointBody.load(body), tensors(CropSource(work, "stills").labels), seen,
+                 LiftingTraining(minutes / 3, minutes * 2 / 3), report)
     _save(work / "lifter.pt", {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
                                "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)})
 

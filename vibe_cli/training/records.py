@@ -67,7 +67,8 @@ class Mixture:
     """Batches of windows of records: a stated share has 3D labels, the rest 2D ones alone.
 
     A person is drawn as often as their number of frames says. Edge rule: a record shorter than a window repeats its
-    last frame, and the repeated frames count for nothing.
+    last frame; `there` (B, T) is 0 in the repeated frames, whose labels and flow count for nothing. A discriminator
+    sees them.
     """
 
     def __init__(self, records: list[Record], share_3d: float) -> None:
@@ -92,6 +93,7 @@ class Mixture:
         at = torch.arange(first, first + frames).clamp(max=length - 1)
         beyond = torch.arange(first, first + frames) >= length
         window = {name: value[at].float() for name, value in record.items()}
+        window["there"] = (~beyond).float()
         for name in MASKS:
             if name in window:
                 window[name][beyond] = 0

@@ -42,7 +42,7 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
         write_model(out, {"task": "temporal", "encoder": f"./{ENCODER}", "body": "open-body", **facts},
                     halved(network), config)
     elif kind == "PaperTraining":
-        body = "open-body" if job.settings.body is None else str(job.settings.body)
+        body = "open-body" if job.settings.body is None else _found_from_anywhere(job.settings.body)
         write_model(out, {"task": "temporal", "encoder": job.settings.encoder, "body": body, **facts},
                     halved(weights["network"]), weights["config"])
     elif kind == "KeypointTraining":
@@ -56,6 +56,11 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
         verify = find_model(SHIPPED[1]).config["verify"]  # as the shipped one's second look believes
         write_model(out, {"task": "detector", "verify": verify, **facts}, halved(weights["averaged"]),
                     {"network": "centre", **weights["config"]})
+
+
+def _found_from_anywhere(body: str) -> str:
+    """A body's file by its whole path, an imported body by its name."""
+    return str(Path(body).resolve()) if Path(body).is_file() else body
 
 
 def write_encoder(folder: Path, eye: Mapping[str, Tensor], sizes: Mapping[str, object], lifter: Mapping[str, object],
@@ -98,6 +103,7 @@ def _shipped_encoder() -> tuple[dict[str, Tensor], OpenEncoderConfig]:
 
 def _start_of(job: Job) -> dict:
     """What the lifter's run left, at which a temporal network began."""
-    from vibe_cli.training.trainings import read_weights, starting_file
+    from vibe_cli.training.trainings import starting_file
+    from vibe_cli.training.weights import read_weights
 
     return read_weights(starting_file(job), "lifter")

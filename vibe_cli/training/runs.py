@@ -52,7 +52,7 @@ class Order:
     body: Path | None = None        # the open body's file, for a work folder
     resume: bool = False
     in_parts: bool = False          # write checkpoint and weights also as files of less than 16 MB
-    curve_every: int = 10           # steps a row of the curves
+    curve_every: int = 10           # steps a row of the curves; all of them in a run of fewer
 
 
 def run(order: Order, report: Callable[[str], None], place: Place | None = None,
@@ -68,7 +68,8 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
     if place.first:
         _put_together(order.out)
     place.agree(True)  # that nobody looks for the checkpoint before it is whole
-    curves = Curves(order.out, order.curve_every) if place.first else None
+    every = min(order.curve_every, planned_steps(order.settings) or order.curve_every)
+    curves = Curves(order.out, every) if place.first else None
 
     def watch(step: int, values: dict[str, float]) -> None:
         if curves is not None:
@@ -159,7 +160,8 @@ def _prepare(order: Order, content: dict, place: Place) -> None:
     """Make the folder, or check that it holds this very run; only budgets may differ."""
     file = order.out / "run.json"
     if not order.resume:
-        if any(order.out.glob("checkpoint*.pt")):  # a run that failed before its first is begun anew
+        kept = [*order.out.glob("checkpoint*.pt"), *(order.out / PARTS).glob("checkpoint*.parts")]
+        if kept:  # a run that failed before its first is begun anew
             raise UsageError(f"{order.out}: holds a run already", hint="add --resume, or choose another --out")
     else:
         before = recorded(order.out)

@@ -35,7 +35,7 @@ from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.training.adversary import Adversary, captured
 from vibe_cli.training.devices import Place
 from vibe_cli.training.keypoints import to_input
-from vibe_cli.training.lifting import mirror, tensors
+from vibe_cli.training.lifting import mirror, tensors, together
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.objective import Objective, Weights
 from vibe_cli.training.points import PointBody
@@ -94,13 +94,11 @@ def open_network(system: str, features: int = 512) -> TemporalNetwork:
 @torch.no_grad()
 def collect_clips(net: KeypointNet, source: CropSource, length: int, count: int, seed: int) -> Batch:
     """What the network sees of the first `count` clips, (count·length) frames in order."""
-    rng, net, seen, truth = np.random.default_rng(seed), net.eval(), [], []
+    rng, net, rows = np.random.default_rng(seed), net.eval(), []
     for clip in range(count):
         crops, labels = source.clip(rng, clip * length, length, net.config.size)
-        seen.append(observe(net(to_input(crops))))
-        truth.append(tensors(labels))
-    return (Observation(**{k: torch.cat([getattr(s, k) for s in seen]) for k in vars(seen[0])}),
-            {k: torch.cat([t[k] for t in truth]) for k in truth[0]})
+        rows.append((observe(net(to_input(crops))), tensors(labels)))
+    return together(*rows)
 
 
 @torch.no_grad()

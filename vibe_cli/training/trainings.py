@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vibe_cli.body import skin
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.networks import describe
 from vibe_cli.networks.centre import CentreConfig
@@ -25,19 +25,22 @@ from vibe_cli.networks.sps_net import SpsNet, SpsNetConfig
 from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.vibe import Vibe, VibeConfig
+from vibe_cli.skeleton import PARENTS
 from vibe_cli.training.adversary import train_mposer
 from vibe_cli.training.detector import train_detector
 from vibe_cli.training.keypoints import train_keypoints
-from vibe_cli.training.lifting import draw_stills, tensors, train_lifter
+from vibe_cli.training.lifting import draw_stills, tensors, together, train_lifter
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.materials import CLIP_LENGTH, Materials
 from vibe_cli.training.papers import train_paper
-from vibe_cli.training.recording import gather
-from vibe_cli.training.records import Mixture
+from vibe_cli.training.recording import gather, gather_again
+from vibe_cli.training.records import Mixture, Record
 from vibe_cli.training.simulate import simulate_clips
 from vibe_cli.training.starting import start_from
+from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.crops import CropSource
 from vibe_cli.training.temporal import open_network, train_temporal, windows_of
+from vibe_cli.training.weights import read_weights
 
 if TYPE_CHECKING:
     from vibe_cli.body import Body
@@ -58,19 +61,6 @@ class Job:
     prior: Path | None
     report: Callable[[str], None]
     loop_options: dict
-
-
-def read_weights(path: Path, what: str) -> dict:
-    """weights.pt of a finished run, given its folder or the file; InputError where it holds something else."""
-    file = path / "weights.pt" if path.is_dir() else path
-    try:
-        state = torch.load(file, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{file}: cannot be read ({type(error).__name__})",
-                         hint="name a finished run's folder, or its weights.pt") from None
-    if what not in state:
-        raise InputError(f"{file}: holds no {what}", hint=f"name a run of: vibe train {what}")
-    return state
 
 
 def _temporal(job: Job) -> tuple[list[Loop], dict]:
@@ -137,8 +127,8 @@ def _lifter(job: Job) -> tuple[list[Loop], dict]:
         job.materials.bank, body, o.stills, o.seed)
     lifter = Lifter(LifterConfig(o.features, o.hidden))
     regressor = Regressor(RegressorConfig(o.features, hidden=o.features, dropout=0.1))
-    loops = train_lifter(lifter, regressor, body, stills, job.materials.seen("stills"), o, job.report, job.checkpoint,
-                         **job.loop_options)
+    seen = together(job.materials.seen("stills"), job.materials.seen("clips"))
+    loops = train_lifter(lifter, regressor, body, stills, seen, o, job.report, job.checkpoint, **job.loop_options)
     return loops, {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
                    "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)}
 
@@ -176,8 +166,7 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
             return joints - full.rest_joints(betas)[:, :1]
 
     torch.manual_seed(o.seed)
-    records = gather(o.data, o.encoder, kind, job.checkpoint.parent, job.report, place.device.type,
-                     ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None, job.system == "sps-net")
+    records = _records(job, kind)
     mixture = Mixture(records, o.share_3d)
     network = paper_network(job.system, records[0]["features"].shape[1], o.window)
     if job.start is not None and not job.checkpoint.exists():
@@ -187,27 +176,55 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
     prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
     bank = job.materials.bank if o.discriminator and prior is None else None
     masks = o.mask and any("valid_mask" in record and record["valid_mask"].any() for record in records)
-    loop = train_paper(network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint,
-                       surface_points(full, place.device) if masks else None, **job.loop_options)
+    surface_of = surface_points(full or job.materials.synth_body, place.device) if masks else None
+    loop = train_paper(network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint, surface_of,
+                       **job.loop_options)
     return [loop], {"network": network.state_dict(), "config": describe(network.config)}
 
 
-def surface_points(body: Body | None, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """Rotations and betas → SURFACE points evenly over the skin of a body (None: the open one), about its pelvis."""
-    if body is None:
-        from vibe_cli.body import load_body
+def _records(job: Job, kind: str) -> list[Record]:
+    """What a system learns from: read by the first process, taken from its file by the others. InputError for records
+    that were read for another system or by another encoder."""
+    o, place, folder = job.settings, job.loop_options["place"], job.checkpoint.parent
+    if place.first:
+        flow = ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None
+        records = gather(o.data, o.encoder, kind, folder, job.report, place.device.type, flow, job.system == "sps-net")
+    place.agree(True)  # that nobody looks for the file before it is whole
+    if not place.first:
+        records = gather_again(o.data, folder)
+    names = {name for record in records for name in record} | ({"flow"} if job.system == "dts-vibe" else set())
+    for record in records:
+        if lacking := sorted(names - set(record)):
+            raise InputError(f"records of {', '.join(o.data)} lack {', '.join(lacking)}",
+                             hint="they were read for another system: name the data sets instead of records.pt")
+    if len({record["features"].shape[1] for record in records}) > 1:
+        raise InputError(f"records of {', '.join(o.data)} are of encoders of different widths",
+                         hint="take records of one encoder, or name the data sets instead of records.pt")
+    return records
 
-        body = load_body(None).to(device)
-    faces = torch.from_numpy(body.faces).to(device)
-    edges = body.surface().template[faces].diff(dim=1)
+
+def surface_points(body: Body | SynthBody, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """Rotations and betas → SURFACE points evenly over the skin of a body, about its pelvis."""
+    if isinstance(body, SynthBody):
+        template, directions, weights, joints, moves = (
+            torch.from_numpy(np.asarray(x, np.float32)).to(device)
+            for x in (body.vertices, body.shapedirs, body.weights, body.joints, body.joint_dirs))
+
+        def vertices_of(rotations: Tensor, betas: Tensor) -> Tensor:
+            rest = joints + torch.einsum("jcb,nb->njc", moves, betas)
+            shaped = template + torch.einsum("vcb,nb->nvc", directions, betas)
+            return skin(rotations, shaped, rest, weights, PARENTS)[0] - rest[:, :1]
+    else:
+        template = body.surface().template
+
+        def vertices_of(rotations: Tensor, betas: Tensor) -> Tensor:
+            return body(rotations, betas).vertices - body.rest_joints(betas)[:, :1]
+
+    faces = torch.from_numpy(np.asarray(body.faces, np.int64)).to(device)
+    edges = template[faces].diff(dim=1)
     areas = torch.linalg.cross(edges[:, 0], edges[:, 1]).norm(dim=-1).cpu()
     faces = faces[areas.multinomial(SURFACE, replacement=True, generator=torch.Generator().manual_seed(0))]
-
-    def surface_of(rotations: Tensor, betas: Tensor) -> Tensor:
-        middles = body(rotations, betas).vertices[:, faces].mean(2)
-        return middles - body.rest_joints(betas)[:, :1]
-
-    return surface_of
+    return lambda rotations, betas: vertices_of(rotations, betas)[:, faces].mean(2)
 
 
 def paper_network(system: str, features: int, window: int) -> TemporalNetwork:

@@ -116,8 +116,7 @@ class CropSource:
     def masked(self, rng: np.random.Generator, index: int, size: int) -> tuple[np.ndarray, np.ndarray, Placement]:
         """One crop (size, size, 3) uint8 RGB, how much of a pixel is the person (size, size) uint8, and its place."""
         image, place = self._compose(rng, index, size, augment=True, masked=True)
-        image, seen = image[..., :3], image[..., 3] * image[..., :3].any(axis=-1)  # a black border hides
-        return np.ascontiguousarray(image[..., ::-1]), seen, place
+        return np.ascontiguousarray(image[..., 2::-1]), image[..., 3], place
 
     def clip(self, rng: np.random.Generator, first: int, length: int, size: int) -> tuple[np.ndarray, Labels]:
         """Compose a clip's frames, (length, size, size, 3) uint8 RGB, on one background under one camera's defects.
@@ -172,9 +171,9 @@ class CropSource:
         if rng.random() < 0.3:
             image = self._occlude(rng, image)
         image = self._cut_off(rng, image, place, cutout[..., 3])
-        if masked:
-            return np.dstack([self.degrade(rng, np.ascontiguousarray(image[..., :3])), image[..., 3]]), place
-        return self.degrade(rng, image), place
+        shown = image[..., 3:]  # the mask, or nothing
+        image = np.dstack([self.degrade(rng, np.ascontiguousarray(image[..., :3]), borders=False), shown])
+        return self._bordered(rng, image), place
 
     def _cut_off(self, rng: np.random.Generator, image: np.ndarray, place: Placement, alpha: np.ndarray) -> np.ndarray:
         """What hides the rest of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
@@ -238,9 +237,12 @@ class CropSource:
             y, x = rng.integers(0, self.noise.shape[1] - size, 2)
             grain = self.noise[rng.integers(len(self.noise)), y:y + size, x:x + size]
             image = np.clip(image + grain * rng.uniform(2, 16), 0, 255).astype(np.uint8)
-        if borders and rng.random() < 0.2:
-            image = _black_border(rng, image)
-        return image
+        return self._bordered(rng, image) if borders else image
+
+    @staticmethod
+    def _bordered(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        """One in five has a black edge, under which a fourth channel is zero as well."""
+        return _black_border(rng, image) if rng.random() < 0.2 else image
 
 
 def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
@@ -278,7 +280,7 @@ def mirror_labels(labels: Labels) -> Labels:
 
 def _place(rng: np.random.Generator, pixels: np.ndarray, easy: bool, whole: bool) -> Placement:
     """A crop of a cut-out as a detector's box would be: `whole` says that the cut-out shows all of the person."""
-    half = SIZE / 2 * SCALE / MARGIN * math.exp(rng.uniform(-0.22, 0.22))
+    half = SIZE / 2 * SCALE / MARGIN * math.exp(rng.uniform(-0.28, 0.18))
     angle = rng.normal() * 0.2 if rng.random() < 0.5 else 0.0
     flip = rng.random() < 0.5
     centre = SIZE / 2 + rng.uniform(-0.15, 0.15, 2) * half

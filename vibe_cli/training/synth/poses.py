@@ -42,7 +42,7 @@ class PoseBank:
         """(length, 24, 3, 3): a piece of a motion, played at 0.6 to 1.6 of its speed, perhaps mirrored."""
         speed = np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
         need = int(np.ceil((length - 1) * speed)) + 2
-        usable = [c for c in self.clips if len(c) >= need]
+        usable = [c for c in self.clips if len(c) >= need] or [to_and_fro(c, need) for c in self.clips]
         source = usable[rng.choice(len(usable), p=_share([np.sqrt(len(c)) for c in usable]))]
         start = rng.integers(len(source) - need + 1)
         piece = source[start:start + need].astype(float)
@@ -60,6 +60,12 @@ class PoseBank:
         return self.poses[np.searchsorted(self.weights, rng.random())].astype(float)
 
 
+def to_and_fro(motion: np.ndarray, length: int) -> np.ndarray:
+    """`length` frames of a motion (T, …) that is played forwards and backwards in turn."""
+    last = len(motion) - 1
+    return motion[last - np.abs(np.arange(length) % max(1, 2 * last) - last)]
+
+
 def _share(weights: list) -> np.ndarray:
     return np.asarray(weights, float) / np.sum(weights)
 
@@ -69,7 +75,7 @@ def _novelty(poses: np.ndarray) -> np.ndarray:
     flat = poses[:, [1, 2, 4, 5, 16, 17, 18, 19], :, :2].reshape(len(poses), -1)
     mean = flat.mean(axis=0)
     distance = np.linalg.norm(flat - mean, axis=1)
-    weight = 0.3 + (distance / distance.mean()) ** 2
+    weight = 0.3 + (distance / max(distance.mean(), 1e-9)) ** 2
     return np.cumsum(weight) / weight.sum()
 
 

@@ -18,6 +18,7 @@ OUT/clip_0000/flow/000001.png    optical flow to the frame before as KITTI has i
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -66,7 +67,7 @@ def is_written(folder: Path, number: int, options: VideoOptions) -> bool:
     try:
         with np.load(folder / "labels.npz", allow_pickle=False) as file:
             same = json.loads(str(file["header"][()]))["made_by"] == _made_by(number, options)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         same = False
     if not same:
         raise InputError(f"{folder}: holds something else", hint="choose another folder, or the same options as before")
