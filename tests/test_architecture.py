@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vibe_cli"
 # The floors, the lowest first; a module may import its own floor and those below it. A folder is one room.
 FLOORS = (
     ("_version", "errors", "boxes", "paths", "skeleton", "systems"),
-    ("camera", "options", "outputs", "progress", "results", "rotations", "safe_pickle"),
-    ("safe_read", "device"),
+    ("camera", "options", "outputs", "progress", "rotations", "safe_pickle"),
+    ("safe_read", "device", "results"),
     ("networks",),
     ("official", "user_models", "body"),
     ("video", "video_ffmpeg", "video_images", "video_writer", "crops", "flow", "track", "smooth", "steady",

@@ -271,6 +271,12 @@ def test_models_are_named_alone_or_as_runs_of_a_label() -> None:
             contenders.parse(bad)
 
 
+def test_a_detector_is_no_eye() -> None:
+    with pytest.raises(ModelError, match="open-detector finds no keypoints") as caught:
+        contenders.open_eyes(["open-detector"], None, "cpu", "float32")
+    assert "open-encoder" in caught.value.hint
+
+
 def test_what_a_model_learned_from_is_read_from_its_card(tmp_path: Path) -> None:
     from vibe_cli.zoo import Entry
     card = "# a\n- **Licence**: CC0\n- **Data**: drawn\n  [people](x.md).\n- **Budget**: 1\n"

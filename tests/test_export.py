@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import trimesh
 from people import HEIGHT, WIDTH, make_person, make_result
 
 from vibe_cli.body import Body, joints_of, load_body, vertices_of
-from vibe_cli.errors import UsageError
+from vibe_cli.errors import InputError, UsageError
 from vibe_cli.export import CHUNK, FORMATS, ExportOptions, chunks, format_writer
 from vibe_cli.progress import quiet
-from vibe_cli.results import Result
+from vibe_cli.results import Result, write_npz
 from vibe_cli.rotations import matrix_from_axis_angle
 
 
@@ -82,6 +83,13 @@ def test_npz_has_amass_fields_and_says_what_they_mean(body: Body, tmp_path: Path
         for name in ("mocap_frame_rate", "mocap_framerate"):
             assert float(file[name]) == pytest.approx(29.97, abs=0.001)
         assert file["frame_ids"].tolist() == [3, 4, 5, 6, 7]
+
+
+def test_npz_says_whose_body_it_is(body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "file", tmp_path / "basicModel_f_lbs_10_207_0_v1.0.0.pkl")
+    (path,) = write("npz", make_result(), body, tmp_path)
+    with np.load(path / "person_001.npz") as file:
+        assert str(file["gender"]) == "female"
 
 
 def test_npz_stands_upright_faces_the_camera_and_walks_to_the_right(body: Body, tmp_path: Path) -> None:
@@ -211,3 +219,20 @@ def test_an_unknown_format_names_those_there_are() -> None:
 def test_every_writer_bears_its_name() -> None:
     assert {name: format_writer(name).name for name in FORMATS} == {name: name for name in FORMATS}
     assert all(os.path.splitext("x" + format_writer(name).extension)[1] == f".{name}" for name in FORMATS)
+
+
+@pytest.mark.parametrize("change", [
+    {"people": [1.5]}, {"people": ["x"]}, {"people": [0]}, {"people": 3}, {"video": {"fps": "0"}},
+    {"video": {"fps": "1/0"}}, {"model": None, "metadata": 5}, {"version": "new"}], ids=str)
+def test_a_result_whose_header_makes_no_sense_is_refused(change: dict, tmp_path: Path) -> None:
+    make_result([make_person(1, frames=3)]).save(tmp_path / "result.npz")
+    with np.load(tmp_path / "result.npz") as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays["header"]))
+    changed = {**header, **change, "video": {**header["video"], **change.get("video", {})}}
+    write_npz(tmp_path / "bad.npz", arrays | {"header": np.array(json.dumps(changed))})
+    with pytest.raises(InputError, match="bad.npz: not a vibe result"):
+        Result.load(tmp_path / "bad.npz")
+    write_npz(tmp_path / "far.npz", arrays | {"person1/frames": arrays["person1/frames"] + 1000})
+    with pytest.raises(InputError, match="frames beyond"):
+        Result.load(tmp_path / "far.npz")

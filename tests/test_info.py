@@ -102,6 +102,11 @@ def test_info_on_other_peoples_pickles_and_checkpoints_lists_their_arrays(vibe, 
     assert answer.code == 0 and "state/layer.weight" in answer.out and "(3, 4)" in answer.out and "epoch" in answer.out
     np.savez(home / "many.npz", **{f"a{number}": np.zeros(2) for number in range(70)})
     assert "and 10 more" in vibe("info", "many.npz").out
+    nested: object = 1.0
+    for _ in range(40):
+        nested = {"a": nested, "b": nested}  # 2**40 numbers in a few hundred bytes
+    (home / "endless.pkl").write_bytes(pickle.dumps(nested))
+    assert "and many more" in vibe("info", "endless.pkl").out
 
 
 def test_info_on_keypoints_counts_people_and_says_how_to_use_them(vibe, home: Path) -> None:

@@ -17,7 +17,7 @@ from vibe_cli.body import load_body
 from vibe_cli.errors import ModelError
 from vibe_cli.official import KINDS, read_official, recognise, smpl_tensors
 from vibe_cli.safe_read import read_safetensors
-from vibe_cli.user_models import find_body, find_extra_regressor, import_file, list_imported, missing, sha256
+from vibe_cli.user_models import find_body, find_extra_regressor, gender_of, import_file, list_imported, missing, sha256
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,11 @@ def test_the_body_inside_a_checkpoint_serves_until_an_smpl_file_comes(files, tmp
     assert inside.kind == "smpl"
     import_file(files["smpl"])
     assert find_body() == root / "smpl" / "body.safetensors"
+    (root / "smpl").rename(root / "smpl-female")
+    assert find_body() == root / "vibe" / "body.safetensors", "the networks' shapes are neutral"
+    assert gender_of(root / "smpl-female" / "body.safetensors") == "female" and gender_of(None) == "neutral"
+    assert gender_of(tmp_path / "SMPL_MALE.pkl") == "male" and gender_of(tmp_path / "smpl.pkl") == "neutral"
+    (root / "smpl-female").rename(root / "smpl")
     alone = load_body(find_body())
     pose = torch.linalg.qr(torch.randn(1, 24, 3, 3, generator=torch.Generator().manual_seed(0)))[0]
     expected = inside(pose, torch.ones(1, 10)).joints

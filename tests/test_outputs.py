@@ -10,6 +10,7 @@ import pytest
 
 from vibe_cli import outputs
 from vibe_cli.errors import InputError, UsageError
+from vibe_cli.outputs import replacing_folder, write_json
 from vibe_cli.progress import Stopwatch
 
 
@@ -133,6 +134,26 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
         (part / "third").write_text("")
         raise KeyboardInterrupt
     assert [path.name for path in folder.iterdir()] == ["second"] and list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_with_files_of_others_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "obj" / "person_001").mkdir(parents=True)
+    (tmp_path / "obj" / "person_001" / "000000.obj").write_text("ours")
+    pattern = r"person_\d+/\d+\.obj"
+    with replacing_folder(tmp_path / "obj", pattern) as part:
+        (part / "new").mkdir()
+    assert (tmp_path / "obj" / "new").is_dir()
+    (tmp_path / "obj" / "mine.obj").write_text("a sculpture")
+    with pytest.raises(InputError, match="mine.obj"), replacing_folder(tmp_path / "obj", pattern):
+        pass
+    assert (tmp_path / "obj" / "mine.obj").read_text() == "a sculpture"
+    assert [path.name for path in tmp_path.iterdir()] == ["obj"]
+
+
+def test_json_takes_names_that_are_not_utf8(tmp_path: Path) -> None:
+    values = {"path": os.fsdecode(b"caf\xe9.mp4"), "other": "é"}
+    write_json(tmp_path / "a.json", values)
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == values
 
 
 def test_json_is_readable_by_people(tmp_path: Path) -> None:

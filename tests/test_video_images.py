@@ -12,6 +12,7 @@ from PIL import Image
 
 from vibe_cli.errors import UsageError
 from vibe_cli.video import VideoReader, open_video
+from vibe_cli.video_images import read_image
 
 
 def numbers(reader: VideoReader) -> list[int]:
@@ -60,6 +61,19 @@ def test_photographs_are_turned_as_their_exif_says(tmp_path: Path, orientation: 
     with open_video(tmp_path) as reader:
         assert (reader.width, reader.height) == (64, 48)
         assert numbers(reader) == [5] and is_upright(next(iter(reader))[1])
+
+
+def test_odd_exif_does_not_end_a_folder(tmp_path: Path) -> None:
+    """A tag of a wrong type, which Pillow reads and cannot write again."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0128] = 6, 2
+    Image.fromarray(picture(5)).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    data = bytearray((tmp_path / "a.jpg").read_bytes())
+    at = data.index(b"\x01\x28\x00\x03")
+    data[at + 3] = 2  # a short that says it is text
+    (tmp_path / "a.jpg").write_bytes(data)
+    image = read_image(tmp_path / "a.jpg")
+    assert image is not None and np.abs(image.astype(int) - np.rot90(picture(5), -1)).mean() < 8
 
 
 def test_smaller_images_lie_at_the_top_left_of_the_largest(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from vibe_cli.results import Result
 from vibe_cli.systems import SYSTEMS
 from vibe_cli.user_models import list_imported
 
-SHIPPED = ["open-body", "open-detector", "open-encoder", "open-vibe"]
+SHIPPED = ["open-body", "open-detector", "open-encoder", "open-pose-prior",
+           *(system.shipped for system in SYSTEMS.values())]
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +38,8 @@ def test_every_shipped_model_says_what_it_is_and_is_whole(name: str) -> None:
     assert len((folder / "CARD.md").read_text()) > 500
 
 
-def test_the_shipped_weights_stay_under_60_megabytes() -> None:
-    assert sum(p.stat().st_size for p in models_dir().glob("*/weights.safetensors")) < 60e6
+def test_the_shipped_weights_stay_under_100_megabytes() -> None:
+    assert sum(p.stat().st_size for p in models_dir().glob("*/weights.safetensors")) < 100e6
 
 
 def test_the_default_model_encodes_a_crop_and_moves() -> None:

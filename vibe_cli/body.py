@@ -51,6 +51,7 @@ class Body(nn.Module):
 
     kind: str            # open | smpl: whose betas these are
     faces: np.ndarray    # (F, 3) int64 triangles
+    file: Path | None = None  # of the user, where it is read from
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         """v_template (V, 3), shapedirs (V, 3, 10), J_regressor (24, V), faces (F, 3)."""
@@ -102,8 +103,11 @@ class SmplBody(Body):
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         """Tensors as `official.smpl_tensors` makes them, with J_regressor_extra (9, V)."""
-        import smplx  # here only: its licence is non-commercial, and the open body must not need it
-        from smplx.utils import Struct
+        try:
+            import smplx  # here only: its licence is non-commercial, and the open body must not need it
+            from smplx.utils import Struct
+        except ModuleNotFoundError:
+            raise ModelError("SMPL bodies need smplx, which is not installed", hint="pip install smplx") from None
 
         super().__init__(tensors)
         arrays = {name: value.numpy() for name, value in tensors.items()}
@@ -194,7 +198,9 @@ def load_body(path: Path | str | None = None, extra_joints: Path | str | None = 
         tensors = official.smpl_tensors(tensors, path)
     if tensors is None:
         raise ModelError(f"{path}: holds no body", hint="give an SMPL file, or a VIBE or TCMR checkpoint")
-    return SmplBody(tensors | {"J_regressor_extra": _extra_regressor(tensors, path, extra_joints)})
+    body = SmplBody(tensors | {"J_regressor_extra": _extra_regressor(tensors, path, extra_joints)})
+    body.file = path.resolve()
+    return body
 
 
 def _by_name(path: Path) -> Path:

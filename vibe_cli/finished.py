@@ -51,14 +51,18 @@ def posed_by(result: Result, path: Path | None) -> tuple[Result, Body, str | Non
     from vibe_cli import user_models
     from vibe_cli.body import load_body
 
+    warning = None
     if path is None and result.body != "open":
-        path = user_models.find_body()
+        made_with = result.metadata.get("body_file")
+        path = Path(made_with) if isinstance(made_with, str) and Path(made_with).is_file() else user_models.find_body()
         if path is None:
             raise ModelError("this result was made with SMPL, and no SMPL file is known here",
                              hint="name it: --body SMPL_NEUTRAL.pkl")
+        if made_with and str(path) != made_with:
+            warning = f"the body that this result was made with, {made_with}, is not there any more: posed on {path}"
     body = load_body(path)
     if body.kind == result.body:
-        return result, body, None
+        return result, body, warning
     people = [replace(person, betas=person.betas * 0) for person in result.people]
     warning = (f"the shapes in this result belong to the {result.body} body; the {body.kind} body is posed "
                "with its mean shape")

@@ -45,18 +45,18 @@ class Landmarks:
     def __init__(self, body: Body) -> None:
         """Moments of a body."""
         surface = body.surface()
-        regressor, weights = surface.regressor[_SURFACE].double().cpu(), surface.weights.double().cpu()
-        self.joint_template = body.joint_template.double().cpu()
-        self.joint_directions = body.joint_directions.double().cpu()
+        regressor, weights = surface.regressor[_SURFACE].cpu().double(), surface.weights.cpu().double()
+        self.joint_template = body.joint_template.cpu().double()
+        self.joint_directions = body.joint_directions.cpu().double()
         self.masses = regressor @ weights                                                   # (S, 24)
         # Vertices that no point reads are many; leave them out of the products.
         used = (regressor != 0).any(0).nonzero()[:, 0]
         both = regressor[:, None, used] * weights[used].T                                   # (S, 24, U)
-        self.template = both @ surface.template.double().cpu()[used]                        # (S, 24, 3)
-        self.directions = torch.einsum("kiv,vcb->kicb", both, surface.directions.double().cpu()[used])
+        self.template = both @ surface.template.cpu().double()[used]                        # (S, 24, 3)
+        self.directions = torch.einsum("kiv,vcb->kicb", both, surface.directions.cpu().double()[used])
         self.pose_directions = None
         if surface.pose_directions is not None:
-            self.pose_directions = torch.einsum("kiv,vcp->kicp", both, surface.pose_directions.double().cpu()[used])
+            self.pose_directions = torch.einsum("kiv,vcp->kicp", both, surface.pose_directions.cpu().double()[used])
 
     def rest(self, betas: Tensor) -> Tensor:
         """Shape (10,) → the joints at rest (24, 3), about the body's origin."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -122,8 +123,18 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """An empty folder beside `path` to fill; takes the place of `path` at the end, or vanishes on failure."""
+def replacing_folder(path: Path, ours: str | None = None) -> Iterator[Path]:
+    """An empty folder beside `path` to fill; takes the place of `path` at the end, or vanishes on failure.
+
+    With `ours`, a pattern of the files in it by their place, InputError where `path` holds anything else: it would be
+    lost.
+    """
+    if ours is not None and path.is_dir():
+        files = (file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
+        foreign = next((name for name in files if not re.fullmatch(ours, name)), None)
+        if foreign is not None:
+            raise InputError(f"{path}: holds {foreign}, which is no export of vibe's and would be lost",
+                             hint="choose another folder, or move that away")
     part = Path(tempfile.mkdtemp(prefix=path.name + ".", suffix=".part", dir=path.parent))
     part.chmod(0o755)
     try:
@@ -140,6 +151,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, values: dict) -> None:
-    """Write readable JSON, whole or not at all; text outside ASCII stays readable."""
+    """Write readable JSON, whole or not at all; text outside ASCII stays readable, except names that are not UTF-8."""
+    text = json.dumps(values, indent=2, ensure_ascii=False)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # of a file's name, as Python holds odd bytes
+        text = json.dumps(values, indent=2)
     with replacing_file(path) as part:
-        part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(text + "\n", encoding="utf-8")

@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from vibe_cli import camera
-from vibe_cli.errors import InputError
+from vibe_cli.errors import InputError, ModelError
+from vibe_cli.safe_read import read_npz
 
 FORMAT = "vibe-result"
 FORMAT_VERSION = 1
+DENSE = 50  # times smaller than its arrays a result may be; a real one is some 3 times
 AXES = "camera: x right, y down, z into the image; metres; rest pose faces +z with y up"
 
 
@@ -189,27 +191,44 @@ class Result:
         """Read a result; InputError when it is not one, is damaged, or is of a later version."""
         hint = "a result is the result.npz that `vibe demo` wrote"
         try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file["header"][()]))
-                if header.get("format") != FORMAT:
-                    raise KeyError("format")
-                if header["version"] > FORMAT_VERSION:
-                    raise InputError(f"{path}: written by a newer vibe (format {header['version']})",
-                                     hint="upgrade with: pip install -U vibe-cli")
-                video = VideoInfo(times=file["times"], **{**header["video"], "fps": Fraction(header["video"]["fps"])})
-                people = []
-                for number in header["people"]:
-                    names = {key.split("/", 1)[1]: key for key in file.files if key.startswith(f"person{number}/")}
-                    fields = set(Person.__dataclass_fields__) & set(names)
-                    people.append(Person(id=number, **{name: file[names[name]] for name in fields}))
+            content = read_npz(path, dense=DENSE)
+            header = json.loads(str(content["header"][()]))
+            if header.get("format") != FORMAT:
+                raise KeyError("format")
+            if header["version"] > FORMAT_VERSION:
+                raise InputError(f"{path}: written by a newer vibe (format {header['version']})",
+                                 hint="upgrade with: pip install -U vibe-cli")
+            video = VideoInfo(times=content["times"], **{**header["video"], "fps": Fraction(header["video"]["fps"])})
+            people = []
+            for number in header["people"]:
+                names = {key.split("/", 1)[1]: key for key in content if key.startswith(f"person{number}/")}
+                fields = set(Person.__dataclass_fields__) & set(names)
+                people.append(Person(id=number, **{name: content[names[name]] for name in fields}))
+            _check_header(video, people)
+            return cls(video=video, people=people, model=str(header["model"]), body=str(header["body"]),
+                       metadata=dict(header["metadata"]))
         except FileNotFoundError:
             raise InputError(f"{path}: no such file", hint=hint) from None
         except MemoryError:
             raise InputError(f"{path}: its arrays do not fit into memory", hint=hint) from None
-        except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except InputError:
+            raise
+        except ModelError as error:
+            reason = error.message.removeprefix(f"{path}: ")
+            raise InputError(f"{path}: not a vibe result ({reason})", hint=hint) from None
+        except Exception as error:  # a damaged or hostile file fails in any way at all
             raise InputError(f"{path}: not a vibe result ({type(error).__name__}: {error})", hint=hint) from None
-        return cls(video=video, people=people, model=header["model"], body=header["body"],
-                   metadata=header["metadata"])
+
+
+def _check_header(video: VideoInfo, people: list[Person]) -> None:
+    """ValueError for a rate, ids or frames that no clip has."""
+    if video.fps <= 0:
+        raise ValueError(f"{video.fps} frames a second")
+    for person in people:
+        if type(person.id) is not int or person.id < 1:
+            raise ValueError(f"a person of the id {person.id!r}")
+        if len(person.frames) and not 0 <= person.frames.min() <= person.frames.max() < video.frames:
+            raise ValueError(f"frames beyond the clip's {video.frames}")
 
 
 def write_npz(path: str | Path, arrays: dict[str, np.ndarray]) -> None:

@@ -69,12 +69,13 @@ def read_npy(path: str | Path) -> np.ndarray:
         return _read_array(file, os.path.getsize(path), path)
 
 
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz by name."""
+def read_npz(path: str | Path, dense: int = 0) -> dict[str, np.ndarray]:
+    """All arrays of an .npz by name; one that unpacks to over 1 GiB and over `dense` times its size is refused."""
     with _damage(path):
         members = _members(path)
-        if sum(info.file_size for info in members.values()) > MAX_UNPACKED:
-            raise ModelError(f"{path}: refused, it unpacks to over {MAX_UNPACKED >> 30} GiB", hint=_AGAIN)
+        most = max(MAX_UNPACKED, dense * os.path.getsize(path))
+        if sum(info.file_size for info in members.values()) > most:
+            raise ModelError(f"{path}: refused, it unpacks to over {most >> 30} GiB", hint=_AGAIN)
         with zipfile.ZipFile(path) as archive:
             arrays = {}
             for name, info in members.items():

@@ -100,13 +100,39 @@ def missing(entry: Imported, root: Path | None = None) -> list[str]:
 
 
 def find_body(root: Path | None = None, prefer: Path | None = None) -> Path | None:
-    """The SMPL body to use: an imported SMPL file, else the body inside an imported checkpoint, else None.
+    """The SMPL body to use: an imported SMPL file, else the body inside an imported checkpoint, else an SMPL file
+    of men or women, which the neutral shapes of the networks do not fit; else None.
 
     Of several checkpoints that hold one, the entry in the folder `prefer` goes first.
     """
+    def rank(entry: Imported) -> tuple[int, bool]:
+        gendered = any(says_gender(entry, gender) for gender in ("male", "female"))
+        return 1 if entry.kind != "smpl" else 2 * gendered, entry.folder != prefer
+
     entries = [entry for entry in list_imported(root) if (entry.folder / "body.safetensors").is_file()]
-    entries.sort(key=lambda entry: (entry.kind != "smpl", entry.folder != prefer))
-    return entries[0].folder / "body.safetensors" if entries else None
+    return min(entries, key=rank).folder / "body.safetensors" if entries else None
+
+
+def says_gender(entry: Imported, gender: str) -> bool:
+    """Whether an entry's name or its file's says that it is male, female or neutral."""
+    return any(names_gender(text, gender) for text in (entry.name, str(entry.config["source"]["file"])))
+
+
+def names_gender(text: str, gender: str) -> bool:
+    """Whether a name such as SMPL_FEMALE.pkl or basicModel_f_lbs says that gender."""
+    words = {"male": "male|m", "female": "female|f", "neutral": "neutral|n"}[gender]
+    return re.search(rf"(?:^|[^a-z])(?:{words})(?:[^a-z]|$)", text, re.I) is not None
+
+
+def gender_of(body: Path | None) -> str:
+    """male, female or neutral: what the name of a body's file, or of its folder, says of whom it is of."""
+    if body is None:
+        return "neutral"
+    entry = next((entry for entry in list_imported() if entry.folder == body.parent), None)
+    for gender in ("male", "female"):
+        if says_gender(entry, gender) if entry is not None else names_gender(body.name, gender):
+            return gender
+    return "neutral"
 
 
 def find_extra_regressor(root: Path | None = None) -> Tensor | None:

@@ -54,6 +54,9 @@ def open_video(path: str | Path, image_fps: Fraction | float = IMAGE_FPS) -> Vid
                          hint="check that you may read it") from None
     if empty:
         raise InputError(f"{name}: the file is empty", hint="copy or download it again")
+    if path.suffix.lower() not in IMAGE_SUFFIXES and any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise InputError(f"{name.encode('utf-8', 'replace').decode()}: its name is not UTF-8, which ffmpeg asks for",
+                         hint="rename the file, or the folder before it")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageReader(name, [path], _positive_rate(image_fps))
     return FileReader(name)

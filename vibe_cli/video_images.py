@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vibe_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # What Pillow raises on damaged files, and on unknown ones where ultralytics has put its own reader in its place.
@@ -53,12 +57,21 @@ def image_size(file: Path) -> tuple[int, int] | None:
     return (height, width) if turned else (width, height)
 
 
+def _upright(image: Image) -> Image:
+    """Turned as its EXIF says. ImageOps.exif_transpose would write the EXIF anew as well, and fail on odd ones."""
+    from PIL.Image import Transpose
+    turn = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+            6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}.get(
+                image.getexif().get(_ORIENTATION))
+    return image if turn is None else image.transpose(turn)
+
+
 def read_image(file: Path) -> np.ndarray | None:
     """An image as displayed (EXIF orientation applied), RGB uint8 (H, W, 3); None when it does not decode."""
-    from PIL import Image, ImageOps
+    from PIL import Image
     try:
         with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)
+            image = _upright(opened)
             if image.mode.startswith("I"):  # 16 bits of grey, which convert() would clip
                 grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, axis=2)

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -46,6 +47,7 @@ def read_yolo(path: Path, kind: str = "DetectionModel") -> tuple[nn.Module, dict
     ultralytics' own layers only, and given the tensors. ModelError, naming what it asked for, otherwise.
     """
     import torch
+    _need_ultralytics()
     inert, task = _inert_classes(path), {"PoseModel": "pose"}.get(kind, "detection")
     try:
         with torch.serialization.safe_globals(inert):
@@ -70,6 +72,7 @@ def fetch_yolo(name: str) -> Path:
     path = user_models_dir() / name
     if path.is_file() and Path(name).name == name:
         return path
+    _need_ultralytics()
     with _ultralytics_kept_quiet():
         from ultralytics.utils import downloads
         if name not in downloads.GITHUB_ASSETS_NAMES or not name.endswith(".pt"):
@@ -155,6 +158,13 @@ def _build(description: Any, kind: str) -> nn.Module:
             if not (isinstance(found, type) and issubclass(found, torch.nn.Module)) or name == "TorchVision":
                 raise ValueError(f"layer {layer!r}")
         return getattr(tasks, kind)(description, ch=description.get("channels", 3), verbose=False)
+
+
+def _need_ultralytics() -> None:
+    """ModelError where it was uninstalled, as the README says one may."""
+    if find_spec("ultralytics") is None:
+        raise ModelError("YOLO models need ultralytics, which is not installed",
+                         hint="pip install ultralytics; without the option vibe uses what is shipped")
 
 
 @contextlib.contextmanager

@@ -244,7 +244,7 @@ def crop_size(encoder: Entry) -> int:
 
 def crop_scale(entry: Entry, encoder: Entry) -> float:
     """Side of a model's crops over the larger side of the person's box: its own, or its encoder's."""
-    return entry.config.get("crop_scale") or encoder.config["network"]["scale"]
+    return entry.config.get("crop_scale") or encoder.config.get("crop_scale") or encoder.config["network"]["scale"]
 
 
 def _load_body(path: str | Path | None, entry: Entry) -> Body:

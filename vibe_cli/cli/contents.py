@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vibe_cli.cli.options import table
 from vibe_cli.errors import InputError, ModelError
 
 MOST_ROWS = 60   # of one file's arrays
+MOST_COUNTED = 2000  # of those beyond
 MOST_FILES = 12  # of one folder
 LONGEST = 80     # letters of a value
 # what the arrays of exported files mean, by VIBE's names and by AMASS's
@@ -41,11 +43,11 @@ def describe_arrays(content: Any, path: Path) -> Iterator[str]:
         amass = isinstance(content, Mapping) and {"poses", "trans", "betas"} <= set(content)
         yield f"{path}: {'a motion in the layout of AMASS' if amass else 'arrays'}"
         meanings = EXPORTED if amass else {}
-    rows = list(_rows(content))
+    rows = list(islice(_rows(content), MOST_ROWS + MOST_COUNTED))  # a small pickle can hold endless ones
     yield table((*row[:3], " – ".join(filter(None, (row[3], meanings.get(row[0].split("/")[-1])))))
                 for row in rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
-        yield f"  and {len(rows) - MOST_ROWS} more"
+        yield f"  and {len(rows) - MOST_ROWS} more" if len(rows) < MOST_ROWS + MOST_COUNTED else "  and many more"
 
 
 def is_vibe_output(content: Any) -> bool:

@@ -21,8 +21,9 @@ from vibe_cli.outputs import make_writable, remove_if_empty
 
 OLDEST_PYTHON = (3, 10)
 ROOM_WANTED = 1_000_000_000  # bytes: a long clip's overlay and meshes
-MODULES = ("torch", "torchvision", "numpy", "scipy", "cv2", "ultralytics", "filterpy", "smplx", "safetensors",
-           "ffmpeg", "imageio_ffmpeg", "joblib", "trimesh", "yaml", "rich")
+MODULES = ("torch", "torchvision", "numpy", "scipy", "cv2", "filterpy", "safetensors", "ffmpeg", "imageio_ffmpeg",
+           "joblib", "trimesh", "yaml", "rich")
+OPTIONAL = {"ultralytics": "YOLO detectors", "smplx": "SMPL bodies"}  # what is shipped works without them
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def check_libraries() -> Finding:
     missing = [name for name in MODULES if find_spec(name) is None]
     if missing:
         return Finding(False, f"missing: {', '.join(missing)}", "pip install --upgrade vibe-cli")
-    return Finding(True, f"all {len(MODULES)} are installed")
+    lacking = [f"{name}, for {what}" for name, what in OPTIONAL.items() if find_spec(name) is None]
+    return Finding(True, f"all {len(MODULES)} are installed" + (f"; not here: {'; '.join(lacking)}" if lacking else ""))
 
 
 def check_device() -> Finding:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from vibe_cli.datasets import DATASETS, about
-from vibe_cli.errors import UsageError
+from vibe_cli.errors import ModelError, UsageError
 from vibe_cli.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, Entry, find_model, load_detector, load_model
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ def open_eyes(choices: Sequence[str], body: str | Path | None, device: str,
 
     def load(name: str) -> Run[Model | Eye]:
         entry = find_model(name)
+        if entry.task not in ("encoder", "temporal"):
+            raise ModelError(f"{entry.name} finds no keypoints: it is of the kind {entry.task}",
+                             hint=f"use {DEFAULTS['keypoints']}, or a temporal model with its encoder")
         if entry.task != "encoder":
             return Run(name, load_model(name, body=body, device=device, precision=precision), training_data(entry))
         where = choose_device(device)

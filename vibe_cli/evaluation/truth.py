@@ -6,7 +6,6 @@ vertices (`skeleton.H36M_TO_14`), as the published protocol has it. Otherwise: t
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from vibe_cli.errors import InputError, ModelError
 from vibe_cli.rotations import matrix_from_axis_angle
 from vibe_cli.safe_read import read_safetensors
 from vibe_cli.skeleton import EVALUATION_14, H36M_TO_14
-from vibe_cli.user_models import find_body, list_imported
+from vibe_cli.user_models import find_body, list_imported, says_gender
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,9 +130,7 @@ def h36m_regressor() -> Tensor | None:
 
 def smpl_of(gender: str) -> Path | None:
     """The imported SMPL body whose name or file says that gender."""
-    words = {"male": "male|m", "female": "female|f", "neutral": "neutral|n"}[gender]
-    pattern = re.compile(rf"(?:^|[^a-z])(?:{words})(?:[^a-z]|$)", re.I)
     for entry in list_imported():
-        if entry.kind == "smpl" and (pattern.search(entry.name) or pattern.search(entry.config["source"]["file"])):
+        if entry.kind == "smpl" and says_gender(entry, gender):
             return entry.folder / "body.safetensors"
     return None

@@ -14,6 +14,7 @@ import numpy as np
 from vibe_cli.export import ExportOptions, person_name
 from vibe_cli.outputs import replacing_folder
 from vibe_cli.progress import Progress
+from vibe_cli.user_models import gender_of
 
 if TYPE_CHECKING:
     from vibe_cli.body import Body
@@ -36,7 +37,7 @@ class Writer:
 
         if not result.people:
             return []
-        with replacing_folder(folder / "npz") as part:
+        with replacing_folder(folder / "npz", r"person_\d+\.npz") as part:
             for person in progress(result.people, "Exporting npz", len(result.people)):
                 write_npz(part / f"{person_name(person)}.npz", person_fields(person, result, body))
         return [folder / "npz"]
@@ -50,7 +51,7 @@ def person_fields(person: Person, result: Result, body: Body) -> dict[str, np.nd
         "poses": poses.reshape(len(person), 72),
         "trans": trans,
         "betas": person.betas,
-        "gender": np.array("neutral"),
+        "gender": np.array(gender_of(body.file)),
         "mocap_frame_rate": np.array(rate),
         "mocap_framerate": np.array(rate),
         "frame_ids": person.frames,

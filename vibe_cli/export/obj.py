@@ -40,7 +40,7 @@ class Writer:
                                  hint="use a smaller --every")
             return []
         faces = _face_lines(body.faces)
-        with replacing_folder(folder / "obj") as part:
+        with replacing_folder(folder / "obj", r"person_\d+/\d+\.obj") as part:
             meshes = (mesh for person in people for mesh in _meshes(person, result, body, options))
             for person, frame, vertices in progress(meshes, "Exporting obj", sum(map(len, people))):
                 path = part / person_name(person) / f"{frame:06d}.obj"

@@ -52,7 +52,7 @@ class TemporalTraining:
 
     minutes: float = 10.0
     steps: int | None = None   # a budget of steps instead: then equal seeds give equal weights
-    batch: int = 32            # clips
+    batch: int = 16            # clips
     pieces: int = 1            # of a step: each is a batch by itself, and processes share them
     consecutive: int = 3       # windows of a clip, for a network that estimates its window's middle frame
     rate: float = 4e-4
