@@ -213,7 +213,8 @@ def test_masks_are_cut_out_of_the_frames_as_crops_are() -> None:
 
 @pytest.mark.parametrize("kind", ["whole", "of a bundle"])
 def test_the_true_body_covers_its_mask_and_another_one_does_not(kind: str) -> None:
-    body = load_body(None) if kind == "whole" else SynthBody.load(models_dir() / "open-body" / "weights.safetensors")
+    file = models_dir() / "open-body" / "weights.safetensors"
+    body = load_body(None) if kind == "whole" else SynthBody.load(file, faces=None)
     surface_of = surface_points(body, torch.device("cpu"))
     rotations = torch.diag(torch.tensor([1.0, -1, -1])).repeat(1, 1, 1, 1)
     pose = torch.cat([rotations, torch.eye(3).repeat(1, 23, 1, 1)], 1)[None]
@@ -255,7 +256,7 @@ def test_data_sets_are_gathered_through_an_encoder_once(home: Path, monkeypatch:
 def test_records_of_another_system_are_refused(vibe, home: Path, records) -> None:
     from vibe_cli.training.synth.bundle import write_bundle
 
-    body = SynthBody.load(models_dir() / "open-body" / "weights.safetensors")
+    body = SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None)
     rng = np.random.default_rng(0)
     write_bundle(home / "bundle.npz", body, [Clip(str(i), np.repeat(random_pose(rng)[None], 40, 0).astype(np.float32))
                                              for i in range(3)], [])
