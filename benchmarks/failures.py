@@ -19,9 +19,8 @@ import torch
 from vibe_cli import boxes as box_maths
 from vibe_cli.camera import crop_to_image_camera
 from vibe_cli.datasets import open_dataset
-from vibe_cli.datasets.features import Features
+from vibe_cli.datasets.features import Features, open_eye
 from vibe_cli.datasets.sequence import Sequence
-from vibe_cli.evaluation.contenders import open_eyes
 from vibe_cli.evaluation.motion import compare, recover_sequence
 from vibe_cli.evaluation.people import RIGHT
 from vibe_cli.evaluation.truth import FACINGS, LSP, Geometry
@@ -42,23 +41,18 @@ SCENES, SURE = 60, 0.4  # scenes looked at, and the score from which a find coun
 def main(work: Path, names: list[str]) -> None:
     """Draw a picture for each model; what an encoder sees is kept while they are drawn, for those that share it."""
     with TemporaryDirectory() as kept:
-        draw_all(work, names, Features(Path(kept), "failures", 16, print))
-
-
-def draw_all(work: Path, names: list[str], features: Features) -> None:
-    """Each model's picture into its folder."""
-    for name in names:
-        entry = find_model(name)
-        draw = {"encoder": encoder_sheet, "temporal": temporal_sheet, "detector": detector_sheet}[entry.task]
-        target = entry.folder / "failures.jpg"
-        cv2.imwrite(str(target), draw(work, entry, features)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        print(target)
+        features = Features(Path(kept), "failures", 16, print)
+        for name in names:
+            entry = find_model(name)
+            draw = {"encoder": encoder_sheet, "temporal": temporal_sheet, "detector": detector_sheet}[entry.task]
+            target = entry.folder / "failures.jpg"
+            cv2.imwrite(str(target), draw(work, entry, features)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            print(target)
 
 
 def encoder_sheet(work: Path, entry: Entry, features: Features) -> np.ndarray:
     """Crops with found and with true keypoints."""
-    eye = open_eyes((entry.name,), None, "cpu", "float32")[0].runs[0].model
-    worst = []
+    eye, worst = open_eye(entry, torch.device("cpu"), torch.float32), []
     for sequence in open_dataset("synthetic", work, "heldclips", None, size=eye.crop_size):
         found = features.of(sequence, eye).keypoints[:, EVALUATION_14, :2]
         true = sequence.joints2d[:, EVALUATION_14]
@@ -96,8 +90,8 @@ def temporal_sheet(work: Path, entry: Entry, features: Features) -> np.ndarray:
 
 def detector_sheet(work: Path, entry: Entry, features: Features) -> np.ndarray:
     """Scenes: found people green, missed ones yellow, false finds red."""
-    detector, (scenes, rng), rows = load_detector(entry.name, torch.device("cpu"))[0], (
-        SceneSource(work, 256), np.random.default_rng(99)), []
+    detector, _ = load_detector(entry.name, torch.device("cpu"))
+    scenes, rng, rows = SceneSource(work, 256), np.random.default_rng(99), []
     for _ in range(SCENES):
         image, wanted, visible = scenes.scene(rng)
         found = detector.detect([image])[0]

@@ -33,12 +33,15 @@ People = dict[int, np.ndarray]  # a frame's number → its people (P, 49, 3): x,
 def read_keypoints(path: Path, needed: bool = True) -> People:
     """People by the numbers that the file gives its frames; InputError when it is no file of keypoints.
 
-    Frames nobody was found in may be left out; that nobody was found at all is an error where they are `needed`.
+    Frames nobody was found in may be left out; that nobody was found at all is an error where they are `needed`,
+    else nothing comes back.
     """
     numbered = _read_folder(path) if path.is_dir() else _read_file(path)
-    if needed and not any(len(people) for people in numbered.values()):
+    if any(len(people) for people in numbered.values()):
+        return numbered
+    if needed:
         raise InputError(f"{path}: no keypoints of anybody", hint=_HINT)
-    return numbered
+    return {}
 
 
 def count_from_zero(numbered: People, frames: int, path: Path) -> People:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vibe_cli.errors import InputError, UsageError
+from vibe_cli.paths import is_utf8
 
 DEFAULT_OUTPUT = Path("output")
 RESULT_NAME = "result.npz"
@@ -153,7 +154,7 @@ def replacing_folder(path: Path, ours: str | None = None) -> Iterator[Path]:
 def write_json(path: Path, values: dict) -> None:
     """Write readable JSON, whole or not at all; text outside ASCII stays readable, except names that are not UTF-8."""
     text = json.dumps(values, indent=2, ensure_ascii=False)
-    if any("\ud800" <= letter <= "\udfff" for letter in text):  # of a file's name, as Python holds odd bytes
+    if not is_utf8(text):
         text = json.dumps(values, indent=2)
     with replacing_file(path) as part:
         part.write_text(text + "\n", encoding="utf-8")

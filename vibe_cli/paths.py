@@ -1,4 +1,4 @@
-"""Where models lie: those shipped with the program, and the user's own."""
+"""Where models lie, those shipped with the program and the user's own; and what names of files are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import os
 import sys
 from importlib import resources
 from pathlib import Path
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name, or a text with one in it, is UTF-8: Python holds odd bytes of names as lone surrogates."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def models_dir() -> Path:

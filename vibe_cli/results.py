@@ -199,12 +199,12 @@ class Result:
                 raise InputError(f"{path}: written by a newer vibe (format {header['version']})",
                                  hint="upgrade with: pip install -U vibe-cli")
             facts = header["video"] | {"fps": Fraction(header["video"]["fps"])}
-            video = VideoInfo(times=content["times"].copy(), **facts)
+            video = VideoInfo(times=content["times"], **facts)
             people = []
             for number in header["people"]:
                 names = {key.split("/", 1)[1]: key for key in content if key.startswith(f"person{number}/")}
                 fields = set(Person.__dataclass_fields__) & set(names)
-                people.append(Person(id=number, **{name: content[names[name]].copy() for name in fields}))
+                people.append(Person(id=number, **{name: content[names[name]] for name in fields}))
             _check_header(video, people)
             return cls(video=video, people=people, model=str(header["model"]), body=str(header["body"]),
                        metadata=dict(header["metadata"]))

@@ -244,7 +244,7 @@ def _read_array(stream: BinaryIO, size: int, path: str | Path) -> np.ndarray:
     announced, rest = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if announced != rest:
         raise ValueError(f"an array of shape {shape} announces {announced} bytes, {rest} are stored")
-    data = np.frombuffer(stream.read(announced), dtype=dtype)
+    data = np.frombuffer(bytearray(stream.read(announced)), dtype=dtype)  # which can be written to
     return data.reshape(shape, order="F" if fortran else "C")
 
 

@@ -16,6 +16,7 @@ import ffmpeg
 import numpy as np
 
 from vibe_cli.errors import InputError, UsageError
+from vibe_cli.paths import is_utf8
 from vibe_cli.results import VideoInfo
 from vibe_cli.video_ffmpeg import (
     FfmpegRun,
@@ -54,7 +55,7 @@ def open_video(path: str | Path, image_fps: Fraction | float = IMAGE_FPS) -> Vid
                          hint="check that you may read it") from None
     if empty:
         raise InputError(f"{name}: the file is empty", hint="copy or download it again")
-    if path.suffix.lower() not in IMAGE_SUFFIXES and any("\ud800" <= letter <= "\udfff" for letter in name):
+    if path.suffix.lower() not in IMAGE_SUFFIXES and not is_utf8(name):
         raise InputError(f"{name.encode('utf-8', 'replace').decode()}: its name is not UTF-8, which ffmpeg asks for",
                          hint="rename the file, or the folder before it")
     if path.suffix.lower() in IMAGE_SUFFIXES:

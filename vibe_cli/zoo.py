@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "open-vibe"
 DEFAULT_DETECTOR = "open-detector"
-DEFAULT_BODY = "open-body"
 OTHER_YOLO_TASKS = ("-pose", "-seg", "-cls", "-obb")
 CONFIG, WEIGHTS = "config.yaml", "weights.safetensors"
 IMPORT_HINT = "vibe models import FILE"
@@ -250,8 +249,8 @@ def crop_scale(entry: Entry, encoder: Entry) -> float:
 def _load_body(path: str | Path | None, entry: Entry) -> Body:
     """The user's choice, else what the model was trained with: SMPL for official ones, what its configuration names for
     a run, and the open body for our own."""
-    from vibe_cli.body import load_body
-    if path is None and entry.config.get("body", DEFAULT_BODY) != DEFAULT_BODY:
+    from vibe_cli.body import OPEN_BODY, load_body
+    if path is None and entry.config.get("body", OPEN_BODY) != OPEN_BODY:
         path = entry.config["body"]
     if path is None and entry.config.get("camera_origin") == "body":
         path = find_body(prefer=entry.folder)

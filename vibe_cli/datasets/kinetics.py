@@ -39,7 +39,7 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
         place = next((place for place in places if place.exists()), None)
         if place is not None:
             numbered = read_keypoints(place, needed=False)
-            if not any(len(people) for people in numbered.values()):
+            if not numbered:
                 continue
             with open_video(path) as video:
                 fps, frames = float(video.fps), video.estimated_frames or max(numbered) + 1

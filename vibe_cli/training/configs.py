@@ -85,15 +85,11 @@ def describe_settings(settings: Any) -> dict:
 
 def settings_text() -> list[tuple[list[str], list[str]]]:
     """Trainings of the same settings, and those as `key=value` words."""
-    groups: list[tuple[list[str], list[str]]] = []
+    groups: dict[tuple[str, ...], list[str]] = {}
     for name, named in CONFIGS.items():
-        words = [f"{key}={json.dumps(value)}" for key, value in _flat(asdict(named.settings))]
-        same = next((names for names, others in groups if others == words), None)
-        if same is None:
-            groups.append(([name], words))
-        else:
-            same.append(name)
-    return groups
+        words = (f"{key}={json.dumps(value)}" for key, value in _flat(asdict(named.settings)))
+        groups.setdefault(tuple(words), []).append(name)
+    return [(names, list(words)) for words, names in groups.items()]
 
 
 def _flat(values: dict, before: str = "") -> Iterable[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vibe_cli.errors import UsageError
 
@@ -85,11 +85,7 @@ class Place:
 
     def agree(self, answer: bool) -> bool:
         """The first process's answer, in all of them: their clocks differ."""
-        if self.count == 1:
-            return answer
-        flag: Tensor = torch.tensor([int(answer)], device=self.device)
-        torch.distributed.broadcast(flag, 0)
-        return bool(flag.item())
+        return bool(self.told(answer))
 
     def told(self, number: float) -> float:
         """The first process's number, in all of them."""

@@ -68,9 +68,9 @@ def open_materials(path: Path | None, body: Path | None = None) -> Materials:
         raise UsageError("nothing to train on", hint="name a bundle or a work folder: --data PATH")
     if not path.exists():
         raise InputError(f"{path}: no such file or folder", hint="check the spelling of the path")
-    if path.is_file() and body is not None:
-        raise UsageError(f"{path} has a body of its own", hint="leave out --body, which is for a work folder")
     if path.is_file():
+        if body is not None:
+            raise UsageError(f"{path} has a body of its own", hint="leave out --body, which is for a work folder")
         if not is_bundle(path):
             raise InputError(f"{path}: not a bundle", hint="write one with: vibe synth pack")
         bundle = read_bundle(path)

@@ -53,12 +53,12 @@ def read_mocap(path: Path) -> list[Clip]:
     for name in sorted(n for n in files if n.endswith(".amc")):
         skeleton = name.rsplit("_", 1)[0] + ".asf"
         if skeleton in files:
-            with _reading(path, name, "not a motion of CMU's"):
+            with _reading(f"{path}: {name}", "not a motion of CMU's"):
                 raw[Path(name).stem] = _read_amc(files[name], *_read_asf(files[skeleton]))
     clips = {name: Clip(name, _relative(rotations[::AMC_FPS // FPS])) for name, rotations in raw.items()}
     bvh = {}
     for name in sorted(n for n in files if n.endswith(".bvh")):
-        with _reading(path, name, "not a motion of the re-rigged CMU set, the only .bvh that is read"):
+        with _reading(f"{path}: {name}", "not a motion of the re-rigged CMU set, the only .bvh that is read"):
             bvh[Path(name).stem] = _read_bvh(files[name])
     if bvh:
         world, offsets = calibrate(raw, bvh)
@@ -75,13 +75,13 @@ def read_mocap(path: Path) -> list[Clip]:
 
 
 @contextmanager
-def _reading(path: Path, name: str, what: str) -> Iterator[None]:
+def _reading(name: str, what: str) -> Iterator[None]:
     """InputError for whatever a file's parser stumbles over."""
     try:
         yield
-    except (ValueError, KeyError, IndexError, TypeError, ZeroDivisionError, RecursionError) as error:
-        raise InputError(f"{path}: {name}: {what} ({type(error).__name__}: {error})",
-                         hint="remove it, or download it again") from None
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, ZeroDivisionError, RecursionError,
+            zipfile.BadZipFile) as error:
+        raise InputError(f"{name}: {what} ({error})", hint="download it again, or remove it") from None
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -188,14 +188,12 @@ def read_amass(data: bytes, name: str) -> np.ndarray:
 
     The rate stands under either of its two names. InputError where the file is damaged or of another kind.
     """
-    try:
+    with _reading(name, "not a motion of AMASS's"):
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             rate = float(file["mocap_framerate" if "mocap_framerate" in file.files else "mocap_frame_rate"])
             poses = np.asarray(file["poses"], float)
         if not (rate > 0 and poses.ndim == 2 and poses.shape[1] >= 66 and len(poses) and np.isfinite(poses).all()):
             raise ValueError(f"poses {poses.shape} at {rate} frames a second")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{name}: not a motion of AMASS's ({error})", hint="download it again, or remove it") from None
     poses = poses[::max(1, round(rate / FPS)), :66].reshape(-1, 22, 3)
     rotations = np.tile(np.eye(3), (len(poses), 24, 1, 1))
     rotations[:, :22] = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix().reshape(-1, 22, 3, 3)

@@ -69,13 +69,6 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
     return records
 
 
-def gather_again(entries: tuple[str, ...], folder: Path) -> list[Record]:
-    """The records that another process of this run gathered just now."""
-    if any("=" in entry for entry in entries):
-        return load_records(folder / "records.pt")
-    return [record for entry in entries for record in load_records(Path(entry))]
-
-
 def flow_of(sequence: Sequence, eye: Eye, method: str, side: int) -> Tensor:
     """(T, 3, side, side) float16: the flow images of a sequence's crops, averaged to `side` pixels."""
     from vibe_cli.boxes import square

@@ -33,8 +33,8 @@ from vibe_cli.training.lifting import draw_stills, tensors, together, train_lift
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.materials import CLIP_LENGTH, Materials
 from vibe_cli.training.papers import train_paper
-from vibe_cli.training.recording import gather, gather_again
-from vibe_cli.training.records import Mixture, Record
+from vibe_cli.training.recording import gather
+from vibe_cli.training.records import Mixture, Record, load_records
 from vibe_cli.training.simulate import simulate_clips
 from vibe_cli.training.starting import start_from
 from vibe_cli.training.synth.bodies import SynthBody
@@ -186,12 +186,13 @@ def _records(job: Job, kind: str) -> list[Record]:
     """What a system learns from: read by the first process, taken from its file by the others. InputError for records
     that were read for another system or by another encoder."""
     o, place, folder = job.settings, job.loop_options["place"], job.checkpoint.parent
-    if place.first:
+    if place.first or not any("=" in entry for entry in o.data):
         flow = ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None
         records = gather(o.data, o.encoder, kind, folder, job.report, place.device.type, flow, job.system == "sps-net")
-    place.agree(True)  # that nobody looks for the file before it is whole
-    if not place.first:
-        records = gather_again(o.data, folder)
+        place.agree(True)
+    else:
+        place.agree(True)  # once the first has written them
+        records = load_records(folder / "records.pt")
     names = {name for record in records for name in record} | ({"flow"} if job.system == "dts-vibe" else set())
     for record in records:
         if lacking := sorted(names - set(record)):
