@@ -288,6 +288,14 @@ def test_render_with_another_clip_is_refused(vibe, home: Path) -> None:
     assert answer.code == 3 and "64x48" in answer.lines[0] and not (home / "run" / "overlay.mp4").exists()
 
 
+@pytest.mark.parametrize(("frames", "said"), [(7, " 7 frames"), (9, "more than 8 frames")])
+def test_render_with_a_clip_of_other_length_is_refused(vibe, home: Path, frames: int, said: str) -> None:
+    make_clip(home / "other.mp4", frames, width=320, height=240)
+    answer = vibe("render", save_run(home / "run"), "--video", home / "other.mp4")
+    assert answer.code == 3 and said in answer.lines[0] and "--video" in answer.lines[1]
+    assert sorted(path.name for path in (home / "run").iterdir()) == ["result.npz"]
+
+
 def test_doctor_gives_the_fix_for_what_does_not_work(vibe, home: Path, monkeypatch) -> None:
     from vibe_cli.cli import doctor
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from vibe_cli.outputs import OVERLAY_NAME, REPORT_NAME
 from vibe_cli.progress import Progress, quiet
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from vibe_cli.body import Body
     from vibe_cli.results import Result
 
@@ -37,9 +39,21 @@ def draw(result: Result, clip: Path, body: Body, style: str, target: Path,
         sink = VideoWriter(target, *size, info.fps, audio_from=clip if info.has_audio else None,
                            times=info.times if info.kind == "video" else None)
         with make_renderer(info.width, info.height) as renderer, sink:
-            frames = progress(video, f"Drawing {style}", info.frames)
+            frames = progress(_all_of(video, info.frames, clip), f"Drawing {style}", info.frames)
             render_result(result, frames, body, style, renderer, sink)
     return renderer.name, sink.warnings
+
+
+def _all_of(video: Iterable[tuple[int, np.ndarray]], count: int, clip: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames of a clip; InputError as soon as they are not as many as the result has."""
+    seen = 0
+    for seen, (number, frame) in enumerate(video, start=1):
+        if seen > count:
+            break
+        yield number, frame
+    if seen != count:
+        raise InputError(f"{clip}: {'more than ' if seen > count else ''}{min(seen, count)} frames, and the result was "
+                         f"made from {count}", hint="name the right clip with --video")
 
 
 def posed_by(result: Result, path: Path | None) -> tuple[Result, Body, str | None]:
