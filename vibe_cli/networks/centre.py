@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vibe_cli.networks.keypoints import Backbone, Pyramid
+from vibe_cli.networks.keypoints import RESNET_18, Backbone, Pyramid
 
 BOX_UNIT = 64.0  # input pixels; sides are predicted as logarithms of it
 
@@ -20,6 +20,7 @@ class CentreConfig:
     channels: int = 96
     size: int = 256      # pixels of the frame's longer side, as in training
     threshold: float = 0.05  # score from which a find is told; the tracker asks more of a person
+    layers: tuple[int, ...] = RESNET_18  # blocks of the backbone's stages
 
 
 class CentreNet(nn.Module):
@@ -28,7 +29,7 @@ class CentreNet(nn.Module):
     def __init__(self, config: CentreConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or CentreConfig()
-        self.backbone = Backbone(config.width)
+        self.backbone = Backbone(config.width, config.layers)
         self.pyramid = Pyramid(config.width, config.channels)
         self.heat = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True), nn.Conv2d(64, 1, 1))
         self.sides = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True),

@@ -1,11 +1,12 @@
 """The open encoder's eye: 44 points in a crop, each with its depth, and which way the person faces.
 
-A narrow ResNet-18 with a feature pyramid to stride 8; one heat map a point, decoded around its peak (peaks.py).
+A narrow ResNet with a feature pyramid to stride 8; one heat map a point, decoded around its peak (peaks.py).
 The expectation over the whole map (soft-argmax) would average a left and a right leg into the middle.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 YAW_BINS = 12
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.25
 STRIDE = 8
+RESNET_18 = (2, 2, 2, 2)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class KeypointConfig:
     channels: int = 96   # of the pyramid
     size: int = 128      # pixels of a crop, a multiple of 32
     scale: float = 1.15  # side of the crop over the larger side of the person's box
+    layers: tuple[int, ...] = (2, 2, 4, 4)  # blocks of the four stages; where the maps are small, more cost little
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,12 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """ResNet-18 with `width` channels in its first stage; returns the maps at strides 8, 16, 32."""
+    """A ResNet with `width` channels in its first stage; returns the maps at strides 8, 16, 32.
 
-    def __init__(self, width: int) -> None:
+    `layers` are the blocks of its four stages.
+    """
+
+    def __init__(self, width: int, layers: Sequence[int] = RESNET_18) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -73,7 +79,8 @@ class Backbone(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         for stage, (inputs, outputs) in enumerate(((1, 1), (1, 2), (2, 4), (4, 8)), start=1):
             first = Block(inputs * width, outputs * width, 1 if stage == 1 else 2)
-            setattr(self, f"layer{stage}", nn.Sequential(first, Block(outputs * width, outputs * width, 1)))
+            rest = (Block(outputs * width, outputs * width, 1) for _ in range(layers[stage - 1] - 1))
+            setattr(self, f"layer{stage}", nn.Sequential(first, *rest))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, 3, H, W) → maps of 2, 4 and 8 times `width` channels."""
@@ -104,7 +111,7 @@ class KeypointNet(nn.Module):
     def __init__(self, config: KeypointConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or KeypointConfig()
-        self.backbone = Backbone(config.width)
+        self.backbone = Backbone(config.width, config.layers)
         self.pyramid = Pyramid(config.width, config.channels)
         self.heat = nn.Conv2d(config.channels, COUNT, 1)
         self.depth = nn.Conv2d(config.channels, COUNT, 1)

@@ -28,13 +28,14 @@ class OpenEncoderConfig:
     scale: float = 1.15   # side of the crop over the larger side of the person's box
     features: int = 512   # F
     hidden: int = 768     # of the lifter
-    blocks: int = 2
+    blocks: int = 2       # of the lifter
+    layers: tuple[int, ...] = KeypointConfig.layers  # blocks of the keypoint network's stages
     both_ways: bool = False  # whether every crop is seen twice, as it is and mirrored (both_ways.py)
 
     @property
     def keypoints(self) -> KeypointConfig:
         """The keypoint network's part."""
-        return KeypointConfig(self.width, self.channels, self.size, self.scale)
+        return KeypointConfig(self.width, self.channels, self.size, self.scale, self.layers)
 
     @property
     def lifter(self) -> LifterConfig:

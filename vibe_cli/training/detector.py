@@ -18,7 +18,7 @@ from vibe_cli.networks.keypoints import STRIDE
 from vibe_cli.training.keypoints import load, picture_loop, to_input, turns
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.synth.scenes import MIN_VISIBLE, SceneSource
-from vibe_cli.training.weights import pictures_weights
+from vibe_cli.training.weights import pictures_weights, take_over
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def train_detector(cache: Path, out: Path, start: Path | None, config: CentreCon
         whole = "sides.0.weight" in weights
         for name in ("backbone", "pyramid", *(("heat", "sides") if whole else ())):
             part = {k.removeprefix(name + "."): v for k, v in weights.items() if k.startswith(name + ".")}
-            getattr(net, name).load_state_dict(part)
+            take_over(getattr(net, name), part)
     net = net.to(memory_format=torch.channels_last)
     loop, place = picture_loop(net, config, options, report, "detector", out, loop_options)
     if not loop.goes_on():

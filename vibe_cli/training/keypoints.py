@@ -33,7 +33,7 @@ from vibe_cli.rotations import matrix_from_6d
 from vibe_cli.training.devices import Place
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.crops import CropSource, Labels, mirror_labels
-from vibe_cli.training.weights import pictures_weights
+from vibe_cli.training.weights import pictures_weights, take_over
 
 LESS_CERTAIN = [3, 6, 9, 13, 14, 22, 23]  # spine, collars and fingers: half the weight
 TARGET_SPREAD = 0.8  # cells
@@ -165,7 +165,7 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     torch.manual_seed(options.seed)
     net = KeypointNet(config).to(memory_format=torch.channels_last)
     if start is not None:
-        net.load_state_dict(pictures_weights(start, ("backbone", "pyramid", "depth")))
+        take_over(net, pictures_weights(start, ("backbone", "pyramid", "depth")))
     loop, place = picture_loop(net, config, options, report, "keypoints", out, loop_options)
     if not loop.goes_on():
         return loop

@@ -97,9 +97,10 @@ def _train_keypoints(work: Path, minutes: float, report: Callable[[str], None]) 
 
 def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -> None:
     from vibe_cli.networks.centre import CentreConfig
+    from vibe_cli.networks.keypoints import KeypointConfig
     from vibe_cli.training.detector import DetectorTraining, train_detector
 
-    train_detector(work, work / "detector.pt", work / "keypoints.pt", CentreConfig(),
+    train_detector(work, work / "detector.pt", work / "keypoints.pt", CentreConfig(layers=KeypointConfig.layers),
                    DetectorTraining(minutes=minutes), report)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from vibe_cli.errors import InputError
 
@@ -31,3 +34,18 @@ def pictures_weights(path: Path, parts: tuple[str, ...]) -> dict:
         if not any(name.startswith(f"{part}.") for name in weights):
             raise InputError(f"{path}: holds no {part}", hint=hint)
     return weights
+
+
+def take_over(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Begin with the weights of a network of the same sizes, whose stages may have fewer or more residual blocks.
+
+    Blocks that it lacks begin by adding nothing, and blocks that `net` lacks are left out; anything else that does not
+    fit is load_state_dict's RuntimeError.
+    """
+    own = net.state_dict()
+    added = {match[0] for name in own if name not in weights and (match := re.match(r".*layer\d\.\d+\.", name))}
+    for block in added:
+        nn.init.zeros_(net.get_parameter(f"{block}bn2.weight"))  # of a residual block: what it adds
+    kept = {name: value for name, value in weights.items() if name in own or not re.match(r".*layer\d\.\d+\.", name)}
+    missing = {name: value for name, value in net.state_dict().items() if name.startswith(tuple(added))}
+    net.load_state_dict({**missing, **kept})
