@@ -15,7 +15,7 @@ import numpy as np
 from vibe_cli.training.mocap import Clip
 from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, SIZE, Picture, draw_look, draw_person
+from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, SIZE, Picture, draw_look, draw_poses
 from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.textures import load_pictures
 
@@ -84,7 +84,7 @@ def _draw_one(rng: np.random.Generator, body: SynthBody, bank: poses.PoseBank, p
     motion = bank.pose(rng)[None] if job.length == 1 else bank.clip(rng, job.length)
     motion[:, 0] = view @ motion[:, 0]
     framed = FRAMED[rng.choice(len(FRAMED), p=FRAMED_SHARES)] if rng.random() < job.close else None
-    return [draw_person(body, look, rotations, framed) for rotations in motion]
+    return draw_poses(body, look, ((rotations, framed) for rotations in motion))
 
 
 def draw_backgrounds(path: Path, count: int, seed: int, pictures: Path | None = None) -> None:

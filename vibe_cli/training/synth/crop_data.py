@@ -27,13 +27,14 @@ from vibe_cli.skeleton import JOINTS_49
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.crops import CropSource, Labels, Placement, move_labels
 from vibe_cli.training.synth.labels import flesh_depth, mask_box
-from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, Picture, draw_look, draw_person
+from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, Picture, draw_look, draw_poses
 from vibe_cli.training.synth.poses import PoseBank, view
 from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.studio import Studio
 
 FORMAT, VERSION = "vibe-synth-crops", 1
 BLOCK = 96           # crops that are drawn together: they are each other's company
+POSES_A_LOOK = 3     # a look costs as much as drawing two poses of it
 BACKGROUNDS = 12     # of a block: each is cut, turned and coloured anew for every crop
 CLOSE = 0.15         # share of the crops that frame a part of the person
 QUALITY = 95         # JPEG's
@@ -52,14 +53,16 @@ class Block:
 
 def draw_people(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: list[np.ndarray], count: int,
                 close: float = CLOSE) -> list[Picture]:
-    """Cut-outs of so many people, each another and in another pose; a share `close` of them in part."""
-    out = []
-    for _ in range(count):
-        look, turn = draw_look(rng, body, pictures), view(rng)
-        pose = bank.pose(rng)
-        pose[0] = turn @ pose[0]
-        framed = FRAMED[rng.choice(len(FRAMED), p=FRAMED_SHARES)] if out and rng.random() < close else None
-        out.append(draw_person(body, look, pose, framed))
+    """Cut-outs of people, POSES_A_LOOK poses of each, `count` in all; a share `close` of them in part."""
+    out: list[Picture] = []
+    while len(out) < count:
+        look, poses = draw_look(rng, body, pictures), []
+        for _ in range(min(POSES_A_LOOK, count - len(out))):
+            turn, pose = view(rng), bank.pose(rng)
+            pose[0] = turn @ pose[0]
+            whole = not (out or poses) or rng.random() >= close  # the first, that there be somebody for company
+            poses.append((pose, None if whole else FRAMED[rng.choice(len(FRAMED), p=FRAMED_SHARES)]))
+        out += draw_poses(body, look, poses)
     return out
 
 

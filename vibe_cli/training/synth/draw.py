@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ import numpy as np
 from vibe_cli.outputs import replacing_file
 from vibe_cli.training.synth.cache import write_clips
 from vibe_cli.training.synth.crops import FIELDS
-from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, SIZE, Look, draw_look, draw_person
+from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, SIZE, Look, draw_look, draw_poses
 from vibe_cli.training.synth.poses import view
 from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.studio import Studio, default_workers, open_studio, work
@@ -84,8 +86,9 @@ def sit(studio: Studio, number: int, job: DrawJob) -> Sitting:
 def portray(studio: Studio, number: int, job: DrawJob) -> dict[str, np.ndarray]:
     """The same drawn by OpenCV: rgba (n, SIZE, SIZE, 4) uint8 and the labels."""
     sitting = sit(studio, number, job)
-    drawn = [draw_person(studio.body, sitting.looks[i], pose, joints)
-             for i, pose, joints in zip(sitting.which, sitting.rotations, sitting.framed, strict=True)]
+    poses = zip(sitting.which, sitting.rotations, sitting.framed, strict=True)
+    drawn = [picture for i, of_look in groupby(poses, itemgetter(0))
+             for picture in draw_poses(studio.body, sitting.looks[i], (pose[1:] for pose in of_look))]
     return {name: np.stack([getattr(picture, name) for picture in drawn]) for name in ("rgba", *FIELDS)}
 
 

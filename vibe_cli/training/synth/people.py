@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +20,7 @@ FRAMED = ([0, 1, 2, 12, 15, 16, 17, 18, 19], [9, 12, 15, 16, 17, 18, 19, 20, 21]
           [1, 2, 4, 5, 7, 8])
 FRAMED_SHARES = (0.35, 0.3, 0.2, 0.15)
 AROUND = 0.14  # metres of person around those joints
+LOOSEST = 2.2  # times as thick as close cloth, of what hangs about a body
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,8 @@ def _dress(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]
         covered = points[garment]
         colours[garment] = fabric(rng, covered, pictures) * creases(rng, covered)[:, None]
         folds = 1 + 0.8 * waves(rng, covered, rng.uniform(8, 30))
-        displacement[garment] = rng.uniform(*thickness) * folds
+        loose = rng.uniform(1.2, LOOSEST) if rng.random() < 0.3 else 1.0
+        displacement[garment] = rng.uniform(*thickness) * loose * folds
     if rng.random() < 0.15:  # one-piece
         colours[shirt | trousers] = fabric(rng, points[shirt | trousers], pictures)
     if rng.random() < 0.25:  # an open jacket over another shirt
@@ -102,9 +105,20 @@ def draw_person(body: SynthBody, look: Look, rotations: np.ndarray, framed: list
 
     The cut-out shows the whole person, or those joints (indices) and what lies around them.
     """
+    return draw_poses(body, look, [(rotations, framed)])[0]
+
+
+def draw_poses(body: SynthBody, look: Look, poses: Iterable[tuple[np.ndarray, list[int] | None]]) -> list[Picture]:
+    """As draw_person, several poses of one look, which is dressed once."""
     rest = body.vertices + body.shapedirs @ look.betas
     normals = body.normals(rest)
     rest = rest + normals * look.displacement[:, None]
+    return [_draw_pose(body, look, rest, normals, rotations, framed) for rotations, framed in poses]
+
+
+def _draw_pose(body: SynthBody, look: Look, rest: np.ndarray, normals: np.ndarray, rotations: np.ndarray,
+               framed: list[int] | None) -> Picture:
+    """One pose of vertices (V, 3) at rest in their clothes, with the normals (V, 3) of the bare skin."""
     world, offsets, points = body.pose(rotations, look.betas)
     blend = (body.weights @ world.reshape(24, 9)).reshape(-1, 3, 3)
     vertices = (blend @ rest[..., None])[..., 0] + body.weights @ offsets
