@@ -17,7 +17,7 @@ from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.crops import CropSource, Labels, Placement, mirror_labels
-from vibe_cli.training.synth.people import SIZE, draw_look, draw_person
+from vibe_cli.training.synth.people import SIZE, draw_look, draw_person, draw_poses
 
 BODY = models_dir() / "open-body" / "weights.safetensors"
 
@@ -85,6 +85,25 @@ def test_equal_seeds_draw_equal_people(body: SynthBody, pictures: list, bank: po
         return draw_person(body, draw_look(rng, body, pictures), bank.pose(rng)).rgba
     assert np.array_equal(draw(5), draw(5))
     assert not np.array_equal(draw(5), draw(6))
+
+
+def test_poses_of_one_look_are_drawn_as_each_by_itself(body: SynthBody, pictures: list, bank: poses.PoseBank) -> None:
+    rng = np.random.default_rng(7)
+    look, asked = draw_look(rng, body, pictures), [(bank.pose(rng), None), (bank.pose(rng), [12, 15])]
+    for drawn, (rotations, framed) in zip(draw_poses(body, look, asked), asked, strict=True):
+        alone = draw_person(body, look, rotations, framed)
+        assert np.array_equal(drawn.rgba, alone.rgba) and np.array_equal(drawn.pixels, alone.pixels)
+
+
+def test_a_skin_moves_as_its_joints_do(body: SynthBody) -> None:
+    rotations = poses.random_pose(np.random.default_rng(4))
+    world, offsets, _ = body.pose(rotations, np.zeros(10))
+    normals = body.normals(body.vertices)
+    moved, turned = body.skin(world, offsets, body.vertices, normals)
+    for v in range(0, len(moved), 911):
+        blend = sum(body.weights[v, j] * world[j] for j in range(24))
+        assert np.allclose(moved[v], blend @ body.vertices[v] + body.weights[v] @ offsets)
+        assert np.allclose(turned[v], blend @ normals[v] / np.linalg.norm(blend @ normals[v]))
 
 
 def test_labels_follow_the_turn_and_the_mirror_of_the_crop(cache: Path) -> None:

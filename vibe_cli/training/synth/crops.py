@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -85,8 +86,7 @@ class CropSource:
         self.whole = inside.all(axis=(1, 2))
         self.complete = np.flatnonzero(self.whole)
         self.frontal = np.flatnonzero(self.labels.rotations[:, 0, 0, 0] > 0.5)
-        rng = np.random.default_rng(3)
-        self.noise = rng.normal(0, 1, (4, 400, 400, 3)).astype(np.float32)
+        self.noise = _grain()
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -165,7 +165,7 @@ class CropSource:
             image = image if near else over(image, other)
         image = over(image, person)
         if masked:  # a fourth channel goes through all that follows: how much of a pixel is the person
-            image = np.dstack([image, person[..., 3]])
+            image = cv2.merge([*cv2.split(image), cv2.extractChannel(person, 3)])
         if rng.random() < 0.15:
             _hold(rng, image, place.points(self.labels.pixels[index])[WRISTS])
         for other, near in zip(company, before, strict=True):
@@ -173,17 +173,18 @@ class CropSource:
         if rng.random() < 0.3:
             image = self._occlude(rng, image)
         image = self._cut_off(rng, image, place, cutout[..., 3])
-        shown = image[..., 3:]  # the mask, or nothing
-        image = np.dstack([self.degrade(rng, np.ascontiguousarray(image[..., :3]), borders=False), shown])
+        shown = cv2.split(image)[3:]  # the mask, or nothing
+        image = self.degrade(rng, np.ascontiguousarray(image[..., :3]), borders=False)
+        image = cv2.merge([*cv2.split(image), *shown]) if shown else image
         return self._bordered(rng, image), place
 
     def _cut_off(self, rng: np.random.Generator, image: np.ndarray, place: Placement, alpha: np.ndarray) -> np.ndarray:
         """What hides the rest of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
         if place.ends is None:
             return image
-        size = len(image)
-        unit = np.arange(size) * 2 / size - 1
-        at = np.stack(np.meshgrid(unit, unit), -1) @ place.matrix()[:, :2].T + place.centre
+        size, given = len(image), image
+        unit, matrix = np.arange(size) * 2 / size - 1, place.matrix()
+        at = [unit * matrix[axis, 0] + (unit * matrix[axis, 1])[:, None] + place.centre[axis] for axis in (0, 1)]
         left, top, right, bottom = place.ends.astype(int).clip(1, SIZE - 2)
         for axis, sign, end, beyond in ((0, -1, left, alpha[:, :left]), (1, -1, top, alpha[:top]),
                                         (0, 1, right, alpha[:, right:]), (1, 1, bottom, alpha[bottom:])):
@@ -191,16 +192,18 @@ class CropSource:
             if kind > 0.75 or not beyond.any():
                 continue
             tilt = 0.0 if kind < 0.4 else rng.normal(0, 0.1)
-            hidden = sign * (at[..., axis] + tilt * (at[..., 1 - axis] - SIZE / 2) - end) > rng.normal(0, 2)
-            image = np.where(hidden[..., None], 0 if kind < 0.4 else self._background(rng, size, image.shape[2]), image)
-        return np.ascontiguousarray(image.astype(np.uint8))
+            hidden = sign * (at[axis] + tilt * (at[1 - axis] - SIZE / 2) - end) > rng.normal(0, 2)
+            image = np.array(image) if image is given else image
+            image[hidden] = 0 if kind < 0.4 else self._background(rng, size, image.shape[2])[hidden]
+        return image
 
     def _background(self, rng: np.random.Generator, size: int, channels: int = 3) -> np.ndarray:
         source, half = self.backgrounds[rng.integers(len(self.backgrounds))], rng.uniform(0.35, 1) * 96
         centre = 96 + rng.uniform(-1, 1, 2) * (96 - half)
         image = Placement(centre, half, flip=rng.random() < 0.5).sample(np.ascontiguousarray(source), size)
-        image = image[..., rng.permutation(3)] if rng.random() < 0.5 else image
-        return image if channels == 3 else np.dstack([image, np.zeros((size, size), np.uint8)])
+        planes = cv2.split(image)
+        planes = [planes[i] for i in rng.permutation(3)] if rng.random() < 0.5 else planes
+        return cv2.merge([*planes, *[np.zeros((size, size), np.uint8)] * (channels - 3)])
 
     def _somebody(self, rng: np.random.Generator, half: float, size: int) -> np.ndarray:
         centre = SIZE / 2 + rng.uniform(-0.5, 0.5, 2) * [1.12 * SIZE, 0.45 * SIZE]
@@ -217,7 +220,7 @@ class CropSource:
             cv2.ellipse(mask, centre, (a, b), angle, 0, 360, 1, -1)
         else:
             cv2.fillPoly(mask, [cv2.boxPoints((centre, (2 * a, 2 * b), angle)).astype(np.int32)], 1)
-        return np.where(mask[..., None] > 0, self._background(rng, size, image.shape[2]), image)
+        return cv2.copyTo(self._background(rng, size, image.shape[2]), mask, np.array(image))
 
     def degrade(self, rng: np.random.Generator, image: np.ndarray, borders: bool = True) -> np.ndarray:
         """Exposure, colour cast, low resolution, blur, compression, noise and (if `borders`) black edges."""
@@ -247,11 +250,19 @@ class CropSource:
         return _black_border(rng, image) if rng.random() < 0.2 else image
 
 
+@cache
+def _grain() -> np.ndarray:
+    """(4, 400, 400, 3) of noise, of which a crop's is a piece."""
+    return np.random.default_rng(3).normal(0, 1, (4, 400, 400, 3)).astype(np.float32)
+
+
 def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Lay a premultiplied BGRA picture over a BGR one, or over one with a fourth channel, which it covers."""
-    rest, colour = cv2.cvtColor(255 - above[..., 3:], cv2.COLOR_GRAY2BGR), above[..., :3]
+    rest, colour = cv2.bitwise_not(cv2.extractChannel(above, 3)), above
     if below.shape[2] == 4:
-        rest, colour = np.dstack([rest, rest[..., 0]]), np.dstack([colour, np.zeros_like(rest[..., 0])])
+        rest, colour = cv2.merge([rest] * 4), cv2.merge([*cv2.split(above)[:3], np.zeros_like(rest)])
+    else:
+        rest, colour = cv2.merge([rest] * 3), cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
     return cv2.add(cv2.multiply(np.ascontiguousarray(below), rest, scale=1 / 255), colour)
 
 

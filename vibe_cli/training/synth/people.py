@@ -120,10 +120,7 @@ def _draw_pose(body: SynthBody, look: Look, rest: np.ndarray, normals: np.ndarra
                framed: list[int] | None) -> Picture:
     """One pose of vertices (V, 3) at rest in their clothes, with the normals (V, 3) of the bare skin."""
     world, offsets, points = body.pose(rotations, look.betas)
-    blend = (body.weights @ world.reshape(24, 9)).reshape(-1, 3, 3)
-    vertices = (blend @ rest[..., None])[..., 0] + body.weights @ offsets
-    normals = (blend @ normals[..., None])[..., 0]
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+    vertices, normals = body.skin(world, offsets, rest, normals)
     offset, focal = _frame(vertices, look.distance, vertices if framed is None else _around(points[framed]))
     shade = (look.ambient + (1 - look.ambient) * 1.2 * np.clip(normals @ look.light, 0, 1)
              + np.clip(normals @ look.fill, 0, 1)) * (1 - 0.25 * np.clip(normals[:, 1], 0, 1))

@@ -48,10 +48,7 @@ class Actor:
     def posed(self, body: SynthBody, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (V, 3), unit normals (V, 3) and the 44 points (K, 3) of frame t, world axes."""
         world, offsets, points = body.pose(self.rotations[t], self.look.betas)
-        blend = (body.weights @ world.reshape(24, 9)).reshape(-1, 3, 3)
-        vertices = (blend @ self.rest[..., None])[..., 0] + body.weights @ offsets
-        normals = (blend @ self.normals[..., None])[..., 0]
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+        vertices, normals = body.skin(world, offsets, self.rest, self.normals)
         return vertices + self.pelvis[t], normals, points + self.pelvis[t]
 
 
