@@ -306,6 +306,17 @@ def test_training_needs_no_more_than_torch_numpy_scipy_and_opencv(tmp_path: Path
                                                                      "open-tcmr", "open-vibe"]
 
 
+def test_tensorboard_shows_the_same_curves(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves = Curves(tmp_path, every=2)
+    for step in range(1, 5):
+        curves(step, {"loss": float(step)})
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [(point.step, point.value) for point in shown] == [(2, 1.5), (4, 3.5)]
+    assert curves.board_note == ""
+
+
 def test_curves_go_back_to_their_checkpoint(tmp_path: Path) -> None:
     curves = Curves(tmp_path, every=2)
     for step in range(1, 6):
