@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from vibe_cli.networks.mposer import MposerOutput
+from vibe_cli.networks.mposer import Mposer, MposerConfig, MposerOutput
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.training import losses
 from vibe_cli.training.loop import Loop, Schedule
@@ -87,6 +87,16 @@ def test_the_prior_and_what_it_learns_from() -> None:
     assert parts["rebuilt"].item() == pytest.approx(4)     # 8 of one joint in two
     assert parts["divergence"].item() == pytest.approx(4)  # ½·2² in each of two dimensions
     assert total.item() == pytest.approx(4.4)
+
+
+def test_the_prior_of_a_motion_hangs_on_its_rotations_alone() -> None:
+    torch.manual_seed(0)
+    prior, pose = Mposer(MposerConfig(hidden=8, layers=1, latent=4)).eval(), torch.randn(2, 3, 24, 6)
+    first = losses.motion_prior_loss(prior, MotionOutput(pose, torch.zeros(2, 3, 10), torch.zeros(2, 3, 3)))
+    other = pose.clone()
+    other[:, :, 0] = torch.randn(6)  # the root's turn is no part of it
+    longer = losses.motion_prior_loss(prior, MotionOutput(3 * other, torch.zeros(2, 3, 10), torch.zeros(2, 3, 3)))
+    assert first.item() == pytest.approx(longer.item(), rel=1e-4)
 
 
 def motion(value: float) -> MotionOutput:

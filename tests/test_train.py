@@ -24,6 +24,7 @@ from vibe_cli.training.configs import CONFIGS, change, describe_settings, settin
 from vibe_cli.training.curves import Curves, draw_curves, read_curves
 from vibe_cli.training.devices import Place, take_place
 from vibe_cli.training.mocap import Clip
+from vibe_cli.training.points import PointBody
 from vibe_cli.training.runs import with_budget
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import write_bundle
@@ -263,6 +264,26 @@ def test_auto_is_bfloat16_for_networks_of_pictures_alone(monkeypatch: pytest.Mon
             assert (product @ product).dtype == pictures
         with place.autocast():
             assert (product @ product).dtype == others
+
+
+def test_bodies_are_posed_in_full_precision_whatever_the_networks_compute_in() -> None:
+    body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
+    rotations = torch.from_numpy(random_pose(np.random.default_rng(0))).float()[None]
+    exact = body(rotations, torch.zeros(1, 10))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = body(rotations, torch.zeros(1, 10))
+        assert body(rotations.bfloat16(), torch.zeros(1, 10)).dtype == torch.float32
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16, "and autocast goes on after it"
+    assert torch.equal(exact, inside)
+
+
+def test_a_run_is_resumed_in_its_own_precision(vibe, home: Path, bundle: Path, monkeypatch) -> None:
+    monkeypatch.setattr("vibe_cli.training.devices.fast_bfloat16", lambda: True)
+    begun = ("train", *MPOSER, "--data", bundle, "--steps", 2, "--out", "half", "--stop-after", 0)
+    assert vibe(*begun, "--precision", "bfloat16").code == 0
+    other = vibe("train", *MPOSER, "--data", bundle, "--out", "half", "--resume")
+    assert other.code == 2 and "precision" in other.err
+    assert vibe("train", *MPOSER, "--data", bundle, "--out", "half", "--resume", "--precision", "bfloat16").code == 0
 
 
 def test_pieces_that_cannot_be_shared_are_refused() -> None:

@@ -143,6 +143,15 @@ def test_the_box_loss_is_torchvisions() -> None:
     assert torch.allclose(*(torch.autograd.grad(loss, found)[0] for loss in (theirs, ours)), atol=1e-6)
 
 
+def test_a_work_folder_is_not_mixed_of_two_recipes(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "recipe.json").write_text('{"minutes": 5.0, "mocap": "cmu.tar"}')
+    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", "cmu.tar", "--minutes", "150",
+                           "--work", tmp_path / "work"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and "begun with minutes 5.0" in done.stderr and "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.slow
 def test_make_weights_makes_a_complete_set_of_models_from_a_clean_checkout(tmp_path: Path) -> None:
     """The Makefile's own command, run where nothing is but the source, the open body and a folder of motions."""

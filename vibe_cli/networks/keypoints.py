@@ -18,6 +18,7 @@ YAW_BINS = 12
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.25
 STRIDE = 8
 RESNET_18 = (2, 2, 2, 2)
+DEEP = (2, 2, 4, 4)  # as networks are made now: where the maps are small, more blocks cost little
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class KeypointConfig:
     channels: int = 96   # of the pyramid
     size: int = 128      # pixels of a crop, a multiple of 32
     scale: float = 1.15  # side of the crop over the larger side of the person's box
-    layers: tuple[int, ...] = (2, 2, 4, 4)  # blocks of the four stages; where the maps are small, more cost little
+    layers: tuple[int, ...] = RESNET_18  # blocks of the four stages
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ class MotionOutput:
     @property
     def rotations(self) -> Tensor:
         """(B, T, 24, 3, 3) rotation matrices."""
-        return matrix_from_6d(self.pose6d)
+        half = self.pose6d.dtype in (torch.float16, torch.bfloat16)  # of a network under autocast
+        return matrix_from_6d(self.pose6d.float() if half else self.pose6d)
 
     @property
     def pose_aa(self) -> Tensor:

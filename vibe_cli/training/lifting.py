@@ -90,9 +90,16 @@ def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]
 @torch.no_grad()
 def see(net: KeypointNet, source: CropSource, rng: np.random.Generator, index: np.ndarray,
         augment: bool = True) -> tuple[Observation, dict[str, Tensor]]:
-    """Compose crops and observe them."""
+    """Compose crops and observe them, on the network's device; what comes back is on the CPU."""
     crops, labels = source.batch(rng, index, net.config.size, augment, EASY)
-    return observe(net(to_input(crops))), tensors(labels)
+    return watch(net, crops), tensors(labels)
+
+
+@torch.no_grad()
+def watch(net: KeypointNet, crops: np.ndarray) -> Observation:
+    """What the network sees of crops (N, S, S, 3) uint8 RGB, on its device; what comes back is on the CPU."""
+    device = next(net.parameters()).device
+    return observe(net(to_input(crops).to(device))).map(Tensor.cpu)
 
 
 def collect(net: KeypointNet, source: CropSource, count: int, seed: int, augment: bool = True,

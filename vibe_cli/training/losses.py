@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from vibe_cli.networks.mposer import MposerOutput
+from vibe_cli.networks.mposer import Mposer, MposerOutput
 from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.rotations import sixd_from_matrix
+from vibe_cli.training.devices import exactly
 
 
 def norm(x: Tensor) -> Tensor:
@@ -102,6 +104,11 @@ def prior_loss(mean: Tensor) -> Tensor:
     return norm(mean.flatten(1)).mean()
 
 
+def motion_prior_loss(prior: Mposer, output: MotionOutput) -> Tensor:
+    """L_MPoser of estimated motions (B, T, …), as the prior learned to read them: true rotations, not the root's."""
+    return prior_loss(prior.encode(sixd_from_matrix(output.rotations[:, :, 1:]))[0])
+
+
 def mposer_loss(output: MposerOutput, truth: Tensor, divergence: float) -> tuple[Tensor, dict[str, Tensor]]:
     """What MPoser itself learns from: E‖R − R̂‖²_F a joint + `divergence` · KL(q(z) ‖ N(0, 1)) a frame.
 
@@ -142,6 +149,7 @@ def feature_loss(features: Tensor, forecast: Tensor) -> Tensor:
     return sequence_loss(forecast, features[:, 1:])
 
 
+@exactly
 def soft_silhouette(points: Tensor, size: int, spread: float) -> Tensor:
     """Where a body covers the crop: points of its surface (N, V, 2) in −1..1 → (N, size, size) in 0..1.
 

@@ -80,7 +80,7 @@ class Objective(nn.Module):
             parts["adversary"] = judge.judge(output)
             loss = loss + self.weights.adversary * parts["adversary"]
         if prior is not None:
-            parts["prior"] = losses.prior_loss(prior.encode(output.pose6d[:, :, 1:])[0])
+            parts["prior"] = losses.motion_prior_loss(prior, output)
             loss = loss + self.weights.prior * parts["prior"]
         return loss, {k: v.detach() for k, v in parts.items()}, output
 

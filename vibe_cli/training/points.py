@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vibe_cli.body import pose_joints
 from vibe_cli.skeleton import PARENTS
+from vibe_cli.training.devices import exactly
 from vibe_cli.training.synth.bodies import SynthBody
 
 
@@ -26,6 +27,7 @@ class PointBody(nn.Module):
         """From the open body's file."""
         return cls(SynthBody.load(path, faces=None))
 
+    @exactly
     def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """Relative rotations (N, 24, 3, 3), betas (N, 10) → points (N, K, 3) metres, pelvis at the origin."""
         joints = self.joints + torch.einsum("jdb,nb->njd", self.joint_dirs, betas)

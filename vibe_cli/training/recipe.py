@@ -10,6 +10,7 @@ extra `vibe-cli[synth]`.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -17,8 +18,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vibe_cli.errors import InputError, VibeError
+from vibe_cli.outputs import write_json
 from vibe_cli.systems import SYSTEMS
 from vibe_cli.training.budget import Budget
+from vibe_cli.training.devices import take_place
+from vibe_cli.training.synth.studio import default_workers
 
 if TYPE_CHECKING:
     from vibe_cli.networks.keypoints import KeypointNet
@@ -27,11 +32,10 @@ if TYPE_CHECKING:
 
 SHARES = {"drawing": 0.08, "keypoints": 0.42, "detector": 0.14, "looking": 0.06, "lifting": 0.08, "vibe": 0.05,
           "tcmr": 0.05, "dts-vibe": 0.05, "sps-net": 0.04, "judging": 0.02, "prior": 0.01}
-STILLS_A_MINUTE = 6000   # drawn by two workers on two cores
+STILLS_A_MINUTE = 3000   # drawn by a worker
 LOOKED_A_MINUTE = 2500   # crops that the keypoint network sees
 CLIP_LENGTH = 24
 CLOSE = 0.35             # share of the stills that are close-ups
-WORKERS = 2
 SCENES_A_MINUTE = 250    # looked at twice
 PRIOR_ROUNDS_A_MINUTE = 20
 
@@ -39,6 +43,7 @@ PRIOR_ROUNDS_A_MINUTE = 20
 def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Callable[[str], None]) -> None:
     """Run all stages and write the model folders' weights and configurations into `out`."""
     work.mkdir(parents=True, exist_ok=True)
+    _same_recipe(work / "recipe.json", {"minutes": minutes, "mocap": mocap.name})
     body = out / "open-body" / "weights.safetensors"
     budget = Budget(minutes, SHARES, work / "budget.json", report)
     report(f"making the models in {minutes:g} minutes")
@@ -63,6 +68,16 @@ def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Call
     report(f"done in {sum(budget.spent.values()):.1f} of {minutes:g} minutes")
 
 
+def _same_recipe(file: Path, order: dict) -> None:
+    """Note what a work folder is made by; InputError where it was made by something else, or its parts would not
+    belong together."""
+    if not file.exists():
+        write_json(file, order)
+    elif (before := json.loads(file.read_text(encoding="utf-8"))) != order:
+        raise InputError(f"{file.parent}: was begun with " + ", ".join(f"{k} {v}" for k, v in before.items()),
+                         hint="go on with the same, or remove that folder to begin anew")
+
+
 def _draw(mocap: Path, work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
     from vibe_cli.training.mocap import read_mocap
     from vibe_cli.training.synth.cache import CacheJob, draw_all, draw_backgrounds, write_clips
@@ -71,37 +86,39 @@ def _draw(mocap: Path, work: Path, body: Path, minutes: float, report: Callable[
     if not clips.exists():
         report("reading motion capture")
         write_clips(clips, read_mocap(mocap))
-    stills = max(400, int(minutes * 0.5 * STILLS_A_MINUTE))
-    frames = max(20, int(minutes * 0.4 * STILLS_A_MINUTE / CLIP_LENGTH)) * CLIP_LENGTH
+    workers = default_workers()
+    stills = max(400, int(minutes * 0.5 * STILLS_A_MINUTE * workers))
+    frames = max(20 * workers, int(minutes * 0.4 * STILLS_A_MINUTE * workers / CLIP_LENGTH)) * CLIP_LENGTH
     base = CacheJob(work, "", body, clips, 0, 0)
     jobs = [replace(base, name="held", count=min(1000, stills // 4), seed=901, held_out=True, close=CLOSE),
             replace(base, name="heldclips", count=min(100 * CLIP_LENGTH, frames), seed=801, length=CLIP_LENGTH,
                     held_out=True)]
-    jobs += [replace(base, name="stills", count=stills // WORKERS, seed=1 + i, close=CLOSE) for i in range(WORKERS)]
-    jobs += [replace(base, name="clips", count=frames // WORKERS // CLIP_LENGTH * CLIP_LENGTH, seed=101 + i,
-                     length=CLIP_LENGTH) for i in range(WORKERS)]
+    jobs += [replace(base, name="stills", count=stills // workers, seed=1 + i, close=CLOSE) for i in range(workers)]
+    jobs += [replace(base, name="clips", count=frames // workers // CLIP_LENGTH * CLIP_LENGTH, seed=101 + i,
+                     length=CLIP_LENGTH) for i in range(workers)]
     left = [job for job in jobs if not (work / f"{job.name}_{job.seed}.npy").exists()]
-    for first in range(0, len(left), WORKERS):
-        report("drawing " + ", ".join(f"{job.count} {job.name}" for job in left[first:first + WORKERS]))
-        draw_all(left[first:first + WORKERS])
+    for first in range(0, len(left), workers):
+        report("drawing " + ", ".join(f"{job.count} {job.name}" for job in left[first:first + workers]))
+        draw_all(left[first:first + workers])
     if not (work / "backgrounds.npy").exists():
         draw_backgrounds(work / "backgrounds.npy", max(100, int(minutes * 140)), seed=7)
 
 
 def _train_keypoints(work: Path, minutes: float, report: Callable[[str], None]) -> None:
-    from vibe_cli.networks.keypoints import KeypointConfig
+    from vibe_cli.networks.keypoints import DEEP, KeypointConfig
     from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
 
-    train_keypoints(work, work / "keypoints.pt", KeypointConfig(), KeypointTraining(minutes=minutes), report)
+    train_keypoints(work, work / "keypoints.pt", KeypointConfig(layers=DEEP),
+                    KeypointTraining(minutes=minutes, workers=default_workers()), report, place=take_place())
 
 
 def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -> None:
     from vibe_cli.networks.centre import CentreConfig
-    from vibe_cli.networks.keypoints import KeypointConfig
+    from vibe_cli.networks.keypoints import DEEP
     from vibe_cli.training.detector import DetectorTraining, train_detector
 
-    train_detector(work, work / "detector.pt", work / "keypoints.pt", CentreConfig(layers=KeypointConfig.layers),
-                   DetectorTraining(minutes=minutes), report)
+    train_detector(work, work / "detector.pt", work / "keypoints.pt", CentreConfig(layers=DEEP),
+                   DetectorTraining(minutes=minutes, workers=default_workers()), report, place=take_place())
 
 
 def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -155,7 +172,8 @@ def _look(work: Path, minutes: float) -> None:
     from vibe_cli.training.synth.crops import CropSource
     from vibe_cli.training.temporal import collect_clips
 
-    net, stills, clips = BothWays(load_keypoints(work)), CropSource(work, "stills"), CropSource(work, "clips")
+    net = BothWays(load_keypoints(work)).to(take_place().device)
+    stills, clips = CropSource(work, "stills"), CropSource(work, "clips")
     count = max(20 * CLIP_LENGTH, int(minutes / 2 * LOOKED_A_MINUTE))
     _keep(work / "seen_stills.pt", lambda: collect(net, stills, min(count, 40000), seed=5))
     _keep(work / "seen_clips.pt", lambda: collect_clips(
@@ -178,7 +196,7 @@ def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str]
     regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
     seen = together(_keep(work / "seen_stills.pt"), _keep(work / "seen_clips.pt"))
     train_lifter(lifter, regressor, PointBody.load(body), tensors(CropSource(work, "stills").labels), seen,
-                 LiftingTraining(minutes / 3, minutes * 2 / 3), report)
+                 LiftingTraining(minutes / 3, minutes * 2 / 3), report, place=take_place())
     _save(work / "lifter.pt", {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
                                "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)})
 
@@ -213,7 +231,8 @@ def _train_system(system: str, work: Path, body: Path, minutes: float, report: C
     watched, network = _keep(work / "seen_clips.pt"), open_network(system, lifter.config.features)
     start_from(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
     train_temporal(network, lifter, PointBody.load(body), watched, CLIP_LENGTH,
-                   PoseBank(read_clips(work / "mocap.npz")), TemporalTraining(minutes=minutes), report)
+                   PoseBank(read_clips(work / "mocap.npz")), TemporalTraining(minutes=minutes), report,
+                   place=take_place())
     _save(work / f"{system}.pt", {"network": network.state_dict(), "config": describe(network.config)})
 
 
@@ -283,8 +302,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the models; holds open-body")
     parser.add_argument("--minutes", type=float, default=150, help="budget of the whole recipe")
     options = parser.parse_args()
-    make_models(options.mocap, options.work, options.out, options.minutes,
-                lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush())
+    try:
+        make_models(options.mocap, options.work, options.out, options.minutes,
+                    lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush())
+    except VibeError as error:
+        sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
     materials = open_materials(order.data, order.body)
     content = {"format": FORMAT, "training": order.name, "settings": describe_settings(order.settings),
                "data": materials.describe(), "start": _told(order.start), "prior": _told(order.prior),
+               "precision": place.precision,
                "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__}}
     _prepare(order, content, place)
     if place.first:
@@ -168,7 +169,8 @@ def _prepare(order: Order, content: dict, place: Place) -> None:
         named = find_config(before["training"])
         was = describe_settings(settings_from(named.settings, before["settings"]))
         other = [key for key, value in content["settings"].items() if key not in BUDGET and was.get(key) != value]
-        other += [key for key in ("training", "data", "start", "prior") if before[key] != content[key]]
+        before.setdefault("precision", "auto")  # of runs that did not say
+        other += [key for key in ("training", "data", "start", "prior", "precision") if before[key] != content[key]]
         if other:
             raise UsageError(f"{order.out}: was begun with other settings: {', '.join(sorted(set(other)))}",
                              hint="resume with the same ones, or choose another --out")

@@ -26,7 +26,7 @@ from torch import Tensor
 from vibe_cli.errors import UsageError
 from vibe_cli.networks.dts_vibe import DtsVibe, DtsVibeConfig
 from vibe_cli.networks.keypoints import KeypointNet
-from vibe_cli.networks.lifter import Lifter, Observation, observe
+from vibe_cli.networks.lifter import Lifter, Observation
 from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.sps_net import SpsNet, SpsNetConfig
 from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
@@ -34,8 +34,7 @@ from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.training.adversary import Adversary, captured
 from vibe_cli.training.devices import Place
-from vibe_cli.training.keypoints import to_input
-from vibe_cli.training.lifting import mirror, tensors, together
+from vibe_cli.training.lifting import mirror, tensors, together, watch
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.objective import Objective, Weights
 from vibe_cli.training.points import PointBody
@@ -97,7 +96,7 @@ def collect_clips(net: KeypointNet, source: CropSource, length: int, count: int,
     rng, net, rows = np.random.default_rng(seed), net.eval(), []
     for clip in range(count):
         crops, labels = source.clip(rng, clip * length, length, net.config.size)
-        rows.append((observe(net(to_input(crops))), tensors(labels)))
+        rows.append((watch(net, crops), tensors(labels)))
     return together(*rows)
 
 
