@@ -11,7 +11,6 @@ else
 BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
-OVERLAY := output/$(basename $(notdir $(CLIP)))/overlay.mp4
 TOO_OLD := this is Python %d.%d, and 3.10 or newer is needed: make PYTHON=python3.12 demo
 NO_VENV := this Python cannot make virtual environments: apt install python3-venv, or make PYTHON=... demo
 
@@ -26,7 +25,6 @@ setup: $(READY)  ## a virtual environment with vibe in it; `source .venv/bin/act
 
 demo: $(READY)  ## recover the motion of the example clip and draw it (CLIP=... for yours)
 	$(BIN)/vibe demo "$(CLIP)" --render
-	@test -f "$(OVERLAY)" && echo "Watch it: $(OVERLAY)"
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest

@@ -17,6 +17,7 @@ from people import make_person, make_result
 
 from vibe_cli._version import __version__
 from vibe_cli.cli import COMMANDS, failures, program
+from vibe_cli.cli.options import place_below
 from vibe_cli.errors import InputError
 from vibe_cli.results import write_npz
 from vibe_cli.video import VideoWriter, open_video
@@ -163,8 +164,28 @@ def test_export_writes_several_formats_where_it_is_told(vibe, home: Path) -> Non
     save_run(home / "run", people=[make_person(3)])
     answer = vibe("export", home / "run", "-f", "npz", "-f", "obj", "--every", 4, "--to", home / "elsewhere")
     assert answer.code == 0 and answer.err == ""
-    files = sorted(p.relative_to(home / "elsewhere").as_posix() for p in (home / "elsewhere").rglob("*.*"))
+    folder = home / "elsewhere" / "run"
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*"))
     assert files == ["npz/person_003.npz", "obj/person_003/000000.obj", "obj/person_003/000004.obj"]
+
+
+def test_what_is_made_of_two_runs_in_one_folder_lies_apart(vibe, home: Path) -> None:
+    make_clip(home / "clip.mp4", frames=8, width=320, height=240)
+    for name in ("a/x", "b/x"):
+        run = save_run(home / "output" / name).parent
+        assert vibe("export", run, "-f", "npz", "--to", "all").code == 0
+        assert vibe("render", run, "--to", "all", "--style", "mask").out.strip() == str(Path("all") / name / "mask.mp4")
+    files = sorted(path.relative_to(home / "all").as_posix() for path in (home / "all").rglob("*.*"))
+    assert files == ["a/x/mask.mp4", "a/x/npz/person_001.npz", "b/x/mask.mp4", "b/x/npz/person_001.npz"]
+
+
+@pytest.mark.parametrize(("result", "folder"), [
+    ("output/a/x", "to/a/x"), ("output/../elsewhere/x", "to/x"), ("outputs/x", "to/x"), ("output", "to/output")])
+def test_a_run_keeps_its_place_below_the_output_folder_and_its_name_elsewhere(result: str, folder: str, home) -> None:
+    path = Path(result) / "result.npz"
+    for output in (Path("output"), home / "output"):
+        assert place_below(Path("to"), path, output) == Path(folder)
+    assert place_below(None, path, Path("output")) == Path(result)
 
 
 def test_export_of_nobody_says_so(vibe, home: Path) -> None:
@@ -191,7 +212,18 @@ def test_a_result_made_with_smpl_asks_for_the_file(vibe, home: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_said(vibe, home: Path) -> None:
     (home / "file").write_text("")
     answer = vibe("export", save_run(home / "run"), "-f", "pkl", "--to", home / "file" / "x")
-    assert answer.code == 3 and "cannot write" in answer.lines[0]
+    assert answer.code == 3 and "cannot write" in answer.lines[0] and "with --to" in answer.lines[1]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_command_that_fails_leaves_no_new_folder(there: bool, vibe, home: Path) -> None:
+    if there:
+        (home / "a").mkdir()
+    run = save_run(home / "run", body="smpl").parent
+    make_clip(home / "clip.mp4", frames=8, width=320, height=240)
+    for command in (("export", run, "-f", "pkl"), ("render", run)):
+        assert vibe(*command, "--to", home / "a" / "b").code == 4
+        assert (home / "a").exists() == there and not (home / "a" / "b").exists()
 
 
 def test_info_on_a_result_gives_people_shapes_units_and_axes(vibe, home: Path) -> None:

@@ -14,7 +14,7 @@ from tiny import BrightDetector, install_model, make_walk
 
 from vibe_cli._version import __version__
 from vibe_cli.render import BACKENDS
-from vibe_cli.results import Result
+from vibe_cli.results import Detections, Result
 from vibe_cli.video import open_video
 
 
@@ -96,6 +96,54 @@ def test_nobody_is_said_with_exit_code_3_and_an_empty_valid_result(vibe, home: P
     folder = home / "output" / "empty"
     assert Result.load(folder / "result.npz").people == [] and joblib.load(folder / "vibe_output.pkl") == {}
     assert json.loads((folder / "run.json").read_text())["people"] == []
+
+
+def test_a_person_chosen_in_a_clip_with_nobody_is_nobody_too(vibe, home: Path, tiny: BrightDetector) -> None:
+    answer = demo(vibe, make_walk(home / "empty.mp4", frames=6, people=0), "--person", 2)
+    assert answer.code == 3 and len(answer.lines) == 2 and "nobody was found" in answer.lines[0]
+    assert Result.load(home / "output" / "empty" / "result.npz").people == []
+
+
+def test_what_else_is_wrong_is_said_before_that_nobody_was_found(vibe, home: Path, tiny: BrightDetector) -> None:
+    (home / "output" / "empty").mkdir(parents=True)
+    (home / "output" / "empty" / "side.mp4").write_text("")
+    answer = demo(vibe, make_walk(home / "empty.mp4", frames=6, people=0))
+    assert answer.code == 3 and len(answer.lines) == 3 and answer.out == ""
+    assert answer.lines[0].startswith("warning: left from an earlier run") and "side.mp4" in answer.lines[0]
+    assert answer.lines[1].startswith("error: ") and answer.lines[2].startswith("hint: ")
+
+
+def test_people_of_whom_the_detector_was_unsure_are_not_called_short(vibe, home: Path, tiny: BrightDetector) -> None:
+    tiny.believed_from = 0.95
+    answer = demo(vibe, make_walk(home / "walk.mp4", frames=12))
+    assert answer.code == 3 and "1 uncertain appearances" in answer.lines[0] and "short" not in answer.lines[0]
+    assert "--detector yolo11n.pt" in answer.lines[1] and "--min-track" not in answer.lines[1]
+    facts = json.loads((home / "output" / "walk" / "run.json").read_text())
+    assert facts["dropped_tracks"] == facts["unsure_tracks"] == 1
+
+
+def test_a_clip_with_people_counts_the_uncertain_ones_apart(vibe, home: Path, tiny, monkeypatch) -> None:
+    def doubting(frame: np.ndarray) -> Detections:
+        boxes = BrightDetector()._one(frame).boxes
+        return Detections(boxes, [0.9, 0.6][:len(boxes)])
+
+    tiny.believed_from = 0.8
+    monkeypatch.setattr(tiny, "_one", doubting)
+    answer = demo(vibe, make_walk(home / "walk.mp4", frames=12, people=2))
+    assert answer.code == 0 and "1 person in 12 frames" in answer.out
+    assert "1 uncertain appearances were dropped (try another detector" in answer.out and "short" not in answer.out
+
+
+def test_an_export_that_fails_costs_neither_the_overlay_nor_the_report(vibe, home: Path, tiny: BrightDetector) -> None:
+    folder = home / "output" / "walk"
+    (folder / "obj").mkdir(parents=True)
+    (folder / "obj" / "mine.obj").write_text("a sculpture")
+    answer = demo(vibe, make_walk(home / "walk.mp4", frames=4), "--render", "-f", "obj", "-f", "npz")
+    assert answer.code == 3 and "mine.obj" in answer.lines[-2] and answer.lines[-1].startswith("hint: ")
+    assert answer.lines[0].startswith("warning: obj was not exported") and "1 person in 4 frames" in answer.out
+    assert written(folder) == ["npz/person_001.npz", "obj/mine.obj", "overlay.mp4", "result.npz", "run.json"]
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["files"] == ["result.npz", "npz", "overlay.mp4"] and "mine.obj" in facts["warnings"][0]
 
 
 def test_a_clip_of_three_frames_works(vibe, home: Path, tiny: BrightDetector) -> None:

@@ -116,6 +116,17 @@ def test_info_on_keypoints_counts_people_and_says_how_to_use_them(vibe, home: Pa
     assert answer.code == 0 and "3 in all, at most 2 in a frame" in answer.out and "--keypoints kp.json" in answer.out
 
 
+def test_info_on_openposes_folder_counts_people_and_says_how_to_use_it(vibe, home: Path) -> None:
+    person = {"pose_keypoints_2d": [1.0, 2.0, 0.5] * 25}
+    (home / "openpose").mkdir()
+    for frame, count in enumerate((1, 0, 2)):
+        file = home / "openpose" / f"clip_{frame:012d}_keypoints.json"
+        file.write_text(json.dumps({"people": [person] * count}))
+    answer = vibe("info", "openpose")
+    assert answer.code == 0 and "3, numbered 0 to 2" in answer.out and "3 in all, at most 2 in a frame" in answer.out
+    assert "--keypoints openpose" in answer.out
+
+
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("a.json", "[" * 100_000, "not JSON"), ("a.json", '{"x": 1}', "neither a run's report nor keypoints"),
     ("run.json", '{"report_version": 1, "input": 3, "people": [1]}', "damaged"),

@@ -176,6 +176,14 @@ def test_the_list_shows_what_is_here_and_what_it_needs(vibe, own: Path) -> None:
         assert f"--model {name}" in answer.out
 
 
+def test_the_list_calls_a_yolo_file_the_default_only_where_ultralytics_is(vibe, own: Path, monkeypatch) -> None:
+    own.mkdir(parents=True)
+    (own / "yolo11n.pt").write_bytes(b"")
+    monkeypatch.setattr("vibe_cli.zoo.find_spec", lambda name: None)
+    rows = {line.split()[0]: line for line in vibe("models", "list").out.splitlines() if line}
+    assert "(default)" not in rows["yolo11n.pt"] and "(default)" in rows["open-detector"]
+
+
 def test_the_list_for_scripts_is_json(vibe, own: Path) -> None:
     note(own / "tcmr", "tcmr", needs=("spin", "smpl"))
     told = json.loads(vibe("models", "list", "--json").out)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from vibe_cli.errors import UsageError
-from vibe_cli.motion import check_windows, place_on_keypoints, regress, window_starts, window_weights
+from vibe_cli.motion import (
+    check_windows,
+    estimate_motion,
+    place_on_keypoints,
+    regress,
+    window_starts,
+    window_weights,
+)
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.options import MotionOptions
-from vibe_cli.results import Person
+from vibe_cli.results import Observations, Person, Track
 from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 
 
@@ -131,6 +140,15 @@ def test_a_short_track_is_a_short_window_or_one_filled_with_its_last_frame() -> 
         assert torch.allclose(betas, features[:, :10].mean(0), atol=1e-5), "frames made up do not count"
     assert shortened.seen.shape[1] == 4
     assert torch.equal(repeated.seen[0], torch.cat([features, features[3:], features[3:]]))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_betas_that_belong_to_another_body_are_zero(known: bool) -> None:
+    features = motion(5)
+    model = SimpleNamespace(network=Echo(), camera_origin="pelvis", device=torch.device("cpu"), shape_known=known)
+    track = Track(1, np.arange(5), np.ones((5, 4)), np.ones(5), np.zeros(5))
+    person = estimate_motion(Observations(track, track.boxes, features.numpy()), model, MotionOptions())
+    assert np.allclose(person.betas, features[:, :10].mean(0) * known, atol=1e-5)
 
 
 def test_fit_camera_recovers_the_camera_that_projected_the_points() -> None:

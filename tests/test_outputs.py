@@ -139,6 +139,8 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_a_folder_with_files_of_others_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "obj" / "person_001").mkdir(parents=True)
     (tmp_path / "obj" / "person_001" / "000000.obj").write_text("ours")
+    for name in (".DS_Store", "Thumbs.db", "person_001/desktop.ini"):
+        (tmp_path / "obj" / name).write_text("a file manager's")
     pattern = r"person_\d+/\d+\.obj"
     with replacing_folder(tmp_path / "obj", pattern) as part:
         (part / "new").mkdir()

@@ -161,6 +161,14 @@ def test_make_alone_lists_its_targets() -> None:
 
 
 @needs_make
+def test_make_demo_runs_the_clip_and_claims_nothing_of_its_own() -> None:
+    """Which folder a clip gets depends on what was run before: vibe alone knows, and says it."""
+    command = ["make", "-C", ROOT, "--dry-run", "--silent", "demo", "CLIP=a/dance.mp4"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[-1].endswith('vibe demo "a/dance.mp4" --render') and "overlay" not in told
+
+
+@needs_make
 @pytest.mark.parametrize(("budget", "minutes"), [("5min", "5"), ("90", "90"), ("2h", "120"), ("0.5h", "30")])
 def test_the_budget_of_the_weights_is_told_in_minutes(budget: str, minutes: str) -> None:
     command = ["make", "-C", ROOT, "--dry-run", "weights", "MOCAP=mocap.tar", f"BUDGET={budget}"]

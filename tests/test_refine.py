@@ -230,7 +230,8 @@ def test_a_published_model_whose_camera_places_the_bodys_origin_is_fitted_to_giv
             betas = torch.from_numpy(right.betas).expand(24, -1)
             return MotionOutput(pose[None], betas[None], torch.from_numpy(camera).float()[None])
 
-    model = SimpleNamespace(network=Network(), body=smpl, camera_origin="body", device=torch.device("cpu"))
+    model = SimpleNamespace(network=Network(), body=smpl, camera_origin="body", device=torch.device("cpu"),
+                            shape_known=True)
     track = Track(1, right.frames, right.boxes, right.confidence, right.filled)
     seen = Observations(track, right.boxes, np.zeros((24, 4)))
     plain = estimate_motion(seen, model, MotionOptions())

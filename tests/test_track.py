@@ -144,7 +144,7 @@ def test_an_empty_clip_has_nobody() -> None:
 def test_short_tracks_are_dropped_and_counted() -> None:
     clip = [frame((100 + t, 200), (400, 200) if t < 24 else None) for t in range(60)]
     report = link_tracks(clip)
-    assert len(report.tracks) == 1 and report.dropped == 1 and report.min_track == 25
+    assert len(report.tracks) == 1 and report.dropped == 1 and report.min_track == 25 and report.unsure == 0
     assert len(link_tracks(clip, TrackOptions(min_track=24)).tracks) == 2
 
 
@@ -186,6 +186,11 @@ def test_a_person_who_is_not_there_is_a_usage_error_that_says_who_is() -> None:
     with pytest.raises(UsageError, match="no person 7") as caught:
         link_tracks([frame((100, 200), (200, 200))] * 30, TrackOptions(persons=(7,)))
     assert "1, 2" in caught.value.hint
+
+
+def test_whoever_is_chosen_in_a_clip_with_nobody_is_no_usage_error() -> None:
+    for clip in ([], [Detections.empty()] * 40, [frame((100, 200), score=0.9 if t < 3 else 0.2) for t in range(60)]):
+        assert link_tracks(clip, TrackOptions(persons=(2,))).tracks == []
 
 
 @pytest.mark.parametrize("wrong", [{"iou": 1.5}, {"min_hits": 0}, {"max_age": -1}, {"min_track": 0},
@@ -271,13 +276,14 @@ def test_a_report_is_about_the_whole_clip() -> None:
 def test_a_track_that_is_mostly_guessed_is_dropped_and_counted() -> None:
     box, nobody = Detections([[50, 50, 20, 40]], [0.9]), Detections.empty()
     frames = [box] * 3 + ([nobody] * 9 + [box]) * 5
-    assert link_tracks(frames).dropped == 1
+    assert link_tracks(frames).dropped == link_tracks(frames).unsure == 1
     assert len(link_tracks(frames, TrackOptions(min_seen=0.1)).tracks) == 1
 
 
 def test_a_track_of_weak_detections_is_dropped_and_counted() -> None:
     clip = [frame((100, 200), score=0.9 if t < 3 else 0.2) for t in range(60)]
-    assert link_tracks(clip).tracks == [] and link_tracks(clip).dropped == 1
+    report = link_tracks(clip)
+    assert report.tracks == [] and report.dropped == report.unsure == 1
     assert len(link_tracks(clip, TrackOptions(mean_score=0.1)).tracks) == 1
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from bodies import extra_regressor, smpl_arrays, write_official_pickle
 from tiny import TEMPORAL, BrightDetector, install_model, make_walk
 
 from vibe_cli import zoo
+from vibe_cli.body import mean_shape_note
 from vibe_cli.errors import ModelError
 from vibe_cli.paths import models_dir
 from vibe_cli.results import Result
@@ -56,6 +60,17 @@ def test_a_model_of_the_user_is_found_by_name_and_by_folder(own_models: Path) ->
     assert zoo.find_model("tiny").folder == own_models / "tiny"
     assert zoo.find_model(own_models / "tiny").name == "tiny"
     assert {"tiny", "open-vibe"} <= {entry.name for entry in zoo.list_models()}
+
+
+def test_a_name_is_the_zoos_before_a_folder_of_it_and_a_path_is_a_folder(tmp_path: Path, monkeypatch) -> None:
+    install_model(tmp_path / "runs")
+    for name in ("open-vibe", "vibe", "mine"):
+        shutil.copytree(tmp_path / "runs" / "tiny", tmp_path / "runs" / name)
+    monkeypatch.chdir(tmp_path / "runs")
+    for name in (None, "open-vibe", "vibe"):
+        assert zoo.choose_model(name or zoo.DEFAULT_MODEL)[0].folder == models_dir() / "open-vibe"
+    for path in ("./open-vibe", "open-vibe/", tmp_path / "runs" / "open-vibe", Path("open-vibe"), "./vibe", "mine"):
+        assert zoo.choose_model(path)[0].folder.resolve().parent == tmp_path / "runs", path
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -110,6 +125,15 @@ def test_parts_of_another_kind_are_refused(changes: dict, words: str, own_models
 def test_a_temporal_model_is_no_detector() -> None:
     with pytest.raises(ModelError, match="no detector"):
         zoo.load_model("tiny", detector="open-vibe")
+
+
+def test_a_yolo_file_of_the_user_is_the_default_only_where_ultralytics_is(own_models: Path, monkeypatch) -> None:
+    (own_models / "yolo11n.pt").write_bytes(b"")
+    monkeypatch.setattr("vibe_cli.detect.YoloDetector", lambda path, device: path)
+    for spec, name in ((object(), "yolo11n.pt"), (None, "open-detector")):
+        monkeypatch.setattr(zoo, "find_spec", lambda _, spec=spec: spec)
+        assert Path(zoo.default_detector()).name == name
+        assert zoo.load_detector(None, torch.device("cpu"))[1] == name
 
 
 def imported(folder: Path, kind: str, *needs: str) -> None:
@@ -204,6 +228,46 @@ def test_an_official_model_without_a_body_asks_for_smpl(own_models: Path) -> Non
     path.write_text(path.read_text() + "camera_origin: body\ncrop_scale: 1.1\n")
     with pytest.raises(ModelError, match="tiny needs an SMPL body"):
         zoo.load_model("tiny")
+
+
+@pytest.fixture
+def smpl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's SMPL file; detectors are not loaded."""
+    monkeypatch.setattr(zoo, "load_detector", lambda *_: (BrightDetector(), "bright"))
+    write_official_pickle(tmp_path / "SMPL.pkl", smpl_arrays())
+    np.save(tmp_path / "J_regressor_extra.npy", extra_regressor())
+    return tmp_path / "SMPL.pkl"
+
+
+def configure(model: Path, **more: str) -> None:
+    """Add to what a model's config.yaml says."""
+    path = model / "config.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | more))
+
+
+def test_an_open_networks_shapes_are_not_those_of_an_smpl_file(smpl: Path) -> None:
+    model = zoo.load_model("tiny", body=smpl, device="cpu")
+    assert model.body.kind == "smpl" and not model.shape_known and model.notes == (mean_shape_note("open", "smpl"),)
+    for body in (None, "open-body"):
+        model = zoo.load_model("tiny", body=body, device="cpu")
+        assert model.body.kind == "open" and model.shape_known and model.notes == ()
+
+
+def test_the_shapes_of_a_network_trained_on_smpl_are_not_those_of_the_open_body(own_models: Path, smpl: Path) -> None:
+    configure(own_models / "tiny", body=str(smpl))
+    for body in (None, smpl):
+        model = zoo.load_model("tiny", body=body, device="cpu")
+        assert model.body.kind == "smpl" and model.shape_known and model.notes == ()
+    model = zoo.load_model("tiny", body="open-body", device="cpu")
+    assert model.body.kind == "open" and not model.shape_known and model.notes == (mean_shape_note("smpl", "open"),)
+
+
+def test_a_published_network_cannot_place_the_open_body(own_models: Path, smpl: Path) -> None:
+    configure(own_models / "tiny", camera_origin="body")
+    assert zoo.load_model("tiny", body=smpl, device="cpu").shape_known
+    with pytest.raises(ModelError, match="tiny places SMPL's origin") as caught:
+        zoo.load_model("tiny", body="open-body", device="cpu")
+    assert "--body" in caught.value.hint
 
 
 def test_models_of_the_zoos_own_form_beside_imported_ones_are_passed_over(own_models: Path) -> None:

@@ -175,6 +175,11 @@ def joints_of(person: Person, body: Body) -> np.ndarray:
     return _geometry(person, body, "joints")
 
 
+def mean_shape_note(theirs: str, kind: str) -> str:
+    """What to say where shapes belong to another kind of body than the one that is posed."""
+    return f"the shapes in this result belong to the {theirs} body; the {kind} body is posed with its mean shape"
+
+
 def load_body(path: Path | str | None = None, extra_joints: Path | str | None = None) -> Body:
     """The shipped open body, or the body of a file or model folder, told by its content.
 

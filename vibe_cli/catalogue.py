@@ -15,10 +15,10 @@ from vibe_cli.paths import models_dir
 from vibe_cli.systems import SYSTEMS
 from vibe_cli.user_models import Imported, still_needed
 from vibe_cli.zoo import (
-    DEFAULT_DETECTOR,
     DEFAULT_MODEL,
     Entry,
     choose_model,
+    default_detector,
     model_folders,
     own_yolo_files,
     read_entry,
@@ -54,7 +54,7 @@ class Row:
 
 def catalogue() -> list[Row]:
     """Every model, the user's own first; one that is damaged says so and hides no other."""
-    detector = next((path.name for path in own_yolo_files()), DEFAULT_DETECTOR)
+    detector = Path(default_detector()).name
     rows = [_row(folder, detector) for folder in model_folders()]
     rows += [Row(path.name, "detector", "yolo", path.stat().st_size, f"yours, {path.name}", YOLO_LICENCE, path.parent,
                  default=path.name == detector) for path in own_yolo_files()]

@@ -63,7 +63,7 @@ def posed_by(result: Result, path: Path | None) -> tuple[Result, Body, str | Non
     not there.
     """
     from vibe_cli import user_models
-    from vibe_cli.body import load_body
+    from vibe_cli.body import load_body, mean_shape_note
 
     warning = None
     if path is None and result.body != "open":
@@ -78,9 +78,7 @@ def posed_by(result: Result, path: Path | None) -> tuple[Result, Body, str | Non
     if body.kind == result.body:
         return result, body, warning
     people = [replace(person, betas=person.betas * 0) for person in result.people]
-    warning = (f"the shapes in this result belong to the {result.body} body; the {body.kind} body is posed "
-               "with its mean shape")
-    return replace(result, people=people, body=body.kind), body, warning
+    return replace(result, people=people, body=body.kind), body, mean_shape_note(result.body, body.kind)
 
 
 def find_clip(result: Result, result_path: Path, named: Path | None = None) -> Path:

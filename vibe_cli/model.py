@@ -30,5 +30,6 @@ class Model:
     device: torch.device
     dtype: torch.dtype    # in which the encoder computes
     camera_origin: str    # pelvis | body: the point of the body that the network's camera places
+    shape_known: bool = True  # whether the network's betas belong to the body; else it is posed with its mean shape
     flow: FlowMethod | None = None  # of the network's flow stream, where it has one
     notes: tuple[str, ...] = ()  # what whoever chose it should know; a run's first warnings

@@ -32,13 +32,16 @@ SURE = 4.0  # summed confidence of the keypoints of a frame, from which they pla
 def estimate_motion(seen: Observations, model: Model, options: MotionOptions) -> Person:
     """One track's features → its motion, not yet smoothed.
 
-    The network sees `options.window` frames at a time. Betas are averaged over the track, as in the paper.
+    The network sees `options.window` frames at a time. Betas are averaged over the track, as in the paper, and
+    zero where they belong to another body than the model's.
     Where the encoder found keypoints, they place the body in the crop; the regressed camera serves elsewhere. Its
     keypoints of the legs then go to the side where the motion expects them; a user's keypoints are taken as given.
     """
     features = torch.from_numpy(seen.features).to(model.device)
     with torch.inference_mode():
         rotations, betas, camera = regress(model.network, features, options.window, options.stride)
+        if not model.shape_known:
+            betas = torch.zeros_like(betas)
         if model.camera_origin == "body":  # published cameras place the body's own origin, ours its pelvis
             camera[:, 1:] += model.body.rest_joints(betas[None])[0, 0, :2]
     person = Person(id=seen.track.id, frames=seen.track.frames, boxes=seen.boxes,

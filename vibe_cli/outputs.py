@@ -22,6 +22,7 @@ DEFAULT_OUTPUT = Path("output")
 RESULT_NAME = "result.npz"
 REPORT_NAME = "run.json"
 OVERLAY_NAME = "overlay.mp4"
+CLUTTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # which file managers leave in every folder that they show
 
 
 def plan_folders(inputs: Sequence[Path], output: Path) -> list[Path]:
@@ -127,11 +128,12 @@ def replacing_file(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path, ours: str | None = None) -> Iterator[Path]:
     """An empty folder beside `path` to fill; takes the place of `path` at the end, or vanishes on failure.
 
-    With `ours`, a pattern of the files in it by their place, InputError where `path` holds anything else: it would be
-    lost.
+    With `ours`, a pattern of the files in it by their place, InputError where `path` holds anything else but CLUTTER:
+    it would be lost.
     """
     if ours is not None and path.is_dir():
-        files = (file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
+        files = (file.relative_to(path).as_posix() for file in path.rglob("*")
+                 if not file.is_dir() and file.name not in CLUTTER)
         foreign = next((name for name in files if not re.fullmatch(ours, name)), None)
         if foreign is not None:
             raise InputError(f"{path}: holds {foreign}, which is no export of vibe's and would be lost",

@@ -80,7 +80,8 @@ def recover(path: str | Path, model: Model | None = None, options: Options | Non
     people = [move(seen, model, options.motion, float(info.fps), run)
               for seen in progress(observed, "Recovering motion", len(observed))]
     metadata = {"detector": model.detector_name, "dropped_tracks": found.dropped,
-                "left_out_tracks": found.left_out, "jitter": run.jitter, "warnings": run.warnings,
+                "unsure_tracks": found.unsure, "left_out_tracks": found.left_out, "jitter": run.jitter,
+                "warnings": run.warnings,
                 "tracking": asdict(options.tracking), "motion": asdict(options.motion), "keypoints": options.keypoints,
                 "body_file": str(model.body.file) if model.body.file is not None else None}
     return Result(video=info, people=people, model=model.name, body=model.body.kind, metadata=metadata)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vibe_cli.body import Body
     from vibe_cli.model import Model
     from vibe_cli.results import Result
+
+OTHER_DETECTOR = "try another detector: --detector yolo11n.pt"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Outcome:
     result: Result
     files: list[Path]
     facts: dict[str, Any]  # what run.json says
+    failure: VibeError | None = None  # why the clip counts as failed, although all that could be written is
 
 
 def run_clip(path: Path, folder: Path, model: Model, options: RunOptions, choices: dict[str, Any],
@@ -44,7 +47,8 @@ def run_clip(path: Path, folder: Path, model: Model, options: RunOptions, choice
     """Recover a clip and write everything that was asked for into its folder, which exists.
 
     `choices` is what the model was chosen by, for run.json. The result is written as soon as it is there;
-    a renderer that fails is a warning. NobodyFound after an empty but valid result was written.
+    a renderer that fails is a warning. A format that cannot be exported is the outcome's failure and costs nothing
+    else; so is nobody in the clip, NobodyFound, whose result is empty but valid.
     """
     watch = Stopwatch()
     result = recover(path, model, options.recover, progress, watch)
@@ -53,27 +57,30 @@ def run_clip(path: Path, folder: Path, model: Model, options: RunOptions, choice
     facts = _facts(result, path, model, options, choices)
     outcome = Outcome(result, [folder / RESULT_NAME], facts)
     _write_report(outcome, folder, watch)
+    failure: VibeError | None = None
     for name in options.formats:
         with watch("export"):
-            writer = format_writer(name)
-            outcome.files.extend(writer.write(result, model.body, folder, options.export, progress))
+            failed = _try_to_export(outcome, name, model.body, options.export, folder, progress)
+        failure = failure or failed
     if options.style is not None:
         with watch("render"):
             _try_to_draw(outcome, path, model.body, options.style, folder, progress)
     facts["warnings"].extend(_leftovers(outcome, folder))
     _write_report(outcome, folder, watch)
-    if not result.people:
-        raise _nobody(path, folder, facts)
-    return outcome
+    return replace(outcome, failure=failure if result.people else _nobody(path, folder, facts))
 
 
 def _nobody(path: Path, folder: Path, facts: dict[str, Any]) -> NobodyFound:
     """What to say of a clip with nobody in it."""
     written = f"; {folder / RESULT_NAME} is written, and empty"
-    if facts["dropped_tracks"]:
-        return NobodyFound(f"{path}: nobody stays in the picture long enough ({facts['dropped_tracks']} short "
+    unsure = facts["unsure_tracks"]
+    dropped = {"short": (facts["dropped_tracks"] - unsure, "keep shorter ones with a lower --min-track"),
+               "uncertain": (unsure, OTHER_DETECTOR)}
+    counts = [f"{count} {kind}" for kind, (count, _) in dropped.items() if count]
+    if counts:
+        return NobodyFound(f"{path}: nobody is seen for long enough and surely enough ({' and '.join(counts)} "
                            f"appearances in {facts['frames']} frames)",
-                           hint="keep shorter ones with a lower --min-track" + written)
+                           hint=", or ".join(hint for count, hint in dropped.values() if count) + written)
     return NobodyFound(f"{path}: nobody was found in its {facts['frames']} frames",
                        hint="check that people are seen whole and not too small" + written)
 
@@ -95,8 +102,8 @@ def _facts(result: Result, path: Path, model: Model, options: RunOptions,
             "device": str(model.device), "detector": model.detector_name, "model": result.model,
             "body": result.body, "renderer": None, "frames": result.video.frames, "people": people,
             "filled_frames": sum(person["filled"] for person in people),
-            "dropped_tracks": found["dropped_tracks"], "left_out_tracks": found["left_out_tracks"],
-            "jitter": found["jitter"], "warnings": list(found["warnings"])}
+            "dropped_tracks": found["dropped_tracks"], "unsure_tracks": found["unsure_tracks"],
+            "left_out_tracks": found["left_out_tracks"], "jitter": found["jitter"], "warnings": list(found["warnings"])}
 
 
 def _write_report(outcome: Outcome, folder: Path, watch: Stopwatch) -> None:
@@ -108,6 +115,17 @@ def _write_report(outcome: Outcome, folder: Path, watch: Stopwatch) -> None:
     write_json(folder / REPORT_NAME, outcome.facts)
 
 
+def _try_to_export(outcome: Outcome, name: str, body: Body, options: ExportOptions, folder: Path,
+                   progress: Progress) -> VibeError | None:
+    """Write the result in a format; a failure becomes a warning and comes back."""
+    try:
+        outcome.files.extend(format_writer(name).write(outcome.result, body, folder, options, progress))
+    except VibeError as error:
+        outcome.facts["warnings"].append(_told(f"{name} was not exported", error))
+        return error
+    return None
+
+
 def _try_to_draw(outcome: Outcome, path: Path, body: Body, style: str, folder: Path,
                  progress: Progress) -> None:
     """Draw the result; a failure becomes a warning, for the result is already safe."""
@@ -115,9 +133,14 @@ def _try_to_draw(outcome: Outcome, path: Path, body: Body, style: str, folder: P
     try:
         outcome.facts["renderer"], warnings = draw(outcome.result, path, body, style, target, progress)
     except VibeError as error:
-        warnings = [f"nothing was drawn: {error.message}" + (f" ({error.hint})" if error.hint else "")]
+        warnings = [_told("nothing was drawn", error)]
     except Exception as error:  # a graphics driver may fail in any way
         warnings = [f"nothing was drawn: {type(error).__name__}: {error}"]
     else:
         outcome.files.append(target)
     outcome.facts["warnings"].extend(warnings)
+
+
+def _told(what: str, error: VibeError) -> str:
+    """An error as a warning: what it kept from being done, why, and the hint."""
+    return f"{what}: {error.message}" + (f" ({error.hint})" if error.hint else "")

@@ -65,7 +65,8 @@ class TrackReport:
     """The tracks kept, and how many were not."""
 
     tracks: list[Track]     # by id, 1 upwards in order of first appearance
-    dropped: int = 0        # born, but too short or too seldom seen
+    dropped: int = 0        # born, but too short or too unsure
+    unsure: int = 0         # of those dropped: too seldom detected in their frames, or with too low scores
     left_out: int = 0       # not among `max_people` or `persons`
     min_track: int = 1      # the least length that was asked, frames
 
@@ -74,7 +75,7 @@ def link_tracks(detections: Iterable[Detections], options: TrackOptions | None =
     """Link the detections of every frame of a clip, in order and empty ones included, to tracks.
 
     In a clip shorter than twice `min_track` half its frames are enough (one, in a clip of one), and no more
-    hits are asked for a birth than frames. UsageError when a wanted id does not exist.
+    hits are asked for a birth than frames. UsageError when a wanted id is not among those found.
     """
     options = (options or TrackOptions()).believing(MEAN_SCORE)
     frames = list(detections)
@@ -83,16 +84,17 @@ def link_tracks(detections: Iterable[Detections], options: TrackOptions | None =
     for found in frames:
         sort.update(found)
     born = sort.tracks()
-    kept = [track for track in born if len(track) >= least and _is_likely(track, options)]
-    dropped = len(born) - len(kept)
+    likely = [track for track in born if _is_likely(track, options)]
+    kept = [track for track in likely if len(track) >= least]
+    dropped, unsure = len(born) - len(kept), len(born) - len(likely)
     total = len(kept)
     if options.max_people is not None:
         kept = sorted(kept, key=_importance, reverse=True)[:options.max_people]
     kept = sorted(kept, key=_appearance)
     kept = [replace(track, id=number) for number, track in enumerate(kept, start=1)]
-    if options.persons and frames:
+    if options.persons and kept:
         kept = _select(kept, options.persons)
-    return TrackReport(kept, dropped, total - len(kept), least)
+    return TrackReport(kept, dropped, unsure, total - len(kept), least)
 
 
 class Sort:
@@ -204,9 +206,8 @@ def _select(tracks: list[Track], wanted: tuple[int, ...]) -> list[Track]:
     known = [track.id for track in tracks]
     for number in wanted:
         if number not in known:
-            there = f"found: {', '.join(map(str, known))}" if known else "nobody was tracked"
-            raise UsageError(f"no person {number} in this clip", hint=f"choose among the people {there}"
-                             if known else "leave out --person: " + there)
+            raise UsageError(f"no person {number} in this clip",
+                             hint=f"choose among the people found: {', '.join(map(str, known))}")
     return [track for track in tracks if track.id in wanted]
 
 

@@ -7,6 +7,7 @@ network, body. The names of the published systems stand for whichever model of t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,14 +72,20 @@ def choose_model(name: str | Path) -> tuple[Entry, str | None]:
     """The model that a name or folder stands for, and, where that may surprise, a sentence about it.
 
     A published system's name (systems.SYSTEMS) is the user's imported checkpoint of that kind, where nothing
-    that it needs is missing, else the shipped open model of that network. ModelError where there is none.
+    that it needs is missing, else the shipped open model of that network. A Path, or text with a separator in it, is a
+    folder first; of a plain name a folder is the last that is thought of, for `runs/` holds some of the zoo's names.
+    ModelError where there is none.
     """
-    if (Path(name) / CONFIG).is_file():
-        return read_entry(Path(name)), None
+    folder = Path(name)
+    is_name = isinstance(name, str) and folder.name == name
+    if not is_name and (folder / CONFIG).is_file():
+        return read_entry(folder), None
     if str(name) in SYSTEMS:
         return _choose_system(str(name))
     if entry := find_named(str(name)):
         return entry, None
+    if is_name and (folder / CONFIG).is_file():
+        return read_entry(folder), None
     known = [folder.name for folder in model_folders() if read_entry(folder).task == "temporal"]
     raise ModelError(f"no model named {name}", hint=f"choose one of: {', '.join(dict.fromkeys([*SYSTEMS, *known]))}; "
                                                     f"official checkpoints are added with: {IMPORT_HINT}")
@@ -110,11 +117,12 @@ def load_model(name: str | Path | None = None, detector: str | Path | None = Non
     encoder, network = load_network(encoder_entry).to(where), load_network(entry).to(where)
     _check_pair(entry, network, encoder_entry, encoder)
     finder, finder_name = load_detector(detector, where, {encoder_entry.folder: encoder})
+    posed, other_shape = _load_body(body, entry)
     return Model(
         name=entry.name, detector_name=finder_name, detector=finder, encoder=encoder, network=network,
-        body=_load_body(body, entry).to(where), crop_size=crop_size(encoder_entry),
+        body=posed.to(where), shape_known=other_shape is None, crop_size=crop_size(encoder_entry),
         crop_scale=crop_scale(entry, encoder_entry), device=where, dtype=dtype,
-        camera_origin=entry.config.get("camera_origin", "pelvis"), notes=(note,) if note else (),
+        camera_origin=entry.config.get("camera_origin", "pelvis"), notes=tuple(filter(None, (note, other_shape))),
         flow=open_flow(network.flow, where))
 
 
@@ -122,12 +130,11 @@ def load_detector(name: str | Path | None, device: torch.device,
                   loaded: dict[Path, nn.Module] | None = None) -> tuple[Detector, str]:
     """A detector and its name: a model of the zoo, an ultralytics weights file or an ultralytics name.
 
-    By default a YOLO file in the user's model folder, else the shipped one. `loaded` are networks by folder
-    that are on the device already and may be shared.
+    By default that of `default_detector`. `loaded` are networks by folder that are on the device already and may be
+    shared.
     """
     from vibe_cli.detect import CentreDetector, YoloDetector
-    if name is None:
-        name = next(iter(own_yolo_files()), DEFAULT_DETECTOR)
+    name = default_detector() if name is None else name
     if str(name).endswith(".pt"):
         return YoloDetector(name, device), Path(name).name
     entry = find_model(name)
@@ -144,8 +151,14 @@ def load_detector(name: str | Path | None, device: torch.device,
     return VerifiedDetector(proposer, encoder, Judge(**verify["judge"]), threshold), entry.name
 
 
+def default_detector() -> str | Path:
+    """What finds people where nothing is named: a YOLO file in the user's model folder, where ultralytics is here to
+    run it, else the shipped detector."""
+    return next(iter(own_yolo_files() if find_spec("ultralytics") else ()), DEFAULT_DETECTOR)
+
+
 def own_yolo_files() -> list[Path]:
-    """The ultralytics detectors in the user's model folder; the first is the default detector.
+    """The ultralytics detectors in the user's model folder.
 
     ultralytics names the weights of other tasks by their endings: a pose model that was fetched for --keypoints
     lies there too.
@@ -246,15 +259,22 @@ def crop_scale(entry: Entry, encoder: Entry) -> float:
     return entry.config.get("crop_scale") or encoder.config.get("crop_scale") or encoder.config["network"]["scale"]
 
 
-def _load_body(path: str | Path | None, entry: Entry) -> Body:
+def _load_body(path: str | Path | None, entry: Entry) -> tuple[Body, str | None]:
     """The user's choice, else what the model was trained with: SMPL for official ones, what its configuration names for
-    a run, and the open body for our own."""
-    from vibe_cli.body import OPEN_BODY, load_body
-    if path is None and entry.config.get("body", OPEN_BODY) != OPEN_BODY:
-        path = entry.config["body"]
-    if path is None and entry.config.get("camera_origin") == "body":
+    a run, and the open body for our own; and a sentence where the network's shapes belong to another body."""
+    from vibe_cli.body import OPEN_BODY, load_body, mean_shape_note
+    published, named = entry.config.get("camera_origin") == "body", entry.config.get("body", OPEN_BODY)
+    if path is not None:
+        body, theirs = load_body(path), "smpl" if published or named != OPEN_BODY else "open"
+        if published and body.kind != theirs:
+            raise ModelError(f"{entry.name} places SMPL's origin in the picture and cannot place the {body.kind} body",
+                             hint="leave --body out, or name an SMPL file: --body SMPL_NEUTRAL.pkl")
+        return body, mean_shape_note(theirs, body.kind) if body.kind != theirs else None
+    if named != OPEN_BODY:
+        path = named
+    elif published:
         path = find_body(prefer=entry.folder)
         if path is None:
             raise ModelError(f"{entry.name} needs an SMPL body, and none is here",
                              hint=f"import an SMPL file: {IMPORT_HINT}; or name one: --body SMPL_NEUTRAL.pkl")
-    return load_body(path)
+    return load_body(path), None

@@ -19,7 +19,7 @@ from vibe_cli.options import MotionOptions
 from vibe_cli.outputs import make_writable, plan_folders, remove_if_empty
 from vibe_cli.pipeline import Options
 from vibe_cli.render import STYLES
-from vibe_cli.run import Outcome, RunOptions, run_clip
+from vibe_cli.run import OTHER_DETECTOR, Outcome, RunOptions, run_clip
 from vibe_cli.track import TrackOptions
 
 if TYPE_CHECKING:
@@ -115,7 +115,12 @@ class Job:
             outcome = run_clip(path, folder, self.model, self.options, self.model_choices, terminal_progress())
         finally:
             remove_if_empty(folder, self.output)
-        tell(outcome, folder)
+        if outcome.result.people:
+            tell(outcome)
+        else:
+            warn(outcome)
+        if outcome.failure is not None:
+            raise outcome.failure
 
     def load(self) -> None:
         """Have the model and the options ready."""
@@ -149,7 +154,13 @@ class Job:
                           tuple(dict.fromkeys(chosen["formats"])), ExportOptions())
 
 
-def tell(outcome: Outcome, folder: Path) -> None:
+def warn(outcome: Outcome) -> None:
+    """Say what whoever uses the result should know."""
+    for warning in outcome.facts["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def tell(outcome: Outcome) -> None:
     """Say what was found and where it lies."""
     facts = outcome.facts
     people = facts["people"]
@@ -159,11 +170,12 @@ def tell(outcome: Outcome, folder: Path) -> None:
     for person in people:
         filled = f", {person['filled']} filled in" if person["filled"] else ""
         click.echo(f"  person {person['id']}: {person['frames']} frames, {person['first']} to {person['last']}{filled}")
-    if facts["dropped_tracks"]:
-        click.echo(f"  {facts['dropped_tracks']} short appearances were dropped (--min-track)")
+    if short := facts["dropped_tracks"] - facts["unsure_tracks"]:
+        click.echo(f"  {short} short appearances were dropped (--min-track)")
+    if facts["unsure_tracks"]:
+        click.echo(f"  {facts['unsure_tracks']} uncertain appearances were dropped ({OTHER_DETECTOR})")
     if facts["left_out_tracks"]:
         click.echo(f"  {facts['left_out_tracks']} more were left out, as you chose (--max-people, --person)")
-    for warning in facts["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
+    warn(outcome)
     for file in outcome.files:
         click.echo(file)

@@ -12,11 +12,13 @@ from vibe_cli.cli.options import (
     default,
     output_option,
     path_option,
+    place_below,
     result_argument,
+    to_option,
+    writing_to,
 )
 from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.export import FORMATS, ExportOptions, format_writer
-from vibe_cli.outputs import make_writable
 
 FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.items())
 
@@ -25,7 +27,7 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
 @result_argument
 @click.option("-f", "--format", "formats", type=click.Choice(list(FORMATS)), multiple=True, required=True,
               help=f"May be given several times. {FORMAT_HELP}.")
-@path_option("--to", metavar="FOLDER", help="Where to write. [default: beside the result]")
+@to_option
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
 @click.option("--every", type=click.IntRange(1), default=default(ExportOptions, "every"), show_default=True,
               metavar="N", help="obj: a mesh every N frames of the clip.")
@@ -46,17 +48,16 @@ def command(result: Path | None, formats: tuple[str, ...], to: Path | None, body
     from vibe_cli.results import Result
 
     motion = Result.load(path)
-    folder = to or path.parent
-    make_writable(folder)
+    folder = place_below(to, path, output)
+    with writing_to(folder):
+        from vibe_cli.finished import posed_by
 
-    from vibe_cli.finished import posed_by
-
-    motion, chosen_body, warning = posed_by(motion, body)
-    if warning:
-        click.echo(f"warning: {warning}", err=True)
-    for name in dict.fromkeys(formats):
-        written = format_writer(name).write(motion, chosen_body, folder, options, terminal_progress())
-        for file in written:
-            click.echo(file)
-        if not written:
-            click.echo(f"{name}: nothing to write, nobody is in this result", err=True)
+        motion, chosen_body, warning = posed_by(motion, body)
+        if warning:
+            click.echo(f"warning: {warning}", err=True)
+        for name in dict.fromkeys(formats):
+            written = format_writer(name).write(motion, chosen_body, folder, options, terminal_progress())
+            for file in written:
+                click.echo(file)
+            if not written:
+                click.echo(f"{name}: nothing to write, nobody is in this result", err=True)

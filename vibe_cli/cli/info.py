@@ -43,13 +43,16 @@ def command(path: Path) -> None:
 
 def describe(path: Path) -> Iterator[str]:
     """What is at `path`, line by line; InputError where nothing is known about it."""
-    from vibe_cli.cli.contents import describe_json, describe_mesh, exported_folder
+    from vibe_cli.cli.contents import describe_json, describe_keypoints, describe_mesh, exported_folder
+    from vibe_cli.keypoint_files import read_keypoints
 
     if path.is_dir():
         if (path / RESULT_NAME).is_file():
             return describe_result(path / RESULT_NAME)
         if (path / "config.yaml").is_file() or (path / "CARD.md").is_file():
             return describe_model_folder(path)
+        if any(path.glob("*_keypoints.json")):
+            return describe_keypoints(read_keypoints(path), path)
         return exported_folder(path) or describe_video(path)
     if not path.exists():
         return describe_name(path)

@@ -118,7 +118,8 @@ def where_command(name: str | None) -> None:
     click.echo(table([("yours", own, "" if own.is_dir() else "not there yet; import makes it"),
                       ("shipped", models_dir(), ""),
                       ("VIBE_HOME", home or "not set", "" if home else "set it to keep yours elsewhere")], indent=""))
-    click.echo("A name is looked for in yours first. yolo*.pt in yours is the default detector.")
+    click.echo("A name is looked for in yours first. yolo*.pt in yours is the default detector, "
+               "where ultralytics is installed.")
 
 
 def tell(path: Path, entry: Imported, known: bool) -> Iterator[str]:

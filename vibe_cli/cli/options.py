@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from vibe_cli.outputs import DEFAULT_OUTPUT, find_result, newest_result
+from vibe_cli.outputs import DEFAULT_OUTPUT, find_result, make_writable, newest_result, remove_if_empty
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -47,6 +48,35 @@ def chosen_result(path: Path | None, output: Path) -> Path:
     newest = newest_result(output)
     click.echo(f"newest run: {newest}", err=True)
     return newest
+
+
+def to_option(function: Function) -> Function:
+    """--to, the folder under which what is made of a result gets a folder named as its run's."""
+    return path_option("--to", metavar="FOLDER", help="Where to write, in a folder named as the run's. "
+                       "[default: beside the result]")(function)
+
+
+def place_below(to: Path | None, result: Path, output: Path) -> Path:
+    """The folder for what is made of a result: its own where `to` is None, else that of its run mirrored below `to`.
+
+    A run's folder is called as it lies below `output`, or, if it lies elsewhere, by its name.
+    """
+    if to is None:
+        return result.parent
+    run, root = result.resolve().parent, output.resolve()
+    return to / (run.relative_to(root) if root in run.parents else run.name)
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Make a folder of --to for what is written in the block; what it made and is empty in the end goes again."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        make_writable(folder, "choose another folder with --to")
+        yield
+    finally:
+        if new:
+            remove_if_empty(folder, new[-1])
 
 
 def default(options: type, name: str) -> Any:

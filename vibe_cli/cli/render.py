@@ -11,10 +11,12 @@ from vibe_cli.cli.options import (
     debug_option,
     output_option,
     path_option,
+    place_below,
     result_argument,
+    to_option,
+    writing_to,
 )
 from vibe_cli.cli.progress import terminal_progress
-from vibe_cli.outputs import make_writable
 from vibe_cli.render import STYLES
 
 
@@ -24,7 +26,7 @@ from vibe_cli.render import STYLES
               help="overlay: bodies on the video; side: the same and a view from the side; wireframe: edges; "
                    "plain: bodies alone; mask: white on black.")
 @path_option("--video", metavar="PATH", help="The clip. [default: where it was when the run was made]")
-@path_option("--to", metavar="FOLDER", help="Where to write. [default: beside the result]")
+@to_option
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
 @output_option
 @debug_option
@@ -43,11 +45,11 @@ def command(result: Path | None, style: str, video: Path | None, to: Path | None
     from vibe_cli.finished import draw, find_clip, picture_name, posed_by
 
     clip = find_clip(motion, path, video)
-    folder = to or path.parent
-    make_writable(folder)
-    motion, chosen_body, warning = posed_by(motion, body)
+    folder = place_below(to, path, output)
     target = folder / picture_name(style)
-    renderer, warnings = draw(motion, clip, chosen_body, style, target, terminal_progress())
+    with writing_to(folder):
+        motion, chosen_body, warning = posed_by(motion, body)
+        renderer, warnings = draw(motion, clip, chosen_body, style, target, terminal_progress())
     for line in ([warning] if warning else []) + warnings:
         click.echo(f"warning: {line}", err=True)
     click.echo(f"drawn by the {renderer} renderer", err=True)

@@ -39,6 +39,9 @@ def command(config: str | None, data: Path | None, start: Path | None, prior: Pa
     that was killed and resumed is the run that was not. With --parts the folder parts/ carries the run through places
     that take small files only: copy it and run.json elsewhere and go on there with --resume.
 
+    The papers' trainings learn from data sets: --set 'data=["3dpw=FOLDER"]' reads the training split, and
+    NAME:SPLIT=FOLDER another.
+
     \b
       vibe train                                             the trainings, and their settings
       vibe train lifter --data bundle.npz --minutes 10
