@@ -15,7 +15,7 @@ import scipy.io
 from dataset_files import write_cdf
 from scipy.spatial.transform import Rotation
 
-from vibe_cli.datasets import DATASETS, about, open_dataset
+from vibe_cli.datasets import DATASETS, about, open_dataset, open_for_training
 from vibe_cli.datasets.cdf import read_cdf
 from vibe_cli.datasets.sequence import WORLD_Z_UP, ArrayFrames, Sequence
 from vibe_cli.errors import InputError, UsageError
@@ -40,7 +40,7 @@ def greys(sequence: Sequence, start: int = 0, stop: int | None = None) -> list[i
     return [int(round(frame.mean() / 10)) for frame in sequence.frames.read(start, stop)]
 
 
-def make_3dpw(folder: Path, **changes: object) -> dict:
+def make_3dpw(folder: Path, split: str = "test", **changes: object) -> dict:
     """One sequence of two people over four frames."""
     count, people = 4, 2
     cameras = np.tile(np.eye(4), (count, 1, 1))
@@ -54,8 +54,8 @@ def make_3dpw(folder: Path, **changes: object) -> dict:
         "campose_valid": [np.array([1, 1, 0, 1]), np.ones(count, int)], "genders": ["m", "f"],
         "cam_poses": cameras, "cam_intrinsics": np.array([[100.0, 0, 16], [0, 100, 12], [0, 0, 1]]),
         "img_frame_ids": np.arange(count)} | changes
-    (folder / "sequenceFiles" / "test").mkdir(parents=True)
-    (folder / "sequenceFiles" / "test" / "walk.pkl").write_bytes(pickle.dumps(content, protocol=2))
+    (folder / "sequenceFiles" / split).mkdir(parents=True)
+    (folder / "sequenceFiles" / split / "walk.pkl").write_bytes(pickle.dumps(content, protocol=2))
     write_images(folder / "imageFiles" / "walk", [f"image_{n:05d}.jpg" for n in range(count)])
     return content
 
@@ -264,6 +264,25 @@ def test_every_data_set_states_where_it_is_had_and_how_it_lies() -> None:
         assert known.name == name and known.url and known.licence and known.layout
     with pytest.raises(UsageError, match="no data set named mnist"):
         about("mnist")
+
+
+def test_training_takes_no_split_that_models_are_measured_on() -> None:
+    splits = {name: about(name).training for name in DATASETS}
+    assert splits == {name: "clips" if name == "synthetic" else "train" if about(name).splits else None
+                      for name in DATASETS}
+
+
+def test_a_split_to_train_on_can_be_named(tmp_path: Path) -> None:
+    for split in ("test", "train", "validation"):
+        make_3dpw(tmp_path / split, split)
+    assert open_for_training(f"3dpw={tmp_path / 'train'}").label == "3dpw-train"
+    assert len(list(open_for_training(f"3dpw={tmp_path / 'train'}"))) == 2
+    assert len(list(open_for_training(f"3dpw:validation={tmp_path / 'validation'}"))) == 2
+    assert open_for_training(f"amass={tmp_path}").label == "amass"
+    with pytest.raises(InputError, match="train: missing"):
+        list(open_for_training(f"3dpw={tmp_path / 'test'}"))
+    with pytest.raises(InputError, match="no split named dev"):
+        open_for_training(f"3dpw:dev={tmp_path / 'train'}")
 
 
 def test_a_sequence_of_the_wrong_shape_is_refused() -> None:

@@ -259,6 +259,14 @@ def test_synthetic_clips_are_told_by_their_shape_and_are_the_same_every_time(tmp
     assert np.allclose(sequences[1].boxes, [32, 32, 64 / 1.2, 64 / 1.2])
 
 
+@pytest.mark.parametrize("split", ["held", "stills"])
+def test_synthetic_stills_of_one_look_are_people_of_their_own(tmp_path: Path, split: str) -> None:
+    labels = make_cache(tmp_path, clips=2, length=3, name=split)
+    sequences = list(open_dataset("synthetic", tmp_path, split, size=64))
+    assert [len(s) for s in sequences] == [1] * 6 and len({s.name for s in sequences}) == 6
+    assert np.allclose(np.concatenate([s.betas for s in sequences]), labels["betas"])
+
+
 def test_synthetic_labels_lie_on_the_picture(tmp_path: Path) -> None:
     make_cache(tmp_path)
     labels = dict(np.load(tmp_path / "heldclips_1_labels.npz"))

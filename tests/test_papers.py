@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_datasets import make_3dpw
 from tiny import ENCODER, TEMPORAL, install_model
 
 from vibe_cli.body import load_body
+from vibe_cli.datasets import open_dataset
 from vibe_cli.datasets.sequence import ArrayFrames, Sequence
 from vibe_cli.errors import InputError
 from vibe_cli.networks import build_network
@@ -20,15 +23,17 @@ from vibe_cli.paths import models_dir
 from vibe_cli.results import Observations, Track
 from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.training.configs import CONFIGS
+from vibe_cli.training.devices import Place
 from vibe_cli.training.losses import project, soft_silhouette
 from vibe_cli.training.mocap import Clip
 from vibe_cli.training.papers import PaperObjective, PaperTraining, train_paper
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.recording import SIDE, cover, gather, masks_of
-from vibe_cli.training.records import Mixture, between_hips, load_records, record_of, save_records
+from vibe_cli.training.records import Mixture, about_origin, load_records, record_of, save_records
 from vibe_cli.training.synth.bodies import SynthBody
+from vibe_cli.training.synth.bundle import write_bundle
 from vibe_cli.training.synth.poses import PoseBank, random_pose
-from vibe_cli.training.trainings import surface_points
+from vibe_cli.training.trainings import Job, _records, paper_network, surface_points
 
 WINDOW, WIDTH = 8, ENCODER["features"]
 TINY = PaperTraining(steps=3, batch=4, window=WINDOW, threads=1)
@@ -38,6 +43,13 @@ TINY = PaperTraining(steps=3, batch=4, window=WINDOW, threads=1)
 def joints_of():
     body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
     return lambda rotations, betas: body(rotations, betas)[:, KEYPOINTS_49]
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    """People who hold a pose each."""
+    rng = np.random.default_rng(0)
+    return [Clip(str(i), np.repeat(random_pose(rng)[None], 40, 0).astype(np.float32)) for i in range(4)]
 
 
 def sequence(frames: int = 12, **labels: object) -> Sequence:
@@ -82,7 +94,7 @@ def test_what_a_data_set_does_not_label_does_not_count() -> None:
     record = record_of(one, seen(one), "open")
     assert record["valid2d"].all() and not any(record[n].any() for n in ("valid3d", "valid_pose", "valid_betas"))
     without_hip = np.ones((12, 49), bool)
-    without_hip[:, 27] = False
+    without_hip[:, [27, 8]] = False
     two = sequence(joints3d=full_labels()["joints3d"], joints3d_valid=without_hip)
     assert not record_of(two, seen(two), "open")["valid3d"].any()  # there is no origin
 
@@ -139,7 +151,7 @@ def test_a_perfect_estimate_costs_nothing_and_a_wrong_one_its_weight(joints_of) 
     pose = torch.randn(1, WINDOW, 24, 3) * 0.3
     batch = {"rotations": matrix_from_axis_angle(pose), "betas": torch.zeros(1, WINDOW, 10)}
     points = joints_of(batch["rotations"][0], batch["betas"][0])[None]
-    batch |= {"joints3d": between_hips(points), "joints2d": points[..., :2],
+    batch |= {"joints3d": about_origin(points, torch.ones(1, WINDOW, 49)), "joints2d": points[..., :2],
               "valid2d": torch.ones(1, WINDOW, 49), "valid3d": torch.ones(1, WINDOW, 49),
               "valid_pose": torch.ones(1, WINDOW), "valid_betas": torch.ones(1, WINDOW)}
     objective = PaperObjective(build_network(TEMPORAL["vibe"]), joints_of, TINY)
@@ -150,6 +162,23 @@ def test_a_perfect_estimate_costs_nothing_and_a_wrong_one_its_weight(joints_of) 
     assert loss.item() == pytest.approx(300 * WINDOW * 0.01 * 7, rel=0.01)  # 49 joints: a norm of √49 · 0.01 a frame
     unlabelled = {**moved, "valid2d": torch.zeros(1, WINDOW, 49)}
     assert objective._supervise(perfect(batch, joints_of), unlabelled)[0].item() == pytest.approx(0, abs=0.02)
+
+
+def test_3dpw_whose_hips_are_smpls_alone_teaches_joints_in_3d(tmp_path: Path, joints_of) -> None:
+    body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
+    poses = [np.random.default_rng(number).normal(0, 0.3, (4, 72)) for number in range(2)]
+    world = [body(matrix_from_axis_angle(torch.from_numpy(pose.reshape(4, 24, 3)).float()), torch.zeros(4, 10))[:, :24]
+             .numpy().reshape(4, 72) + 0.5 for pose in poses]
+    make_3dpw(tmp_path, poses=poses, jointPositions=world)
+    one = next(iter(open_dataset("3dpw", tmp_path)))
+    record = record_of(one, seen(one), "open")
+    assert record["valid3d"][0, [8, 9, 12, 31]].all() and not record["valid3d"][:, [27, 28]].any()
+    assert not record["valid3d"][2].any() and not record["joints3d"][:, 8].any()  # its third frame has no camera
+    batch = {name: value[None] for name, value in record.items()}
+    objective = PaperObjective(build_network(TEMPORAL["vibe"]), joints_of, TINY)
+    assert objective._supervise(perfect(batch, joints_of), batch)[1]["joints3d"].item() == pytest.approx(0, abs=1e-4)
+    wrong = perfect({**batch, "rotations": batch["rotations"].roll(1, 1)}, joints_of)
+    assert objective._supervise(wrong, batch)[1]["joints3d"].item() > 1
 
 
 def test_flow_follows_the_joints_from_crop_to_crop(joints_of) -> None:
@@ -172,19 +201,17 @@ def test_flow_follows_the_joints_from_crop_to_crop(joints_of) -> None:
 
 
 @pytest.mark.parametrize("name", TEMPORAL)
-def test_every_system_learns_from_mixed_batches(name: str, records, joints_of) -> None:
+def test_every_system_learns_from_mixed_batches(name: str, records, joints_of, clips) -> None:
     torch.manual_seed(0)
     net = build_network({**TEMPORAL[name], **({"flow_side": 32} if name == "dts_vibe" else {})})
     for record in records:
         record |= {"flow": torch.randn(len(record["features"]), 3, 32, 32).clamp(-1, 1).half(),
                    "hidden": record["features"] + 0.1, "mask": torch.ones(len(record["features"]), 32, 32).half(),
                    "valid_mask": torch.ones(len(record["features"]))}
-    rng = np.random.default_rng(0)
-    bank = PoseBank([Clip(str(i), np.repeat(random_pose(rng)[None], 40, 0).astype(np.float32)) for i in range(4)])
     before = {key: value.clone() for key, value in net.named_parameters()}
     options = replace(TINY, discriminator=name != "tcmr", rate=1e-3, refinement=0.4)
     heard: list[dict] = []
-    train_paper(net, joints_of, Mixture(records, 0.5), bank, options, print, surface_of=joints_of,
+    train_paper(net, joints_of, Mixture(records, 0.5), PoseBank(clips), options, print, surface_of=joints_of,
                 watch=lambda _, parts: heard.append(parts))
     assert [key for key, value in net.named_parameters() if torch.equal(value, before[key])] == []
     assert {"joints3d", "joints2d", "pose", "betas"} <= set(heard[0])
@@ -192,6 +219,17 @@ def test_every_system_learns_from_mixed_batches(name: str, records, joints_of) -
            "sps_net": {"feature", "same_camera", "mask", "hidden_pose", "hidden_betas", "hidden_camera",
                        "adversary"}}
     assert own[name] <= set(heard[0]) and ("flow" in heard[-1]) == (name == "dts_vibe")
+
+
+def test_the_rate_falls_by_the_reconstruction_and_not_by_the_judge(records, joints_of, clips, monkeypatch) -> None:
+    monkeypatch.setattr("vibe_cli.training.papers.EPOCH", TINY.steps)
+    heard: list[dict] = []
+    loop = train_paper(build_network(TEMPORAL["vibe"]), joints_of, Mixture(records, 0.5), PoseBank(clips), TINY, print,
+                       watch=lambda _, parts: heard.append(parts))
+    for parts in heard:
+        supervised = sum(getattr(TINY, name) * parts[name] for name in ("joints3d", "joints2d", "pose", "betas"))
+        assert parts["loss"] == pytest.approx(supervised, rel=1e-5) and parts["adversary"] > 0.01
+    assert loop._plateau["best"] == pytest.approx(np.mean([parts["loss"] for parts in heard]))
 
 
 def test_masks_are_cut_out_of_the_frames_as_crops_are() -> None:
@@ -242,10 +280,11 @@ def test_hidden_regions_are_three_to_five_and_as_large_as_the_paper_says() -> No
 def test_data_sets_are_gathered_through_an_encoder_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_model(home / ".vibe" / "models")
     people = [sequence(**full_labels()), Sequence(name="motion only", length=3, fps=25)]
-    monkeypatch.setattr("vibe_cli.datasets.open_dataset", lambda name, folder: people)
+    monkeypatch.setattr("vibe_cli.datasets.threedpw.read", lambda folder, split: people if split == "train" else [])
     told: list[str] = []
-    found = gather(("3dpw=somewhere",), "tiny-encoder", "open", home, told.append, flow=("dis", 32), hidden=True)
-    assert told == ["3dpw: 1 people"] and len(found) == 1
+    found = gather((f"3dpw={home}",), "tiny-encoder", "open", home, told.append, flow=("dis", 32), hidden=True)
+    assert told == ["3dpw-train: 1 people"] and len(found) == 1
+    assert [folder.name for folder in (home / "features").iterdir()] == ["3dpw-train"]
     assert found[0]["features"].shape == found[0]["hidden"].shape == (12, WIDTH)
     assert not torch.equal(found[0]["features"], found[0]["hidden"])
     assert found[0]["flow"].shape == (12, 3, 32, 32) and not found[0]["flow"][0].any() and found[0]["flow"][1:].any()
@@ -253,13 +292,15 @@ def test_data_sets_are_gathered_through_an_encoder_once(home: Path, monkeypatch:
     assert torch.equal(again[0]["features"], found[0]["features"]) and len(told) == 1
 
 
-def test_records_of_another_system_are_refused(vibe, home: Path, records) -> None:
-    from vibe_cli.training.synth.bundle import write_bundle
+@pytest.fixture
+def bundle(home: Path, clips: list[Clip]) -> Path:
+    """The open body and a few motions."""
+    write_bundle(home / "bundle.npz", SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None),
+                 clips, [])
+    return home / "bundle.npz"
 
-    body = SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None)
-    rng = np.random.default_rng(0)
-    write_bundle(home / "bundle.npz", body, [Clip(str(i), np.repeat(random_pose(rng)[None], 40, 0).astype(np.float32))
-                                             for i in range(3)], [])
+
+def test_records_of_another_system_are_refused(vibe, home: Path, bundle: Path, records) -> None:
     save_records(home / "records.pt", records)
     order = ("train", "--data", "bundle.npz", "--steps", 1, "--set", 'data=["records.pt"]', "--set", "batch=2")
     answer = vibe(*order, "dts-vibe")
@@ -268,3 +309,50 @@ def test_records_of_another_system_are_refused(vibe, home: Path, records) -> Non
     save_records(home / "records.pt", wider + records[1:])
     answer = vibe(*order, "vibe", "--out", "other")
     assert answer.code == 3 and "different widths" in answer.err
+
+
+@pytest.mark.parametrize("name", ["vibe", "tcmr", "sps-net"])
+def test_a_papers_network_begins_at_a_lifters_run(name: str, vibe, home: Path, bundle: Path, records) -> None:
+    lifter = ("--set", "batch=4", "--set", "features=16", "--set", "hidden=16", "--set", "stills=20")
+    assert vibe("train", "lifter", "--data", bundle, "--steps", 2, *lifter).code == 0
+    save_records(home / "records.pt", records)
+    order = ("train", name, "--data", bundle, "--start", "runs/lifter", "--steps", 1, "--set", "batch=2",
+             "--set", 'data=["records.pt"]', "--set", "window=4")
+    answer = vibe(*order)
+    assert answer.code == 0, answer.err
+    state = torch.load(home / "runs" / name / "weights.pt", weights_only=True)
+    single = torch.load(home / "runs" / "lifter" / "weights.pt", weights_only=True)["regressor"]
+    assert (state["config"]["regressor_hidden"], paper_network(name, 16, 4).config.regressor_hidden) == (16, 1024)
+    for key, value in single.items():  # a step of 5e-5 from there
+        assert torch.allclose(state["network"][f"regressor.{key}"], value, atol=1e-3), key
+    save_records(home / "records.pt", [{**r, "features": r["features"].repeat(1, 2)} for r in records])
+    answer = vibe(*order, "--out", "wider")
+    assert answer.code == 2 and "features" in answer.err and "--set encoder=runs/lifter/encoder" in answer.err
+
+
+def test_a_resumed_run_reads_no_data_set_again(vibe, home: Path, bundle: Path) -> None:
+    install_model(home / ".vibe" / "models")
+    make_3dpw(home / "set", "train")
+    order = ("train", "sps-net", "--data", bundle, "--set", 'data=["3dpw=set"]', "--set", "encoder=tiny-encoder",
+             "--set", "batch=2", "--set", "window=3", "--steps", 2)
+    paused = vibe(*order, "--stop-after", 0)
+    assert paused.code == 0 and "3dpw-train: 2 people" in paused.err and "to be resumed" in paused.out, paused.err
+    shutil.rmtree(home / "set")
+    resumed = vibe(*order, "--resume")
+    assert resumed.code == 0 and "people" not in resumed.err and "done" in resumed.out, resumed.err
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_first_process_reads_and_each_waits_once(resumed: bool, tmp_path: Path, records, monkeypatch) -> None:
+    """Or one of them would wait for ever."""
+    read, waited = [], []
+    monkeypatch.setattr("vibe_cli.training.trainings.gather", lambda *_: read.append(True) or records)
+    monkeypatch.setattr(Place, "told", lambda place, number: waited.append(place.rank) or number)
+    save_records(tmp_path / "records.pt", records)
+    if resumed:
+        (tmp_path / "checkpoint.pt").touch()
+    for place in (Place(rank=0, count=2), Place(rank=1, count=2)):
+        job = Job(PaperTraining(data=("3dpw=set",)), "vibe", None, tmp_path / "checkpoint.pt", None, None, print,
+                  {"place": place})
+        assert len(_records(job, "open")) == 2
+    assert waited == [0, 1] and len(read) == 1 - resumed

@@ -27,7 +27,7 @@ from vibe_cli.training.mocap import Clip
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.runs import with_budget
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.bundle import write_bundle
+from vibe_cli.training.synth.bundle import read_bundle, write_bundle
 from vibe_cli.training.synth.poses import random_pose
 from vibe_cli.training.weights import pictures_weights
 
@@ -303,28 +303,57 @@ def test_precisions_that_this_machine_lacks_are_refused(monkeypatch: pytest.Monk
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
+BARE = """
+import sys, importlib.abc
+class Bare(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {'click', 'rich', 'safetensors', 'yaml', 'torchvision', 'ultralytics',
+            'smplx', 'PIL', 'joblib', 'ffmpeg', 'imageio_ffmpeg', 'pyrender', 'OpenGL', 'trimesh',
+            'filterpy', 'matplotlib', 'skimage', 'anny', 'tensorboard'}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Bare())
+from vibe_cli.training.__main__ import main
+bundle = sys.argv[1]
+tiny = ['--steps', '2', '--set', 'threads=1']
+"""  # a bare machine: every other dependency cannot be imported
+
+
 def test_training_needs_no_more_than_torch_numpy_scipy_and_opencv(tmp_path: Path, bundle: Path) -> None:
-    """A bare machine: every other dependency cannot be imported."""
-    code = ("import sys, importlib.abc\n"
-            "class Bare(importlib.abc.MetaPathFinder):\n"
-            "    def find_spec(self, name, path=None, target=None):\n"
-            "        if name.split('.')[0] in {'click', 'rich', 'safetensors', 'yaml', 'torchvision', 'ultralytics',\n"
-            "            'smplx', 'PIL', 'joblib', 'ffmpeg', 'imageio_ffmpeg', 'pyrender', 'OpenGL', 'trimesh',\n"
-            "            'filterpy', 'matplotlib', 'skimage', 'anny'}:\n"
-            "            raise ModuleNotFoundError(name)\n"
-            "sys.meta_path.insert(0, Bare())\n"
-            "from vibe_cli.training.__main__ import main\n"
-            "import vibe_cli.training.keypoints, vibe_cli.training.detector, vibe_cli.training.parts\n"
-            "bundle = sys.argv[1]\n"
-            "tiny = ['--steps', '2', '--set', 'threads=1', '--data', bundle]\n"
-            "assert main(['lifter', *tiny, '--set', 'batch=4', '--set', 'features=16', '--set', 'stills=9']) == 0\n"
-            "for name in ('open-vibe', 'open-tcmr', 'open-dts-vibe', 'open-sps-net'):\n"
-            "    assert main([name, *tiny, '--set', 'batch=2', '--start', 'runs/lifter']) == 0, name\n")
-    done = start(tmp_path, bundle, code=code)
+    done = start(tmp_path, bundle, code=BARE + """
+import vibe_cli.training.keypoints, vibe_cli.training.detector, vibe_cli.training.parts
+tiny += ['--data', bundle]
+assert main(['lifter', *tiny, '--set', 'batch=4', '--set', 'features=16', '--set', 'stills=9']) == 0
+for name in ('open-vibe', 'open-tcmr', 'open-dts-vibe', 'open-sps-net'):
+    assert main([name, *tiny, '--set', 'batch=2', '--start', 'runs/lifter']) == 0, name
+""")
     text, _ = done.communicate()
     assert done.returncode == 0, text
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["lifter", "open-dts-vibe", "open-sps-net",
                                                                      "open-tcmr", "open-vibe"]
+
+
+def test_a_bundle_leads_to_every_open_model_on_such_a_machine(tmp_path: Path, bundle: Path) -> None:
+    """CONTRIBUTING's steps: draw, train the eye, look, train the lifter and a temporal network on what it saw."""
+    kept, pictures = read_bundle(bundle), [np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)]
+    write_bundle(tmp_path / "bundle.npz", SynthBody.load(models_dir() / "open-body" / "weights.safetensors"),
+                 kept.clips, pictures)
+    done = start(tmp_path, "bundle.npz", code=BARE + """
+from vibe_cli.training import looking
+from vibe_cli.training.synth import draw
+sys.argv[1:] = [bundle, 'work', '--stills', '40', '--clips', '4', '--backgrounds', '3', '--workers', '1']
+draw.main()
+assert main(['keypoints', *tiny, '--data', 'work', '--set', 'batch=2', '--set', 'workers=0']) == 0
+sys.argv[1:] = ['work', 'runs/keypoints', '--crops', '192']
+looking.main()
+assert main(['lifter', *tiny, '--data', 'work', '--set', 'batch=4']) == 0
+assert main(['open-vibe', *tiny, '--data', 'work', '--set', 'batch=2', '--start', 'runs/lifter']) == 0
+""")
+    text, _ = done.communicate()
+    assert done.returncode == 0, text
+    seen = torch.load(tmp_path / "work" / "seen_clips.pt", weights_only=True)
+    assert len(seen["truth"]["betas"]) == 96, "four clips of 24 frames"
+    state = torch.load(tmp_path / "runs" / "open-vibe" / "weights.pt", weights_only=True)
+    assert state["run"]["data"]["seen"] == ["seen_clips.pt", "seen_stills.pt"]
 
 
 def test_tensorboard_shows_the_same_curves(tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ class Dataset:
     limit: int | None = None                     # at most so many sequences
     options: dict = field(default_factory=dict)  # what its reader takes besides
 
+    @property
+    def label(self) -> str:
+        """Its name, with the split where it has one."""
+        return f"{self.about.name}-{self.split}" if self.split else self.about.name
+
     def __iter__(self) -> Iterator[Sequence]:
         read = import_module(f"vibe_cli.datasets.{DATASETS[self.about.name]}").read
         empty = True
@@ -74,3 +79,10 @@ def open_dataset(name: str, folder: str | Path, split: str | None = None, limit:
     if limit is not None and limit < 1:
         raise InputError(f"{limit} sequences: at least 1 is needed", hint="use --limit 1 or more")
     return Dataset(known, known.need_folder(folder), known.choose(split), limit, options)
+
+
+def open_for_training(entry: str) -> Dataset:
+    """The data set of `NAME=FOLDER`, or `NAME:SPLIT=FOLDER`; its training split where none is named."""
+    called, _, folder = entry.partition("=")
+    name, _, split = called.partition(":")
+    return open_dataset(name, folder, split or about(name).training)

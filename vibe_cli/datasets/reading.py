@@ -15,6 +15,7 @@ from vibe_cli.errors import InputError, ModelError
 
 MARGIN = 1.15            # of a person's box over that of its keypoints, which end at the ankles and the eyes
 MOST_JSON = 2 << 30      # bytes of one annotation file
+TRAINING = ("train", "clips")  # names of splits that are for training
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class About:
             known = ", ".join(self.splits) or "none"
             raise InputError(f"{self.title} has no split named {split}", hint=f"its splits: {known}")
         return split or next(iter(self.splits), None)
+
+    @property
+    def training(self) -> str | None:
+        """The split to train on, of which models are not measured; None of a set without splits."""
+        return next((split for split in TRAINING if split in self.splits), None) or self.choose(None)
 
     def need_folder(self, folder: Path) -> Path:
         """The folder, where it is one."""

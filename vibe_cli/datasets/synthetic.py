@@ -1,7 +1,8 @@
 """Our synthetic people: clips or stills of a crop cache (`training.synth.cache`), composed into pictures.
 
-A cache does not say how long its clips are; a person's shape does, which is constant over a clip. Each clip is composed
-with a seed of its own, so that its pictures are the same whichever clips are read, at the size that is asked for.
+A cache does not say how long its clips are; a person's shape does, which is constant over a clip. Stills may be of one
+shape in a row and are a sequence each. Each clip is composed with a seed of its own, so that its pictures are the same
+whichever clips are read, at the size that is asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
 SEED = 77
 SIZE = 128   # pixels
 FPS = 30.0
+STILLS = ("held", "stills")  # splits of single pictures
 ABOUT = About(
     name="synthetic", title="A cache of synthetic people", url="make weights", licence="yours",
     layout="heldclips_<seed>.npy with heldclips_<seed>_labels.npz (or clips, held, stills) and backgrounds.npy",
@@ -42,7 +44,8 @@ def read(folder: Path, split: str | None = None, size: int = SIZE) -> Iterator[S
             source = CropSource(folder, split)
         except (zipfile.BadZipFile, EOFError) as error:
             raise ValueError(str(error)) from None
-        bounds = clip_bounds(source.labels.betas, source.ends)
+        bounds = ([(row, row + 1) for row in range(len(source))] if split in STILLS
+                  else clip_bounds(source.labels.betas, source.ends))
     layout = tuple(KEYPOINTS_OF_54)
     for number, (first, last) in enumerate(bounds):
         count = last - first

@@ -38,23 +38,23 @@ def find_eye(name: str, device: str) -> Eye:
 
 def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, report: Callable[[str], None],
            device: str = "cpu", flow: tuple[str, int] | None = None, hidden: bool = False) -> list[Record]:
-    """Records of `NAME=FOLDER` data sets and of `records.pt` files.
+    """Records of data sets, `NAME=FOLDER` or `NAME:SPLIT=FOLDER`, and of `records.pt` files.
 
     `flow` (method, side) adds flow images, `hidden` the features of crops with parts hidden, and masks. What was read
     is kept in `folder`/records.pt, from which a bare machine can train.
     """
     files = [Path(entry) for entry in entries if "=" not in entry]
-    named = [entry.partition("=")[::2] for entry in entries if "=" in entry]
+    named = [entry for entry in entries if "=" in entry]
     records = [record for file in files for record in load_records(file)]
     if not named:
         return records
-    from vibe_cli.datasets import open_dataset
+    from vibe_cli.datasets import open_for_training
     from vibe_cli.datasets.features import Features
 
     eye = find_eye(encoder, device)
-    for name, place in named:
-        features, before = Features(folder / "features", name), len(records)
-        for sequence in open_dataset(name, Path(place)):
+    for dataset in [open_for_training(entry) for entry in named]:  # a misspelt one is told before any is read
+        features, before = Features(folder / "features", dataset.label), len(records)
+        for sequence in dataset:
             if sequence.frames is None or sequence.boxes is None:
                 continue
             record = record_of(sequence, features.of(sequence, eye), body)
@@ -64,7 +64,7 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
                 record["hidden"] = hidden_features(sequence, eye, record)
                 record["mask"], record["valid_mask"] = masks_of(sequence, record["squares"].numpy())
             records.append(record)
-        report(f"{name}: {len(records) - before} people")
+        report(f"{dataset.label}: {len(records) - before} people")
     save_records(folder / "records.pt", records)
     return records
 

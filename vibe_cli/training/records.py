@@ -1,10 +1,10 @@
 """Labelled people of data sets with what an encoder saw of them, and batches that mix those with 3D and 2D labels.
 
 A record is a mapping of tensors over T frames, with 0 wherever a label is missing and a mask that says so:
-features (T, F); joints2d (T, 49, 2) in −1..1 of the crop, valid2d (T, 49); joints3d (T, 49, 3) metres from between
-the hips, valid3d (T, 49); rotations (T, 24, 3, 3), valid_pose (T,); betas (T, 10), valid_betas (T,); squares (T, 3)
-centre and side of the crop in pixels. Records for DTS-VIBE hold flow (T, 3, S, S) as well, and those for SPS-Net
-hidden (T, F): the features of the same crops with parts hidden, and mask (T, S, S) in 0..1, valid_mask (T,).
+features (T, F); joints2d (T, 49, 2) in −1..1 of the crop, valid2d (T, 49); joints3d (T, 49, 3) metres from their
+origin (`about_origin`), valid3d (T, 49); rotations (T, 24, 3, 3), valid_pose (T,); betas (T, 10), valid_betas (T,);
+squares (T, 3) centre and side of the crop in pixels. Records for DTS-VIBE hold flow (T, 3, S, S) as well, and those for
+SPS-Net hidden (T, F): the features of the same crops with parts hidden, and mask (T, S, S) in 0..1, valid_mask (T,).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vibe_cli.results import Observations
 
 HIPS = (27, 28)  # of the 49, LSP's
+PELVIS = 8       # of the 49, SMPL's own: the origin where a data set labels SMPL's skeleton alone, as 3DPW does
 MASKS = ("valid2d", "valid3d", "valid_pose", "valid_betas", "valid_mask")
 Record = dict[str, Tensor]
 
@@ -44,9 +45,9 @@ def record_of(sequence: Sequence, seen: Observations, body: str) -> Record:
         record["joints2d"] = (points[..., :2] - squares[:, None, :2]) / (squares[:, None, 2:] / 2)
     if sequence.joints3d is not None:
         known = torch.from_numpy(sequence.joints3d_valid).float()
-        hips = known[:, HIPS].prod(1, keepdim=True)  # without them there is no origin
-        record["valid3d"] = known * hips * valid[:, None]
-        record["joints3d"] = between_hips(torch.from_numpy(sequence.joints3d))
+        origin = torch.maximum(known[:, HIPS].prod(1), known[:, PELVIS])  # without it nothing can be compared
+        record["valid3d"] = known * (origin * valid)[:, None]
+        record["joints3d"] = about_origin(torch.from_numpy(sequence.joints3d), known)
     if sequence.pose is not None:
         known = torch.from_numpy(sequence.smpl_valid).float() * valid
         record["rotations"] = matrix_from_axis_angle(torch.from_numpy(sequence.pose))
@@ -58,9 +59,13 @@ def record_of(sequence: Sequence, seen: Observations, body: str) -> Record:
     return record
 
 
-def between_hips(joints: Tensor) -> Tensor:
-    """The 49 joints (…, 49, 3) with the middle of the hips at the origin."""
-    return joints - joints[..., HIPS, :].mean(-2, keepdim=True)
+def about_origin(joints: Tensor, known: Tensor) -> Tensor:
+    """The 49 joints (…, 49, 3) about the middle of LSP's hips, or about the pelvis where those are not both known.
+
+    `known` (…, 49) says what is labelled: a record's valid3d, for labels and estimates alike.
+    """
+    hips = (known[..., HIPS] > 0).all(-1)[..., None, None]
+    return joints - torch.where(hips, joints[..., HIPS, :].mean(-2, keepdim=True), joints[..., PELVIS, None, :])
 
 
 class Mixture:

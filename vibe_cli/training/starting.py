@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vibe_cli.errors import UsageError
 from vibe_cli.networks.dts_vibe import DtsVibe
 from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.sps_net import SpsNet
@@ -23,8 +24,12 @@ def start_from(network: TemporalNetwork, regressor: Regressor, windows: Tensor |
     forecasts of zero that count half: it reads the mean of a frame's feature and of those it attends to. TCMR has
     its regressor, which reads features that untrained recurrent layers must give back: their linear layers are
     fitted to that by least squares. DTS-VIBE's regressor is of another kind: its coarse layer is fitted to what the
-    single-frame model says.
+    single-frame model says. UsageError where the two read features of different widths.
     """
+    if regressor.features != network.features:
+        raise UsageError(f"a network of {network.features} features cannot begin at a regressor of "
+                         f"{regressor.features}", hint="read the data sets with the encoder that was trained with it: "
+                                                       "--set encoder=runs/lifter/encoder")
     if isinstance(network, DtsVibe):
         _fit_coarse(network, regressor, windows)
         return

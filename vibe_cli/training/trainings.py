@@ -16,7 +16,7 @@ from vibe_cli.errors import InputError, UsageError
 from vibe_cli.networks import describe
 from vibe_cli.networks.centre import CentreConfig
 from vibe_cli.networks.dts_vibe import DtsVibe, DtsVibeConfig
-from vibe_cli.networks.keypoints import KeypointConfig
+from vibe_cli.networks.keypoints import DEEP, KeypointConfig
 from vibe_cli.networks.lifter import Lifter, LifterConfig
 from vibe_cli.networks.mposer import Mposer, MposerConfig
 from vibe_cli.networks.open_encoder import KEYPOINTS_49
@@ -120,6 +120,7 @@ def _mposer(job: Job) -> tuple[list[Loop], dict]:
 
 
 def _lifter(job: Job) -> tuple[list[Loop], dict]:
+    one_process(job, "the lifter")
     o, folder, body = job.settings, job.materials.folder, job.materials.body
     torch.manual_seed(o.seed)
     drawn = folder is not None and any(folder.glob("stills_*_labels.npz"))
@@ -135,16 +136,18 @@ def _lifter(job: Job) -> tuple[list[Loop], dict]:
 
 def _keypoints(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "keypoints")
-    loop = train_keypoints(job.materials.need_folder(), job.checkpoint, KeypointConfig(), job.settings, job.report,
+    config = KeypointConfig(layers=DEEP)
+    loop = train_keypoints(job.materials.need_folder(), job.checkpoint, config, job.settings, job.report,
                            job.start, **job.loop_options)
-    return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(KeypointConfig())}
+    return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(config)}
 
 
 def _detector(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "detector")
-    loop = train_detector(job.materials.need_folder(), job.checkpoint, job.start, CentreConfig(), job.settings,
+    config = CentreConfig(layers=DEEP)
+    loop = train_detector(job.materials.need_folder(), job.checkpoint, job.start, config, job.settings,
                           job.report, **job.loop_options)
-    return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(CentreConfig())}
+    return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(config)}
 
 
 def _paper(job: Job) -> tuple[list[Loop], dict]:
@@ -165,12 +168,14 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
             joints = full(rotations, betas).joints
             return joints - full.rest_joints(betas)[:, :1]
 
+    single = load_lifter(job.start)[1] if job.start is not None else None
     torch.manual_seed(o.seed)
     records = _records(job, kind)
     mixture = Mixture(records, o.share_3d)
-    network = paper_network(job.system, records[0]["features"].shape[1], o.window)
-    if job.start is not None and not job.checkpoint.exists():
-        start_from(network, load_lifter(job.start)[1],
+    network = paper_network(job.system, records[0]["features"].shape[1], o.window,
+                            *([single.config.hidden] if single is not None else []))
+    if single is not None and not job.checkpoint.exists():
+        start_from(network, single,
                    torch.stack([mixture.draw(np.random.default_rng(row), 1, o.window)["features"][0]
                                 for row in range(512)]))
     prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
@@ -183,16 +188,17 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
 
 
 def _records(job: Job, kind: str) -> list[Record]:
-    """What a system learns from: read by the first process, taken from its file by the others. InputError for records
-    that were read for another system or by another encoder."""
+    """What a system learns from: read by the first process, taken from its file by the others and by a resumed run.
+    InputError for records that were read for another system or by another encoder."""
     o, place, folder = job.settings, job.loop_options["place"], job.checkpoint.parent
-    if place.first or not any("=" in entry for entry in o.data):
+    kept = folder / "records.pt"  # whether it is there the first process says: to the others it may appear any moment
+    if not any("=" in entry for entry in o.data) or place.first and not (job.checkpoint.exists() and kept.exists()):
         flow = ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None
         records = gather(o.data, o.encoder, kind, folder, job.report, place.device.type, flow, job.system == "sps-net")
         place.agree(True)
     else:
         place.agree(True)  # once the first has written them
-        records = load_records(folder / "records.pt")
+        records = load_records(kept)
     names = {name for record in records for name in record} | ({"flow"} if job.system == "dts-vibe" else set())
     for record in records:
         if lacking := sorted(names - set(record)):
@@ -228,12 +234,13 @@ def surface_points(body: Body | SynthBody, device: torch.device) -> Callable[[Te
     return lambda rotations, betas: vertices_of(rotations, betas)[:, faces].mean(2)
 
 
-def paper_network(system: str, features: int, window: int) -> TemporalNetwork:
-    """A system's network in its published shape, for features of any width."""
+def paper_network(system: str, features: int, window: int, hidden: int = RegressorConfig.hidden) -> TemporalNetwork:
+    """A system's network in its published shape, for features of any width; `hidden` is its regressor's width."""
     kinds = {"vibe": (Vibe, VibeConfig), "tcmr": (Tcmr, TcmrConfig), "dts-vibe": (DtsVibe, DtsVibeConfig),
              "sps-net": (SpsNet, SpsNetConfig)}
     network, config = kinds[system]
-    more = {"flow_encoder": "small", "flow_side": FLOW_SIDE} if system == "dts-vibe" else {}
+    more = ({"flow_encoder": "small", "flow_side": FLOW_SIDE} if system == "dts-vibe"
+            else {"regressor_hidden": hidden})
     return network(config(features=features, window=window, **more))
 
 
