@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from vibe_cli.errors import InputError, UsageError
@@ -44,7 +45,8 @@ class Materials:
         """The work folder; UsageError where a bundle was given."""
         if self.folder is None:
             raise UsageError("this training needs drawn pictures, which a bundle has not",
-                             hint="give --data a work folder of make weights")
+                             hint="give --data a work folder: of make weights, or what python -m "
+                                  "vibe_cli.training.synth.draw makes of the bundle")
         return self.folder
 
     def seen(self, name: str) -> tuple[Observation, dict[str, torch.Tensor]] | None:
@@ -77,4 +79,14 @@ def open_materials(path: Path | None, body: Path | None = None) -> Materials:
         return Materials(bundle.clips, bundle.body)
     if not (path / "mocap.npz").is_file():
         raise InputError(f"{path}: no mocap.npz in it", hint="give a bundle, or a work folder of make weights")
-    return Materials(read_clips(path / "mocap.npz"), SynthBody.load(body, faces=None) if body else None, path)
+    return Materials(read_clips(path / "mocap.npz"), _body_of(path, body), path)
+
+
+def _body_of(folder: Path, body: Path | None) -> SynthBody | None:
+    """The body of a file, else the one that the folder was drawn with, where that was left there."""
+    if body is not None:
+        return SynthBody.load(body, faces=None)
+    if (file := folder / "body.npz").is_file():
+        with np.load(file, allow_pickle=False) as arrays:
+            return SynthBody.from_arrays(dict(arrays))
+    return None

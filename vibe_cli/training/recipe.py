@@ -11,30 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vibe_cli.errors import InputError, VibeError
 from vibe_cli.outputs import write_json
 from vibe_cli.systems import SYSTEMS
 from vibe_cli.training.budget import Budget
 from vibe_cli.training.devices import take_place
+from vibe_cli.training.materials import CLIP_LENGTH
 from vibe_cli.training.synth.studio import default_workers
-
-if TYPE_CHECKING:
-    from vibe_cli.networks.keypoints import KeypointNet
-    from vibe_cli.networks.lifter import Lifter
-    from vibe_cli.networks.regressor import Regressor
 
 SHARES = {"drawing": 0.08, "keypoints": 0.42, "detector": 0.14, "looking": 0.06, "lifting": 0.08, "vibe": 0.05,
           "tcmr": 0.05, "dts-vibe": 0.05, "sps-net": 0.04, "judging": 0.02, "prior": 0.01}
 STILLS_A_MINUTE = 3000   # drawn by a worker
 LOOKED_A_MINUTE = 2500   # crops that the keypoint network sees
-CLIP_LENGTH = 24
 CLOSE = 0.35             # share of the stills that are close-ups
 SCENES_A_MINUTE = 250    # looked at twice
 PRIOR_ROUNDS_A_MINUTE = 20
@@ -133,6 +126,7 @@ def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> Non
     from vibe_cli.networks.centre import CentreConfig, CentreNet
     from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
     from vibe_cli.training.judging import PROPOSALS_FROM, fit_judge, gather_evidence, verify_settings
+    from vibe_cli.training.looking import load_keypoints
     from vibe_cli.verify import Judge, VerifiedDetector
 
     if (work / "judge.yaml").exists():
@@ -154,30 +148,12 @@ def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> Non
     (work / "judge.yaml").write_text(yaml.safe_dump(verify_settings(judge, proposals_from=least)), encoding="utf-8")
 
 
-def load_keypoints(work: Path) -> KeypointNet:
-    """The trained keypoint network."""
-    import torch
-
-    from vibe_cli.networks.keypoints import KeypointConfig, KeypointNet
-    state = torch.load(work / "keypoints.pt", weights_only=True)
-    net = KeypointNet(KeypointConfig(**state["config"]))
-    net.load_state_dict(state["averaged"])
-    return net.eval()
-
-
 def _look(work: Path, minutes: float) -> None:
     """What the trained eye sees of stills and clips; seen_*.pt in the work folder."""
-    from vibe_cli.networks.both_ways import BothWays
-    from vibe_cli.training.lifting import collect
-    from vibe_cli.training.synth.crops import CropSource
-    from vibe_cli.training.temporal import collect_clips
+    from vibe_cli.training.looking import STILLS, look
 
-    net = BothWays(load_keypoints(work)).to(take_place().device)
-    stills, clips = CropSource(work, "stills"), CropSource(work, "clips")
     count = max(20 * CLIP_LENGTH, int(minutes / 2 * LOOKED_A_MINUTE))
-    _keep(work / "seen_stills.pt", lambda: collect(net, stills, min(count, 40000), seed=5))
-    _keep(work / "seen_clips.pt", lambda: collect_clips(
-        net, clips, CLIP_LENGTH, min(len(clips), count) // CLIP_LENGTH, seed=6))
+    look(work, min(count, STILLS), count, take_place().device)
 
 
 def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -185,55 +161,40 @@ def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str]
     from vibe_cli.networks.lifter import Lifter, LifterConfig
     from vibe_cli.networks.regressor import Regressor, RegressorConfig
     from vibe_cli.training.lifting import LiftingTraining, tensors, together, train_lifter
-    from vibe_cli.training.points import PointBody
+    from vibe_cli.training.looking import load_keypoints, save
+    from vibe_cli.training.materials import open_materials
     from vibe_cli.training.synth.crops import CropSource
 
     if (work / "lifter.pt").exists():
         return
-    eye = load_keypoints(work)
+    materials, eye = open_materials(work, body), load_keypoints(work)
     lifter = Lifter(LifterConfig(pooled=8 * eye.config.width))
     width = lifter.config.features
     regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
-    seen = together(_keep(work / "seen_stills.pt"), _keep(work / "seen_clips.pt"))
-    train_lifter(lifter, regressor, PointBody.load(body), tensors(CropSource(work, "stills").labels), seen,
+    seen = together(materials.seen("stills"), materials.seen("clips"))
+    train_lifter(lifter, regressor, materials.body, tensors(CropSource(work, "stills").labels), seen,
                  LiftingTraining(minutes / 3, minutes * 2 / 3), report, place=take_place())
-    _save(work / "lifter.pt", {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
-                               "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)})
-
-
-def load_lifter(work: Path) -> tuple[Lifter, Regressor]:
-    """The trained lifter and single-frame regressor."""
-    import torch
-
-    from vibe_cli.networks.lifter import Lifter, LifterConfig
-    from vibe_cli.networks.regressor import Regressor, RegressorConfig
-
-    state = torch.load(work / "lifter.pt", weights_only=True)
-    lifter = Lifter(LifterConfig(**state["lifter_config"]))
-    regressor = Regressor(RegressorConfig(**state["regressor_config"]))
-    lifter.load_state_dict(state["lifter"])
-    regressor.load_state_dict(state["regressor"])
-    return lifter.eval(), regressor.eval()
+    save(work / "lifter.pt", {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
+                              "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)})
 
 
 def _train_system(system: str, work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
     """One temporal network; <system>.pt in the work folder."""
     from vibe_cli.networks import describe
-    from vibe_cli.training.points import PointBody
+    from vibe_cli.training.looking import save
+    from vibe_cli.training.materials import open_materials
     from vibe_cli.training.starting import start_from
-    from vibe_cli.training.synth.cache import read_clips
-    from vibe_cli.training.synth.poses import PoseBank
     from vibe_cli.training.temporal import TemporalTraining, open_network, train_temporal, windows_of
+    from vibe_cli.training.trainings import load_lifter
 
     if (work / f"{system}.pt").exists():
         return
-    lifter, regressor = load_lifter(work)
-    watched, network = _keep(work / "seen_clips.pt"), open_network(system, lifter.config.features)
+    materials, (lifter, regressor) = open_materials(work, body), load_lifter(work / "lifter.pt")
+    watched, network = materials.seen("clips"), open_network(system, lifter.config.features)
     start_from(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
-    train_temporal(network, lifter, PointBody.load(body), watched, CLIP_LENGTH,
-                   PoseBank(read_clips(work / "mocap.npz")), TemporalTraining(minutes=minutes), report,
-                   place=take_place())
-    _save(work / f"{system}.pt", {"network": network.state_dict(), "config": describe(network.config)})
+    train_temporal(network, lifter, materials.body, watched, CLIP_LENGTH, materials.bank,
+                   TemporalTraining(minutes=minutes), report, place=take_place())
+    save(work / f"{system}.pt", {"network": network.state_dict(), "config": describe(network.config)})
 
 
 def _fit_prior(work: Path, minutes: float) -> None:
@@ -244,27 +205,6 @@ def _fit_prior(work: Path, minutes: float) -> None:
     if not (work / "open-pose-prior" / "config.yaml").exists():
         rounds = max(2, min(PriorTraining.rounds, int(minutes * PRIOR_ROUNDS_A_MINUTE)))
         make_prior(read_clips(work / "mocap.npz"), work / "open-pose-prior", PriorTraining(rounds=rounds))
-
-
-def _keep(path: Path, look: Callable[[], tuple] | None = None) -> tuple:
-    """Observations and labels, from their file when it is there."""
-    import torch
-
-    from vibe_cli.networks.lifter import Observation
-
-    if not path.exists() and look is not None:
-        seen, truth = look()
-        _save(path, {"seen": vars(seen), "truth": truth})
-    state = torch.load(path, weights_only=True)
-    return Observation(**state["seen"]), state["truth"]
-
-
-def _save(path: Path, state: dict) -> None:
-    import torch
-
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    os.replace(part, path)
 
 
 def write_models(work: Path, out: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
+from vibe_cli.training.synth.faults import bordered, degrade, tone_curve
 from vibe_cli.training.synth.people import MARGIN, SIZE, Picture
 
 # Points whose bounding box a tight crop may be cut to: upper body, head and arms, legs, head and hips.
@@ -86,7 +86,6 @@ class CropSource:
         self.whole = inside.all(axis=(1, 2))
         self.complete = np.flatnonzero(self.whole)
         self.frontal = np.flatnonzero(self.labels.rotations[:, 0, 0, 0] > 0.5)
-        self.noise = _grain()
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -137,7 +136,7 @@ class CropSource:
             image = over(background, place.sample(self.cutout(first + t), size))
             if hidden.start <= t < hidden.stop:
                 image = np.where(blocked.any(axis=-1, keepdims=True), blocked, image)
-            frames.append(self.degrade(np.random.default_rng(state), image))
+            frames.append(degrade(np.random.default_rng(state), image))
             places.append(place)
         crops = np.ascontiguousarray(np.stack(frames)[..., ::-1])
         return crops, move_labels(self.labels, np.arange(first, first + length), places)
@@ -155,7 +154,7 @@ class CropSource:
             return over(image, person), place
         if easy:
             image = self._cut_off(rng, over(image, person), place, cutout[..., 3])
-            return cv2.LUT(image, _tone_curve(rng)), place
+            return cv2.LUT(image, tone_curve(rng)), place
         if rng.random() < 0.1:  # a crowd far behind
             for _ in range(int(rng.integers(3, 9))):
                 image = over(image, self._somebody(rng, place.half * rng.uniform(1.6, 4), size))
@@ -174,9 +173,9 @@ class CropSource:
             image = self._occlude(rng, image)
         image = self._cut_off(rng, image, place, cutout[..., 3])
         shown = cv2.split(image)[3:]  # the mask, or nothing
-        image = self.degrade(rng, np.ascontiguousarray(image[..., :3]), borders=False)
+        image = degrade(rng, np.ascontiguousarray(image[..., :3]), borders=False)
         image = cv2.merge([*cv2.split(image), *shown]) if shown else image
-        return self._bordered(rng, image), place
+        return bordered(rng, image), place
 
     def _cut_off(self, rng: np.random.Generator, image: np.ndarray, place: Placement, alpha: np.ndarray) -> np.ndarray:
         """What hides the rest of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
@@ -221,40 +220,6 @@ class CropSource:
         else:
             cv2.fillPoly(mask, [cv2.boxPoints((centre, (2 * a, 2 * b), angle)).astype(np.int32)], 1)
         return cv2.copyTo(self._background(rng, size, image.shape[2]), mask, np.array(image))
-
-    def degrade(self, rng: np.random.Generator, image: np.ndarray, borders: bool = True) -> np.ndarray:
-        """Exposure, colour cast, low resolution, blur, compression, noise and (if `borders`) black edges."""
-        size = len(image)
-        image = cv2.LUT(image, _tone_curve(rng))
-        if rng.random() < 0.12:
-            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-        if rng.random() < 0.35:
-            small = max(16, int(rng.uniform(0.3, 0.8) * size))
-            image = cv2.resize(cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA), (size, size))
-        elif rng.random() < 0.2:
-            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
-        elif rng.random() < 0.12:
-            image = _motion_blur(rng, image)
-        if rng.random() < 0.25:
-            packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(25, 90))])[1]
-            image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
-        if rng.random() < 0.4:
-            y, x = rng.integers(0, self.noise.shape[1] - size, 2)
-            grain = self.noise[rng.integers(len(self.noise)), y:y + size, x:x + size]
-            image = np.clip(image + grain * rng.uniform(2, 16), 0, 255).astype(np.uint8)
-        return self._bordered(rng, image) if borders else image
-
-    @staticmethod
-    def _bordered(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-        """One in five has a black edge, under which a fourth channel is zero as well."""
-        return _black_border(rng, image) if rng.random() < 0.2 else image
-
-
-@cache
-def _grain() -> np.ndarray:
-    """(4, 400, 400, 3) of noise, of which a crop's is a piece."""
-    return np.random.default_rng(3).normal(0, 1, (4, 400, 400, 3)).astype(np.float32)
-
 
 def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Lay a premultiplied BGRA picture over a BGR one, or over one with a fourth channel, which it covers."""
@@ -325,34 +290,8 @@ def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> Non
             cv2.fillPoly(image, [box.astype(np.int32)], tone)
 
 
-def _tone_curve(rng: np.random.Generator) -> np.ndarray:
-    x = np.arange(256) / 255
-    gamma = math.exp(rng.uniform(-0.65, 0.35)) if rng.random() < 0.6 else 1.0
-    contrast = rng.uniform(0.5, 1.4) if rng.random() < 0.6 else 1.0
-    brightness = rng.uniform(-0.15, 0.15) if rng.random() < 0.6 else 0.0
-    y = (x**gamma - 0.45) * contrast + 0.45 + brightness
-    return np.clip(y[:, None] * (1 + rng.normal(size=3) * 0.07) * 255, 0, 255).astype(np.uint8)[None]
-
-
 def _smooth_noise(rng: np.random.Generator, length: int, columns: int) -> np.ndarray:
     """(length, columns) of slow noise of about unit size."""
     knots = max(2, length // 6 + 2)
     at = np.linspace(0, knots - 1, length)
     return np.stack([np.interp(at, np.arange(knots), rng.normal(size=knots)) for _ in range(columns)], axis=1)
-
-
-def _motion_blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    length, angle = int(rng.integers(3, 10)), rng.uniform(0, math.pi)
-    kernel = np.zeros((length, length), np.float32)
-    half = (length - 1) / 2
-    reach = np.array([math.cos(angle), math.sin(angle)]) * half
-    start, end = (tuple(int(round(half + s * r)) for r in reach) for s in (-1, 1))
-    cv2.line(kernel, start, end, 1.0)
-    return cv2.filter2D(image, -1, kernel / kernel.sum())
-
-
-def _black_border(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    width, side, image = int(rng.uniform(0.03, 0.28) * len(image)), rng.integers(5), image.copy()
-    view = [image[:width], image[:, :width], image[:, -width:], image[-width:], image[-width:]][side]
-    view[:] = 0
-    return image

@@ -3,9 +3,9 @@
     python -m vibe_cli.training.synth.draw BUNDLE WORK --stills 100000 --clips 2000 --device cuda
 
 The folder is that of `cache` and of the recipe: `stills_1.npy`, `clips_101.npy`, `held_901.npy` (motions that training
-never sees) with their labels, `backgrounds.npy` and `mocap.npz`. What is there is kept, so an interrupted run goes on
-with the next file. Processes prepare looks and poses; they or the GPU draw. The same seed gives the same people on
-either, their pixels but for rounding.
+never sees) with their labels, `backgrounds.npy`, `mocap.npz` and `body.npz`. What is there is kept, so an interrupted
+run goes on with the next file. Processes prepare looks and poses; they or the GPU draw. The same seed gives the same
+people on either, their pixels but for rounding.
 """
 
 from __future__ import annotations
@@ -136,6 +136,8 @@ def draw_folder(studio: Studio, folder: Path, jobs: list[DrawJob], backgrounds: 
     folder.mkdir(parents=True, exist_ok=True)
     with replacing_file(folder / "mocap.npz") as part, part.open("wb") as file:
         write_clips(file, studio.clips)
+    with replacing_file(folder / "body.npz") as part, part.open("wb") as file:
+        np.savez(file, **studio.body.arrays())
     if not (folder / "backgrounds.npy").exists():
         report(f"drawing {backgrounds} backgrounds")
         made = list(work(studio, _background, range(backgrounds), workers))

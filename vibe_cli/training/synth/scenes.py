@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from vibe_cli.training.synth.crops import CropSource
+from vibe_cli.training.synth.faults import degrade
 from vibe_cli.training.synth.people import SIZE
 
 BUSTS = 0.3               # share of the people who are cut by the lower edge
@@ -49,7 +50,7 @@ class SceneSource:
         if rng.random() < 0.35:
             self._occlude(rng, image, owner)
         visible = np.array([(owner == i + 1).sum() / areas[i] for i in range(len(boxes))])
-        image = np.ascontiguousarray(self.crops.degrade(rng, image, borders=False)[..., ::-1])
+        image = np.ascontiguousarray(degrade(rng, image, borders=False)[..., ::-1])
         return image, np.array([b[:4] for b in boxes], np.float32).reshape(-1, 4), visible
 
     def _backdrop(self, rng: np.random.Generator) -> np.ndarray:
