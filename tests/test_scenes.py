@@ -41,7 +41,7 @@ def pictures() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def clip(body: SynthBody, bank: PoseBank, pictures: list) -> tuple[Scene, list[Frame]]:
     """Three frames of a scene in which two or more act and the camera moves."""
-    for seed in range(50):
+    for seed in range(6, 50):
         rng = np.random.default_rng(seed)
         scene = build_scene(rng, body, bank, pictures, SceneOptions(192, 144, length=3))
         moved = np.abs(scene.cameras[2].rotation - scene.cameras[0].rotation).max()

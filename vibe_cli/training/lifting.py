@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class LiftingTraining:
     simulated_steps: int | None = None  # budgets of steps instead
     seen_steps: int | None = None
     simulated_share: float = 0.3  # of the second stage's batches
+    shaken: bool = True        # whether what was seen is shaken a little, every time anew
     stills: int = 20000        # poses drawn for the first stage where there is no cache of stills
     batch: int = 256
     features: int = 512        # width of the lifter's features, and of the regressor
@@ -134,6 +135,13 @@ def mirror(seen: Observation, truth: dict[str, Tensor]) -> tuple[Observation, di
                        torch.zeros_like(seen.pooled)), tensors(labels)
 
 
+def shaken(seen: Observation) -> Observation:
+    """The same with a little more noise and some points missed, or few crops and clips would be known by heart."""
+    kept = (torch.rand_like(seen.confidence) > 0.05).float()
+    return replace(seen, points=seen.points + 0.01 * torch.randn_like(seen.points), confidence=seen.confidence * kept,
+                   depth=seen.depth + 0.03 * torch.randn_like(seen.depth))
+
+
 def draw_stills(bank: PoseBank, body: PointBody, count: int, seed: int) -> dict[str, Tensor]:
     """Labels of `count` poses of the bank that face the camera upright, as `simulate` reads them."""
     rng, upright = np.random.default_rng(seed), np.diag([1.0, -1, -1])
@@ -166,7 +174,8 @@ def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: 
             return simulated(rng)
         index = torch.from_numpy(rng.integers(len(seen[1]["betas"]), size=options.batch))
         batch = seen[0].map(lambda x: x[index]), {k: v[index] for k, v in seen[1].items()}
-        return mirror(*batch) if rng.random() < 0.3 else batch
+        batch = mirror(*batch) if rng.random() < 0.3 else batch
+        return (shaken(batch[0]), batch[1]) if options.shaken else batch
 
     first, second = ((options.simulated_minutes, options.simulated_steps), (options.seen_minutes, options.seen_steps))
     if seen is None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.training.adversary import Adversary, captured
 from vibe_cli.training.devices import Place
-from vibe_cli.training.lifting import mirror, tensors, together, watch
+from vibe_cli.training.lifting import mirror, shaken, tensors, together, watch
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.objective import Objective, Weights
 from vibe_cli.training.points import PointBody
@@ -188,10 +188,3 @@ def train_temporal(network: TemporalNetwork, lifter: Lifter, body: PointBody, dr
     while loop.goes_on():
         loop.step_on(options.pieces, loss_of, adversary.step if adversary is not None else lambda: None)
     return network.eval()
-
-
-def shaken(seen: Observation) -> Observation:
-    """The same with a little more noise and some points missed, or few clips would be known by heart."""
-    kept = (torch.rand_like(seen.confidence) > 0.05).float()
-    return replace(seen, points=seen.points + 0.01 * torch.randn_like(seen.points), confidence=seen.confidence * kept,
-                   depth=seen.depth + 0.03 * torch.randn_like(seen.depth))
