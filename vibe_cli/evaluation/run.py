@@ -68,7 +68,7 @@ def _motion(options: EvaluationOptions, dataset: Dataset, progress: Progress) ->
         opened = open_dataset(options.dataset, options.folder, options.split, options.limit, **sized)
         return progress(opened, "Evaluating", options.limit)
 
-    features = Features(options.cache, _named(dataset), options.batch_size, warnings.append)
+    features = Features(options.cache, dataset.label, options.batch_size, warnings.append)
     geometry = Geometry()
     scores = motion.evaluate_motion(sequences, rivals, features, options.motion, geometry)
     rows = [Row(label, [motion.summarise(one.sequences) for one in runs], [one.run.name for one in runs],
@@ -94,7 +94,7 @@ def _keypoints(options: EvaluationOptions, dataset: Dataset, progress: Progress)
 
     rivals = who.open_eyes(options.models, options.body, options.device, options.precision)
     warnings: list[str] = []
-    features = Features(options.cache, _named(dataset), options.batch_size, warnings.append)
+    features = Features(options.cache, dataset.label, options.batch_size, warnings.append)
     people = photographs.look(progress(dataset, "Looking", options.limit), rivals, features, options.motion)
     if not len(people.labels):
         raise InputError(f"{options.folder}: nobody with {photographs.LEAST_KEYPOINTS} plainly visible keypoints and "
@@ -134,10 +134,6 @@ def _detection(options: EvaluationOptions, dataset: Dataset, progress: Progress)
               for (label, run), found in zip(runs, finds, strict=True)}
     report = _report(dataset, people.protocol(finds[0]), DETECTION, rows)
     return Outcome(report, [lambda folder: plots.draw_recall(folder / "recall.png", curves)], [])
-
-
-def _named(dataset: Dataset) -> str:
-    return f"{dataset.about.name}-{dataset.split}" if dataset.split else dataset.about.name
 
 
 def _report(dataset: Dataset, protocol: dict[str, str], columns: tuple[Column, ...], rows: list[Row]) -> Report:
