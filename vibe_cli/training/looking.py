@@ -9,7 +9,6 @@ folder from then on. Needs no more than torch, numpy, scipy and OpenCV.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from vibe_cli.errors import UsageError, VibeError
 from vibe_cli.networks.both_ways import BothWays
 from vibe_cli.networks.keypoints import KeypointConfig, KeypointNet
 from vibe_cli.networks.lifter import Observation
+from vibe_cli.outputs import replacing_file
 from vibe_cli.training.devices import take_place
 from vibe_cli.training.lifting import collect
 from vibe_cli.training.materials import CLIP_LENGTH
@@ -58,9 +58,8 @@ def _keep(path: Path, seen: Callable[[], tuple[Observation, dict[str, Tensor]]])
 
 def save(path: Path, state: dict) -> None:
     """Write a file of tensors, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    with replacing_file(path) as part:
+        torch.save(state, part)
 
 
 def main() -> None:
