@@ -56,7 +56,7 @@ def test_what_is_packed_comes_back_within_the_stated_error(packed: Path, body: S
     for clip, wanted in zip(got.clips, make_clips(), strict=True):
         apart = Rotation.from_matrix((clip.rotations.swapaxes(-1, -2) @ wanted.rotations).reshape(-1, 3, 3))
         assert np.degrees(apart.magnitude()).max() < 0.02  # of which float32 itself is a part
-        here, there = (body.pose(c.rotations[7].astype(float), np.zeros(10))[2] for c in (clip, wanted))
+        here, there = (body.pose(c.rotations[7].astype(float), np.zeros(11))[2] for c in (clip, wanted))
         assert np.abs(here - there).max() < 2e-4
     for name, value in body.arrays().items():
         assert np.allclose(got.body.arrays()[name], value, atol=1e-6), name

@@ -116,7 +116,7 @@ def test_what_else_is_wrong_is_said_before_that_nobody_was_found(vibe, home: Pat
 def test_people_of_whom_the_detector_was_unsure_are_not_called_short(vibe, home: Path, tiny: BrightDetector) -> None:
     tiny.believed_from = 0.95
     answer = demo(vibe, make_walk(home / "walk.mp4", frames=12))
-    assert answer.code == 3 and "1 uncertain appearances" in answer.lines[0] and "short" not in answer.lines[0]
+    assert answer.code == 3 and "1 uncertain appearance in" in answer.lines[0] and "short" not in answer.lines[0]
     assert "--detector yolo11n.pt" in answer.lines[1] and "--min-track" not in answer.lines[1]
     facts = json.loads((home / "output" / "walk" / "run.json").read_text())
     assert facts["dropped_tracks"] == facts["unsure_tracks"] == 1
@@ -131,7 +131,7 @@ def test_a_clip_with_people_counts_the_uncertain_ones_apart(vibe, home: Path, ti
     monkeypatch.setattr(tiny, "_one", doubting)
     answer = demo(vibe, make_walk(home / "walk.mp4", frames=12, people=2))
     assert answer.code == 0 and "1 person in 12 frames" in answer.out
-    assert "1 uncertain appearances were dropped (try another detector" in answer.out and "short" not in answer.out
+    assert "1 uncertain appearance was dropped (try another detector" in answer.out and "short" not in answer.out
 
 
 def test_an_export_that_fails_costs_neither_the_overlay_nor_the_report(vibe, home: Path, tiny: BrightDetector) -> None:

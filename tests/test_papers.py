@@ -228,8 +228,8 @@ def test_the_rate_falls_by_the_reconstruction_and_not_by_the_judge(records, join
                        watch=lambda _, parts: heard.append(parts))
     for parts in heard:
         supervised = sum(getattr(TINY, name) * parts[name] for name in ("joints3d", "joints2d", "pose", "betas"))
-        assert parts["loss"] == pytest.approx(supervised, rel=1e-5) and parts["adversary"] > 0.01
-    assert loop._plateau["best"] == pytest.approx(np.mean([parts["loss"] for parts in heard]))
+        assert parts["supervised"] == pytest.approx(supervised, rel=1e-5) and parts["adversary"] > 0.01
+    assert loop._plateau["best"] == pytest.approx(np.mean([parts["supervised"] for parts in heard]))
 
 
 def test_masks_are_cut_out_of_the_frames_as_crops_are() -> None:

@@ -89,3 +89,22 @@ def test_pictures_of_a_batch_do_not_touch_each_other() -> None:
     alone = decode_apart(heat, union, depth)
     for both, one in zip(decode_apart(*twice), alone, strict=True):
         assert torch.equal(both[:1], one)
+
+
+def test_the_place_that_holds_most_is_read_and_not_a_higher_cell_alone() -> None:
+    chances = torch.full((CELLS, CELLS), 1e-7)
+    chances[2, 13], chances[9:12, 3:6] = 0.2, 0.1  # a spike, and nine cells of half its height
+    for points, confidence, _ in (decode_peaks(chances.log().repeat(1, COUNT, 1, 1), maps()[2]),):
+        assert torch.allclose(points, at(4, 10).expand_as(points), atol=0.02)
+        assert torch.all((confidence > 0.5) & (confidence < 0.8))
+
+
+def test_left_and_right_are_read_where_most_is_as_well() -> None:
+    heat, union, depth = maps()
+    chances = torch.full((CELLS, CELLS), 1e-7)
+    chances[2, 13], chances[9:12, 3:6] = 0.2, 0.1
+    heat[0, LEFT], heat[0, RIGHT] = chances.log(), blob((11, 10, 1))
+    union[0, PAIR] = blob((4, 10, 0.5), (11, 10, 0.5))
+    points, *_ = decode_apart(heat, union, depth)
+    assert torch.allclose(points[0, LEFT], at(4, 10), atol=0.05)
+    assert torch.allclose(points[0, RIGHT], at(11, 10), atol=0.05)

@@ -56,7 +56,8 @@ def standing(body: SynthBody, yaw: float, x: float = 0.0, depth: float = 0.0) ->
 
     from vibe_cli.training.synth.people import Look
     count = len(body.vertices)
-    look = Look(np.zeros(10), np.full((count, 3), 0.5), np.zeros(count), light=np.array([0, -1.0, 0]), fill=np.zeros(3),
+    look = Look(np.zeros(11), np.zeros(10), np.full((count, 3), 0.5), np.zeros(count),
+                light=np.array([0, -1.0, 0]), fill=np.zeros(3),
                 ambient=0.5, tint=np.ones(3), distance=4.0)
     pose = np.tile(np.eye(3), (1, 24, 1, 1))
     pose[0, 0] = Rotation.from_euler("y", yaw).as_matrix()
@@ -224,9 +225,9 @@ def test_feet_that_carry_do_not_slide(body: SynthBody) -> None:
     pose = np.tile(np.eye(3), (30, 24, 1, 1))
     pose[:, 2] = Rotation.from_euler("x", -60, degrees=True).as_matrix()  # the right leg is held up
     pose[:, 1] = Rotation.from_euler("x", np.linspace(-10, 10, 30)[:, None], degrees=True).as_matrix()
-    path = stand(body, pose, np.zeros(10))
+    path = stand(body, pose, np.zeros(11))
     assert path[0].tolist() == pytest.approx([0, 0, 0], abs=0.02) and path[-1, 2] > 0.2
-    foot = np.stack([body.pose(p, np.zeros(10))[2][7] for p in pose]) + path
+    foot = np.stack([body.pose(p, np.zeros(11))[2][7] for p in pose]) + path
     assert np.abs(np.diff(foot[5:-5, [0, 2]], axis=0)).max() < 0.01
 
 
@@ -239,9 +240,9 @@ def test_a_foot_that_swings_past_low_does_not_take_the_body_back(body: SynthBody
     pose = np.tile(np.eye(3), (24, 24, 1, 1))
     pose[:, 1], pose[:, 4] = about_x(-20 + 40 * share), about_x(np.full(24, 12.0))     # stands, its knee a little bent
     pose[:, 2], pose[:, 5] = about_x(20 - 40 * share), about_x(45 * np.abs(np.cos(np.pi * share)))
-    feet = np.stack([body.pose(p, np.zeros(10))[2][[7, 8], 1] for p in pose])
+    feet = np.stack([body.pose(p, np.zeros(11))[2][[7, 8], 1] for p in pose])
     assert (feet[:, 1] < feet[:, 0] - 0.005).any(), "the swinging foot is the lower one for a while"
-    assert np.diff(stand(body, pose, np.zeros(10))[:, 2]).min() > 0
+    assert np.diff(stand(body, pose, np.zeros(11))[:, 2]).min() > 0
 
 
 def test_a_motion_shorter_than_asked_is_played_to_and_fro(bank: PoseBank) -> None:

@@ -67,7 +67,7 @@ def test_the_points_are_those_of_the_shipped_body(body: SynthBody) -> None:
     assert torch.allclose(points[index], expected, atol=2e-4)
     _, joints = pose_joints(rotations, full.rest_joints(betas), PARENTS)
     assert torch.allclose(points[:24], joints[0] - joints[0, 0], atol=1e-5)
-    numpy_points = body.pose(rotations[0].double().numpy(), betas[0].double().numpy())[2]
+    numpy_points = body.pose(rotations[0].double().numpy(), np.append(betas[0].double().numpy(), 0))[2]
     assert np.allclose(numpy_points, points, atol=1e-4)
 
 
@@ -97,7 +97,7 @@ def test_poses_of_one_look_are_drawn_as_each_by_itself(body: SynthBody, pictures
 
 def test_a_skin_moves_as_its_joints_do(body: SynthBody) -> None:
     rotations = poses.random_pose(np.random.default_rng(4))
-    world, offsets, _ = body.pose(rotations, np.zeros(10))
+    world, offsets, _ = body.pose(rotations, np.zeros(11))
     normals = body.normals(body.vertices)
     moved, turned = body.skin(world, offsets, body.vertices, normals)
     for v in range(0, len(moved), 911):
@@ -120,8 +120,8 @@ def test_labels_follow_the_turn_and_the_mirror_of_the_crop(cache: Path) -> None:
 
 def test_a_mirrored_pose_is_the_mirror_image_of_its_points(body: SynthBody) -> None:
     rotations = poses.random_pose(np.random.default_rng(3))
-    points = body.pose(rotations, np.zeros(10))[2]
-    mirrored = body.pose(poses.mirrored(rotations), np.zeros(10))[2]
+    points = body.pose(rotations, np.zeros(11))[2]
+    mirrored = body.pose(poses.mirrored(rotations), np.zeros(11))[2]
     wanted = (points * [-1, 1, 1])[MIRRORED_KEYPOINTS]
     assert np.abs(mirrored[:24] - wanted[:24]).max() < 0.02  # the body itself is nearly, not exactly, symmetric
 

@@ -110,6 +110,21 @@ def test_stages_share_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.
     assert told[0] == "a: 2.0 of the 8.0 minutes left" and json.loads((tmp_path / "spent.json").read_text())["b"] == 4
 
 
+def test_random_filters_change_colours_and_textures_and_leave_shapes_where_they_are() -> None:
+    from vibe_cli.training.keypoints import through_filters
+
+    crops = torch.zeros(40, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    crops[:, 0, 8:20, 10:30] = 2.0
+    seen = through_filters(np.random.default_rng(0), crops, 0.5)
+    changed = (seen != crops).flatten(1).any(1)
+    assert 10 < changed.sum() < 30 and seen.is_contiguous(memory_format=torch.channels_last)
+    for picture in seen[changed]:  # all alike inside, nothing outside, whatever the filter's side
+        assert (picture[:, 11:17, 13:27] - picture[:, 12:13, 14:15]).abs().max() < 1e-5
+        assert picture[:, :5].abs().max() < 1e-6 and picture[:, 12, 14].abs().max() > 0.01
+    assert torch.equal(through_filters(np.random.default_rng(0), crops, 0.5), seen)
+    assert torch.equal(through_filters(np.random.default_rng(0), crops, 0.0), crops)
+
+
 def test_our_backbone_is_torchvisions_under_its_names() -> None:
     from torchvision.models.resnet import BasicBlock, ResNet
 

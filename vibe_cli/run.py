@@ -78,8 +78,9 @@ def _nobody(path: Path, folder: Path, facts: dict[str, Any]) -> NobodyFound:
                "uncertain": (unsure, OTHER_DETECTOR)}
     counts = [f"{count} {kind}" for kind, (count, _) in dropped.items() if count]
     if counts:
-        return NobodyFound(f"{path}: nobody is seen for long enough and surely enough ({' and '.join(counts)} "
-                           f"appearances in {facts['frames']} frames)",
+        noun = "appearance" if facts["dropped_tracks"] == 1 else "appearances"
+        return NobodyFound(f"{path}: nobody is seen for long enough and surely enough ({' and '.join(counts)} {noun} "
+                           f"in {facts['frames']} frames)",
                            hint=", or ".join(hint for count, hint in dropped.values() if count) + written)
     return NobodyFound(f"{path}: nobody was found in its {facts['frames']} frames",
                        hint="check that people are seen whole and not too small" + written)
@@ -88,7 +89,8 @@ def _nobody(path: Path, folder: Path, facts: dict[str, Any]) -> NobodyFound:
 def _leftovers(outcome: Outcome, folder: Path) -> list[str]:
     """A warning about files of earlier runs, which show another result than the one just written."""
     known = {REPORT_NAME, *(file.name for file in outcome.files)}
-    old = sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
+    old = sorted(entry.name for entry in folder.iterdir()
+                 if entry.name not in known and not entry.name.startswith("."))
     return [f"left from an earlier run in {folder}: {', '.join(old)}"] if old else []
 
 

@@ -171,11 +171,16 @@ def tell(outcome: Outcome) -> None:
         filled = f", {person['filled']} filled in" if person["filled"] else ""
         click.echo(f"  person {person['id']}: {person['frames']} frames, {person['first']} to {person['last']}{filled}")
     if short := facts["dropped_tracks"] - facts["unsure_tracks"]:
-        click.echo(f"  {short} short appearances were dropped (--min-track)")
+        click.echo(f"  {_were_dropped(short, 'short')} (--min-track)")
     if facts["unsure_tracks"]:
-        click.echo(f"  {facts['unsure_tracks']} uncertain appearances were dropped ({OTHER_DETECTOR})")
+        click.echo(f"  {_were_dropped(facts['unsure_tracks'], 'uncertain')} ({OTHER_DETECTOR})")
     if facts["left_out_tracks"]:
-        click.echo(f"  {facts['left_out_tracks']} more were left out, as you chose (--max-people, --person)")
+        were = "was" if facts["left_out_tracks"] == 1 else "were"
+        click.echo(f"  {facts['left_out_tracks']} more {were} left out, as you chose (--max-people, --person)")
     warn(outcome)
     for file in outcome.files:
         click.echo(file)
+
+
+def _were_dropped(count: int, kind: str) -> str:
+    return f"1 {kind} appearance was dropped" if count == 1 else f"{count} {kind} appearances were dropped"

@@ -1,4 +1,7 @@
-"""From heat maps to points: around the peak, and left and right apart where two are seen.
+"""From heat maps to points: where most of the probability lies together, and left and right apart where two are seen.
+
+The highest cell by itself may be a spike beside a place of many high cells; the place whose window holds most is right
+more often, and is what the confidence speaks of.
 
 A network that cannot tell a left leg from a right one gives both maps the same two peaks, and both are highest on
 the leg seen better: read one by one, they collapse onto it. The left/right-blind union map says how many places
@@ -25,20 +28,19 @@ def cell_centres(count: int, device: torch.device | None = None) -> Tensor:
 
 
 def decode_peaks(heat: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft-argmax within a Gaussian window around each map's own peak.
+    """Soft-argmax within the Gaussian window that holds most of each map.
 
     (N, K, h, w) logits and depths → points (N, K, 2) in −1..1, confidence (N, K) = the probability in the
     window, depth (N, K) metres as read there.
     """
     probability = heat.flatten(2).softmax(-1).view_as(heat)
-    return read_at(probability, probability.flatten(2).argmax(-1), depth)
+    return read_at(probability, _mass(probability).flatten(2).argmax(-1), depth)
 
 
 def decode_apart(heat: Tensor, union: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As decode_peaks, with left and right of a pair apart where the union map (N, P, h, w) shows two places."""
     probability = heat.flatten(2).softmax(-1).view_as(heat)
-    peak = probability.flatten(2).argmax(-1)
-    peak, probability = _part(probability, union.flatten(2).softmax(-1).view_as(union), peak)
+    peak, probability = _part(probability, union.flatten(2).softmax(-1).view_as(union))
     points, confidence, depths = read_at(probability, peak, depth)
     order = _follow(points)
     return tuple(_take(x, order) for x in (points, confidence, depths))
@@ -63,11 +65,12 @@ def _window(count: int, centre: Tensor) -> Tensor:
     return torch.exp(-(offset**2) / (2 * SPREAD**2))
 
 
-def _part(probability: Tensor, union: Tensor, peak: Tensor) -> tuple[Tensor, Tensor]:
+def _part(probability: Tensor, union: Tensor) -> tuple[Tensor, Tensor]:
     """Cells (N, K) and maps to read at, one of a collapsed pair moved to the union map's second place."""
     left, right = (list(side) for side in zip(*LEFT_RIGHT_PAIRS, strict=True))
     w = probability.shape[-1]
     mass, union_mass = _mass(probability).flatten(2), _mass(union).flatten(2)
+    peak = mass.argmax(-1)
     first = torch.where(_at(mass[:, left], peak[:, left]) >= _at(mass[:, right], peak[:, right]),
                         peak[:, left], peak[:, right])
     cells = torch.arange(union_mass.shape[-1], device=peak.device)
@@ -79,7 +82,7 @@ def _part(probability: Tensor, union: Tensor, peak: Tensor) -> tuple[Tensor, Ten
     split = near & (there > LEAST) & (there > SECOND * _at(union_mass, first))
     right_moves = (_at(mass[:, left], first) * _at(mass[:, right], second)
                    >= _at(mass[:, left], second) * _at(mass[:, right], first))
-    peak, probability = peak.clone(), probability.clone()
+    probability = probability.clone()
     for side, moves in ((left, split & ~right_moves), (right, split & right_moves)):
         peak[:, side] = torch.where(moves, second, peak[:, side])
         probability[:, side] = torch.where(moves[..., None, None], union, probability[:, side])

@@ -37,6 +37,7 @@ from vibe_cli.training.weights import pictures_weights, take_over
 
 LESS_CERTAIN = [3, 6, 9, 13, 14, 22, 23]  # spine, collars and fingers: half the weight
 TARGET_SPREAD = 0.8  # cells
+FILTERS = (1, 3, 5)  # pixels, sides of random filters
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class KeypointTraining:
     easy_end: float = 0.4
     decay: float = 0.02        # AdamW's
     average: float = 0.998     # of the weights
+    filtered: float = 0.3      # share of the crops that are seen through a random filter
     small: int = 96            # pixels of the crops at first, which is faster
     small_share: float = 0.6   # of the run
     uses: int = 2              # of every composed batch: as it is and mirrored
@@ -75,6 +77,25 @@ def yaw_target(root: Tensor) -> Tensor:
     centres = torch.arange(YAW_BINS, device=root.device) * (2 * math.pi / YAW_BINS)
     near = torch.cos(yaw[:, None] - centres)
     return (near * 12).softmax(-1)
+
+
+def through_filters(rng: np.random.Generator, crops: Tensor, share: float) -> Tensor:
+    """A share of crops (N, 3, S, S) through small random filters, mixed with themselves.
+
+    Colours and textures become others, shapes stay where they are: a network that draws on the former alone fails.
+    Source: Xu et al. 2021, Robust and Generalizable Visual Representation Learning via Random Convolutions, section 3.
+    """
+    chosen = np.flatnonzero(rng.random(len(crops)) < share)
+    if not len(chosen):
+        return crops
+    width, count = int(rng.choice(FILTERS)), len(chosen)
+    kernels = torch.from_numpy(rng.normal(0, (3 * width**2) ** -0.5, (3 * count, 3, width, width)).astype(np.float32))
+    some = crops[chosen].contiguous()
+    seen = nn.functional.conv2d(some.view(1, 3 * count, *some.shape[2:]), kernels, padding=width // 2, groups=count)
+    own = torch.from_numpy(rng.uniform(0, 1, (count, 1, 1, 1)).astype(np.float32))
+    result = crops.clone(memory_format=torch.channels_last)
+    result[chosen] = own * some + (1 - own) * seen.view_as(some)
+    return result
 
 
 class _Stream(IterableDataset):
@@ -177,6 +198,7 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     while loop.goes_on():
         crops, labels = next(batches)
         progress[0] = loop.done
+        crops = through_filters(loop.dice(), crops, options.filtered)
         with place.pictures():
             maps = net(crops.to(place.device))
         loop.step(*keypoint_loss(maps, labels))

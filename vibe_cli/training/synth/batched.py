@@ -24,7 +24,7 @@ from vibe_cli.training.synth.raster import Raster, rasterise
 class Looks:
     """L looks as tensors; see `people.Look`."""
 
-    betas: Tensor         # (L, 10)
+    shape: Tensor         # (L, 11)
     colours: Tensor       # (L, V, 3)
     displacement: Tensor  # (L, V)
     light: Tensor         # (L, 3)
@@ -69,10 +69,10 @@ class PeopleDrawer(nn.Module):
         `framed` says for each which joints the cut-out is to show, None the whole person. `at_once` bounds the
         rasteriser's memory.
         """
-        betas = looks.betas[which]
+        shape = looks.shape[which]
         rest, normals = self._dress(looks)
-        vertices, normals = self._pose(rotations, betas, rest[which], normals[which])
-        points = self.points(rotations, betas)
+        vertices, normals = self._pose(rotations, shape, rest[which], normals[which])
+        points = self.points(rotations, shape)
         distance = looks.distance[which]
         offset, focal = _frame(vertices, distance, vertices)
         close = [i for i, joints in enumerate(framed or []) if joints is not None]
@@ -88,7 +88,7 @@ class PeopleDrawer(nn.Module):
 
     def _dress(self, looks: Looks) -> tuple[Tensor, Tensor]:
         """Vertices (L, V, 3) at rest with clothes and hair, and the normals (L, V, 3) of the bare skin."""
-        shaped = self.vertices + torch.einsum("vdb,lb->lvd", self.shapedirs, looks.betas)
+        shaped = self.vertices + torch.einsum("vdb,lb->lvd", self.shapedirs, looks.shape)
         a, b, c = (shaped[:, self.faces[:, i]] for i in range(3))
         across = torch.linalg.cross(b - a, c - a)
         normals = torch.zeros_like(shaped)
@@ -97,9 +97,9 @@ class PeopleDrawer(nn.Module):
         normals = normals / (normals.norm(dim=-1, keepdim=True) + 1e-9)
         return shaped + normals * looks.displacement[..., None], normals
 
-    def _pose(self, rotations: Tensor, betas: Tensor, rest: Tensor, normals: Tensor) -> tuple[Tensor, Tensor]:
+    def _pose(self, rotations: Tensor, shape: Tensor, rest: Tensor, normals: Tensor) -> tuple[Tensor, Tensor]:
         """Skin (N, V, 3) rest vertices and their normals."""
-        joints = self.points.joints + torch.einsum("jdb,nb->njd", self.points.joint_dirs, betas)
+        joints = self.points.joints + torch.einsum("jdb,nb->njd", self.points.joint_dirs, shape)
         world, position = pose_joints(rotations, joints, PARENTS)
         offsets = position - joints[:, :1] - (world @ joints[..., None])[..., 0]
         moves = torch.cat([world.flatten(2), offsets], -1)      # (N, 24, 12)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
+from scipy.optimize import lsq_linear
 
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
 from vibe_cli.skeleton import PARENTS
@@ -15,16 +17,19 @@ from vibe_cli.training.open_body import coarsen
 
 @dataclass(frozen=True, eq=False)
 class SynthBody:
-    """Numpy arrays of the open body; V coarse vertices, K keypoints."""
+    """Numpy arrays of the open body; V coarse vertices, K keypoints.
+
+    A drawn person's shape is 11 numbers: ten betas, and how much of a small child they are, 0..1.
+    """
 
     vertices: np.ndarray      # (V, 3)
-    shapedirs: np.ndarray     # (V, 3, 10)
+    shapedirs: np.ndarray     # (V, 3, 11)
     weights: np.ndarray       # (V, 24)
     faces: np.ndarray         # (F, 3) int32
     joints: np.ndarray        # (24, 3)
-    joint_dirs: np.ndarray    # (24, 3, 10)
+    joint_dirs: np.ndarray    # (24, 3, 11)
     point_moments: np.ndarray      # (K − 24, 24, 3)      sum of regressor · skinning weight · vertex
-    point_moment_dirs: np.ndarray  # (K − 24, 24, 3, 10)  the same of the shape directions
+    point_moment_dirs: np.ndarray  # (K − 24, 24, 3, 11)  the same of the shape directions
     point_weights: np.ndarray      # (K − 24, 24)
     vertex_faces: sparse.csr_matrix  # (V, F) incidence, to sum face normals
     face_landmarks: dict[str, np.ndarray]  # eye, ear: rest positions, for hair
@@ -35,6 +40,8 @@ class SynthBody:
         from safetensors.numpy import load_file
 
         full = {k: v.astype(np.int64 if k == "faces" else np.float64) for k, v in load_file(path).items()}
+        child = full.get("child_dir", np.zeros_like(full["v_template"]))
+        shapedirs = np.concatenate([full["shapedirs"], child[..., None]], axis=2)
         if faces is None:
             triangles, index = full["faces"], np.arange(len(full["v_template"]))[:, None]
             blend = np.ones((len(index), 1))
@@ -45,12 +52,12 @@ class SynthBody:
         rest = points @ full["v_template"]
         return cls(
             vertices=np.einsum("vi,vid->vd", blend, full["v_template"][index]),
-            shapedirs=np.einsum("vi,vidb->vdb", blend, full["shapedirs"][index]),
+            shapedirs=np.einsum("vi,vidb->vdb", blend, shapedirs[index]),
             weights=np.einsum("vi,vij->vj", blend, weights[index]), faces=triangles.astype(np.int32),
             joints=full["J_regressor"] @ full["v_template"],
-            joint_dirs=np.einsum("jv,vdb->jdb", full["J_regressor"], full["shapedirs"]),
+            joint_dirs=np.einsum("jv,vdb->jdb", full["J_regressor"], shapedirs),
             point_moments=np.einsum("kv,vj,vd->kjd", points, weights, full["v_template"], optimize=True),
-            point_moment_dirs=np.einsum("kv,vj,vdb->kjdb", points, weights, full["shapedirs"], optimize=True),
+            point_moment_dirs=np.einsum("kv,vj,vdb->kjdb", points, weights, shapedirs, optimize=True),
             point_weights=points @ weights, vertex_faces=_incidence(triangles, len(index)),
             face_landmarks={"eye": rest[2], "ear": rest[4]})
 
@@ -62,17 +69,26 @@ class SynthBody:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> SynthBody:
-        """The inverse of `arrays`; of any floating type."""
+        """The inverse of `arrays`; of any floating type. Ten directions of shape are a body that knows no children."""
         values = {k: v.astype(np.int32 if k == "faces" else np.float64) for k, v in arrays.items()}
+        for name in ("shapedirs", "joint_dirs", "point_moment_dirs"):
+            lacking = 11 - values[name].shape[-1]
+            values[name] = np.concatenate([values[name], np.zeros((*values[name].shape[:-1], lacking))], axis=-1)
         marks = {k.removeprefix("landmark_"): values.pop(k) for k in list(values) if k.startswith("landmark_")}
         return cls(**values, face_landmarks=marks, vertex_faces=_incidence(values["faces"], len(values["vertices"])))
 
-    def pose(self, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Forward kinematics of (24, 3, 3) relative rotations.
+    @cached_property
+    def child_betas(self) -> np.ndarray:
+        """(10,) betas, within bounds that networks are used to, that come nearest to a small child."""
+        columns = self.shapedirs.reshape(-1, 11)
+        return lsq_linear(columns[:, :10], columns[:, 10], (-3, 3)).x
+
+    def pose(self, rotations: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Forward kinematics of (24, 3, 3) relative rotations, for a shape (11,).
 
         Returns global rotations (24, 3, 3), skinning offsets (24, 3) and keypoints (K, 3), pelvis at the origin.
         """
-        joints = self.joints + self.joint_dirs @ betas
+        joints = self.joints + self.joint_dirs @ shape
         world, position = np.empty((24, 3, 3)), np.zeros((24, 3))
         world[0] = rotations[0]
         for j in range(1, 24):
@@ -80,7 +96,7 @@ class SynthBody:
             world[j] = world[p] @ rotations[j]
             position[j] = position[p] + world[p] @ (joints[j] - joints[p])
         offsets = position - np.einsum("jab,jb->ja", world, joints)
-        moments = self.point_moments + self.point_moment_dirs @ betas
+        moments = self.point_moments + self.point_moment_dirs @ shape
         points = np.einsum("jab,kjb->ka", world, moments) + self.point_weights @ offsets
         return world, offsets, np.concatenate([position, points])
 

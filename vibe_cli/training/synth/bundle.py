@@ -23,7 +23,7 @@ from vibe_cli.results import write_npz
 from vibe_cli.training.mocap import AT_REST, Clip
 from vibe_cli.training.synth.bodies import SynthBody
 
-FORMAT, VERSION = "vibe-bundle", 1
+FORMAT, VERSION = "vibe-bundle", 2  # 2: children
 LIMIT = 40_000_000         # bytes of a bundle
 MOST_FRAMES = 160_000      # 120 bytes each before compression
 SHORTEST = 60              # frames that a piece keeps at least

@@ -15,7 +15,7 @@ import numpy as np
 from vibe_cli.training.mocap import Clip
 from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, SIZE, Picture, draw_look, draw_poses
+from vibe_cli.training.synth.people import CHILDREN, FRAMED, FRAMED_SHARES, SIZE, Picture, draw_look, draw_poses
 from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.textures import load_pictures
 
@@ -31,7 +31,7 @@ class CacheJob:
     count: int           # pictures
     seed: int
     length: int = 1      # frames of a clip; 1 draws stills
-    held_out: bool = False
+    held_out: bool = False  # motions that training never sees; adults, whose betas are the whole truth of their shape
     close: float = 0.0   # share of the stills that frame a part of the person
     pictures: Path | None = None
 
@@ -80,7 +80,7 @@ def draw_cache(job: CacheJob) -> None:
 
 def _draw_one(rng: np.random.Generator, body: SynthBody, bank: poses.PoseBank, pictures: list[np.ndarray],
               job: CacheJob) -> list[Picture]:
-    look, view = draw_look(rng, body, pictures), poses.view(rng)
+    look, view = draw_look(rng, body, pictures, 0 if job.held_out else CHILDREN), poses.view(rng)
     motion = bank.pose(rng)[None] if job.length == 1 else bank.clip(rng, job.length)
     motion[:, 0] = view @ motion[:, 0]
     framed = FRAMED[rng.choice(len(FRAMED), p=FRAMED_SHARES)] if rng.random() < job.close else None

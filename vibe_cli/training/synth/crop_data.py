@@ -3,7 +3,7 @@
 OUT/images/000000.jpg …    the crops, RGB
 OUT/labels.npz             N of them; `header` is JSON that says what the rest is
     pose (N, 24, 3)        axis-angle, radians; joint 0 is the root, in camera axes (x right, y down, z forward)
-    betas (N, 10)          of the open body
+    betas (N, 10)          of the open body; of a child the nearest, which are not its shape (its joints are exact)
     joints24_m, joints49_m (N, J, 3)    metres from the pelvis, camera axes
     joints24_px, joints49_px (N, J, 2)  pixels of the crop; the first pixel's centre is (0.5, 0.5)
     visible24, visible49 (N, J)         bool: in the crop, and neither hidden by the own body nor by anything else

@@ -158,8 +158,7 @@ class CropSource:
         if rng.random() < 0.1:  # a crowd far behind
             for _ in range(int(rng.integers(3, 9))):
                 image = over(image, self._somebody(rng, place.half * rng.uniform(1.6, 4), size))
-        company = [self._somebody(rng, place.half, size) for _ in range(rng.choice(4, p=(0.55, 0.27, 0.12, 0.06)))]
-        before = [rng.random() < 0.25 for _ in company]
+        company, before = self._company(rng, place.half, size)
         for other, near in zip(company, before, strict=True):
             image = image if near else over(image, other)
         image = over(image, person)
@@ -172,6 +171,8 @@ class CropSource:
         if rng.random() < 0.3:
             image = self._occlude(rng, image)
         image = self._cut_off(rng, image, place, cutout[..., 3])
+        if rng.random() < 0.15:
+            _clutter(rng, image)
         shown = cv2.split(image)[3:]  # the mask, or nothing
         image = degrade(rng, np.ascontiguousarray(image[..., :3]), borders=False)
         image = cv2.merge([*cv2.split(image), *shown]) if shown else image
@@ -204,8 +205,23 @@ class CropSource:
         planes = [planes[i] for i in rng.permutation(3)] if rng.random() < 0.5 else planes
         return cv2.merge([*planes, *[np.zeros((size, size), np.uint8)] * (channels - 3)])
 
-    def _somebody(self, rng: np.random.Generator, half: float, size: int) -> np.ndarray:
-        centre = SIZE / 2 + rng.uniform(-0.5, 0.5, 2) * [1.12 * SIZE, 0.45 * SIZE]
+    def _company(self, rng: np.random.Generator, half: float, size: int) -> tuple[list[np.ndarray], list[bool]]:
+        """Who is near the person, and which of them are nearer to the camera: nobody, a few, or a throng.
+
+        In a throng those in front stand aside, or the crop would be of them.
+        """
+        if rng.random() < 0.12:
+            before = [rng.random() < 0.35 for _ in range(int(rng.integers(3, 7)))]
+            return [self._somebody(rng, half, size, 0.85, 0.24 * near) for near in before], before
+        company = [self._somebody(rng, half, size) for _ in range(rng.choice(4, p=(0.55, 0.27, 0.12, 0.06)))]
+        return company, [rng.random() < 0.25 for _ in company]
+
+    def _somebody(self, rng: np.random.Generator, half: float, size: int, spread: float = 1.12,
+                  aside: float = 0.0) -> np.ndarray:
+        """Somebody else, (size, size, 4), within `spread` and farther than `aside` to the side, in shares of SIZE."""
+        away = rng.uniform(-0.5, 0.5, 2) * [spread, 0.45]
+        away[0] = np.copysign(max(abs(away[0]), aside), away[0])
+        centre = SIZE / 2 + away * SIZE
         place = Placement(centre, half * math.exp(rng.uniform(-0.3, 0.5)), rng.normal() * 0.15,
                           rng.random() < 0.5)
         return place.sample(self.cutout(int(rng.choice(self.complete))), size)
@@ -288,6 +304,21 @@ def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> Non
             box = cv2.boxPoints((tuple(float(v) for v in ends[1]), tuple(rng.uniform(0.05, 0.2, 2) * size),
                                  float(rng.uniform(0, 180))))
             cv2.fillPoly(image, [box.astype(np.int32)], tone)
+
+
+def _clutter(rng: np.random.Generator, image: np.ndarray) -> None:
+    """Things that stand or lie in a row before the person, as on a table or a shelf; drawn in place."""
+    size = len(image)
+    line, lean = rng.uniform(0.45, 1.0) * size, rng.normal(0, 0.08)
+    for _ in range(int(rng.integers(2, 8))):
+        x, (w, h) = rng.uniform(0, size), np.exp(rng.uniform(np.log(0.02), np.log(0.14), 2)) * size
+        y = line + lean * (x - size / 2) - h * rng.uniform(0, 1)
+        tone = tuple(float(v) for v in rng.uniform(0, 255, 3))
+        if rng.random() < 0.5:
+            cv2.ellipse(image, (int(x), int(y)), (max(1, int(w)), max(1, int(h))), 0, 0, 360, tone, -1, cv2.LINE_AA)
+        else:
+            box = cv2.boxPoints(((float(x), float(y)), (float(w) * 2, float(h) * 2), float(rng.normal(0, 8))))
+            cv2.fillPoly(image, [box.astype(np.int32)], tone, cv2.LINE_AA)
 
 
 def _smooth_noise(rng: np.random.Generator, length: int, columns: int) -> np.ndarray:

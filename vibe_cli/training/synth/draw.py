@@ -25,7 +25,7 @@ import numpy as np
 from vibe_cli.outputs import replacing_file
 from vibe_cli.training.synth.cache import write_clips
 from vibe_cli.training.synth.crops import FIELDS
-from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, SIZE, Look, draw_look, draw_poses
+from vibe_cli.training.synth.people import CHILDREN, FRAMED, FRAMED_SHARES, SIZE, Look, draw_look, draw_poses
 from vibe_cli.training.synth.poses import view
 from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.studio import Studio, default_workers, open_studio, work
@@ -47,7 +47,7 @@ class DrawJob:
     count: int            # pictures
     seed: int
     length: int = 1       # frames of a clip; 1 draws stills
-    held_out: bool = False
+    held_out: bool = False  # motions that training never sees; adults, whose betas are the whole truth of their shape
 
     @property
     def block(self) -> int:
@@ -68,12 +68,13 @@ class Sitting:
 def sit(studio: Studio, number: int, job: DrawJob) -> Sitting:
     """Block `number` of a job: looks and poses."""
     rng = np.random.default_rng([job.seed, number])
-    bank = studio.held_out if job.held_out else studio.bank
+    bank, children = (studio.held_out, 0.0) if job.held_out else (studio.bank, CHILDREN)
     if job.length > 1:
         motion, turn = bank.clip(rng, job.length), view(rng)
         motion[:, 0] = turn @ motion[:, 0]
-        return Sitting([draw_look(rng, studio.body, studio.pictures)], [0] * job.length, motion, [None] * job.length)
-    looks = [draw_look(rng, studio.body, studio.pictures) for _ in range(LOOKS)]
+        look = draw_look(rng, studio.body, studio.pictures, children)
+        return Sitting([look], [0] * job.length, motion, [None] * job.length)
+    looks = [draw_look(rng, studio.body, studio.pictures, children) for _ in range(LOOKS)]
     poses, framed = [], []
     for _ in range(LOOKS * POSES_A_LOOK):
         pose = bank.pose(rng)

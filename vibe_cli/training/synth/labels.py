@@ -117,7 +117,7 @@ def flesh_depth(body: SynthBody) -> np.ndarray:
     For points of the skin SKIN; for joints what a ray through the T-posed body meets around them, by its thinner
     direction (from the front or from the side), and a quarter more.
     """
-    points = body.pose(np.tile(np.eye(3), (24, 1, 1)), np.zeros(10))[2] + body.joints[0]
+    points = body.pose(np.tile(np.eye(3), (24, 1, 1)), np.zeros(11))[2] + body.joints[0]
     out = np.full(len(points), SKIN)
     out[EARS] = EAR
     for k in (k for k in range(len(points)) if k not in SURFACE_POINTS):

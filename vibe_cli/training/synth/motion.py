@@ -39,14 +39,14 @@ def act(rng: np.random.Generator, bank: PoseBank, length: int, fps: float = FPS)
     return mirrored(out) if rng.random() < 0.5 else out
 
 
-def stand(body: SynthBody, rotations: np.ndarray, betas: np.ndarray) -> np.ndarray:
+def stand(body: SynthBody, rotations: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """(T, 3): where the pelvis must be so that what the body rests on does not slide, from the origin on.
 
     One joint carries the body, and its steps over the floor are what moves everything else: a low one, under which
     the body goes on as it went, for a foot that swings past the standing one may be as low. The feet are where the
-    body's own legs put them, so no motion has to be scaled. Heights are left at 0.
+    body's own legs put them (shape (11,)), so no motion has to be scaled. Heights are left at 0.
     """
-    points = np.stack([body.pose(pose, betas)[2][SUPPORTS] for pose in rotations])
+    points = np.stack([body.pose(pose, shape)[2][SUPPORTS] for pose in rotations])
     steps = (points[:-1] - points[1:]) * [1, 0, 1]          # (T − 1, S, 3) of the pelvis, if that joint stood still
     height = (points[..., 1] - points[..., 1].min(axis=1, keepdims=True))[1:]
     path = np.zeros((len(points), 3))

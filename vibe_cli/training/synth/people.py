@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ FRAMED = ([0, 1, 2, 12, 15, 16, 17, 18, 19], [9, 12, 15, 16, 17, 18, 19, 20, 21]
           [1, 2, 4, 5, 7, 8])
 FRAMED_SHARES = (0.35, 0.3, 0.2, 0.15)
 AROUND = 0.14  # metres of person around those joints
+CHILDREN = 0.15  # share of the people
 LOOSEST = 2.2  # times as thick as close cloth, of what hangs about a body
 
 
@@ -27,7 +28,8 @@ LOOSEST = 2.2  # times as thick as close cloth, of what hangs about a body
 class Look:
     """What a person looks like, constant over a clip."""
 
-    betas: np.ndarray         # (10,)
+    shape: np.ndarray         # (11,) betas, and how much of a small child they are, 0..1
+    betas: np.ndarray         # (10,) of the label: the nearest without the eleventh
     colours: np.ndarray       # (V, 3) BGR, unlit
     displacement: np.ndarray  # (V,) metres along the normal: cloth and hair
     light: np.ndarray         # (3,) direction of the key light, camera axes
@@ -50,17 +52,27 @@ class Picture:
     behind: np.ndarray | None = None  # (K,) metres that a point lies behind what is drawn at its pixel; 0: nothing is
 
 
-def draw_look(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]) -> Look:
-    """A random person: build, skin, clothes, hair, light and distance."""
+def draw_look(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray],
+              children: float = CHILDREN) -> Look:
+    """A random person: build, skin, clothes, hair, light and distance; a child with probability `children`."""
     colours, displacement = _dress(rng, body, pictures)
     light = rng.normal(size=3) * [1, 0.6, 1] + [0, -0.8, -0.3]
     fill = rng.normal(size=3)
     strength = rng.uniform(0, 0.4) * (rng.random() < 0.4)
-    return Look(betas=np.clip(rng.normal(size=10), -2.5, 2.5), colours=np.clip(colours, 0.01, 1),
+    build = np.clip(rng.normal(size=10), -2.5, 2.5)
+    look = Look(shape=np.append(build, 0), betas=build, colours=np.clip(colours, 0.01, 1),
                 displacement=displacement, light=light / np.linalg.norm(light),
                 fill=strength * fill / np.linalg.norm(fill), ambient=rng.uniform(0.35, 0.9),
                 tint=1 + rng.normal(0, 0.06, 3), distance=np.exp(rng.uniform(np.log(2.2), np.log(12))),
                 contact=rng.uniform(0, 0.9))
+    return _younger(body, look, rng.uniform(0.2, 1)) if rng.random() < children else look
+
+
+def _younger(body: SynthBody, look: Look, share: float) -> Look:
+    """The same person as a child: builds differ less, and cloth is not thinner but there is less of it."""
+    build = look.shape[:10] * (1 - 0.6 * share)
+    return replace(look, shape=np.append(build, share), betas=build + share * body.child_betas,
+                   displacement=look.displacement * (1 - 0.4 * share))
 
 
 def _dress(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +122,7 @@ def draw_person(body: SynthBody, look: Look, rotations: np.ndarray, framed: list
 
 def draw_poses(body: SynthBody, look: Look, poses: Iterable[tuple[np.ndarray, list[int] | None]]) -> list[Picture]:
     """As draw_person, several poses of one look, which is dressed once."""
-    rest = body.vertices + body.shapedirs @ look.betas
+    rest = body.vertices + body.shapedirs @ look.shape
     normals = body.normals(rest)
     rest = rest + normals * look.displacement[:, None]
     return [_draw_pose(body, look, rest, normals, rotations, framed) for rotations, framed in poses]
@@ -119,7 +131,7 @@ def draw_poses(body: SynthBody, look: Look, poses: Iterable[tuple[np.ndarray, li
 def _draw_pose(body: SynthBody, look: Look, rest: np.ndarray, normals: np.ndarray, rotations: np.ndarray,
                framed: list[int] | None) -> Picture:
     """One pose of vertices (V, 3) at rest in their clothes, with the normals (V, 3) of the bare skin."""
-    world, offsets, points = body.pose(rotations, look.betas)
+    world, offsets, points = body.pose(rotations, look.shape)
     vertices, normals = body.skin(world, offsets, rest, normals)
     offset, focal = _frame(vertices, look.distance, vertices if framed is None else _around(points[framed]))
     shade = (look.ambient + (1 - look.ambient) * 1.2 * np.clip(normals @ look.light, 0, 1)

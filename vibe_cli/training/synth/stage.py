@@ -47,7 +47,7 @@ class Actor:
 
     def posed(self, body: SynthBody, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (V, 3), unit normals (V, 3) and the 44 points (K, 3) of frame t, world axes."""
-        world, offsets, points = body.pose(self.rotations[t], self.look.betas)
+        world, offsets, points = body.pose(self.rotations[t], self.look.shape)
         vertices, normals = body.skin(world, offsets, self.rest, self.normals)
         return vertices + self.pelvis[t], normals, points + self.pelvis[t]
 
@@ -104,11 +104,11 @@ def build_scene(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictu
 def _draw_actor(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: list[np.ndarray],
                 options: SceneOptions) -> Actor:
     look = draw_look(rng, body, pictures)
-    normals = body.normals(shaped := body.vertices + body.shapedirs @ look.betas)
+    normals = body.normals(shaped := body.vertices + body.shapedirs @ look.shape)
     rest = shaped + normals * look.displacement[:, None]
     motion = act(rng, bank, options.length, options.fps) if options.length > 1 else bank.pose(rng)[None]
     motion[:, 0] = Rotation.from_euler("y", rng.uniform(0, 2 * math.pi)).as_matrix() @ motion[:, 0]
-    actor = Actor(look, rest, normals, motion, stand(body, motion, look.betas))
+    actor = Actor(look, rest, normals, motion, stand(body, motion, look.shape))
     lowest = [actor.posed(body, t)[0][:, 1].min() for t in range(0, options.length, 4)]
     floor = np.interp(np.arange(options.length), np.arange(0, options.length, 4), lowest)
     return Actor(look, rest, normals, motion, actor.pelvis - np.stack([0 * floor, floor, 0 * floor], axis=1))

@@ -5,7 +5,9 @@ OUT/clip_0000/labels.npz     T frames; P people, numbered from 0; `header` is JS
     intrinsics (T, 3, 3), world_to_camera (T, 4, 4)     pixels; metres, world y up and the floor at 0
     masks (T, H, W)          uint8: 0 the place, i + 1 person i, 255 a thing
     person0/pose (T, 24, 3)  axis-angle, radians; joint 0 is the root, in camera axes (x right, y down, z forward)
-    person0/betas (10,)      of the open body                 person0/trans (T, 3)  the pelvis, metres, camera axes
+    person0/betas (10,)      of the open body; of a child the nearest, which are not its shape
+    person0/shape (11,)      exactly: ten betas, and the share of the open body's `child_dir`; 0 for adults
+    person0/trans (T, 3)     the pelvis, metres, camera axes
     person0/joints24_m, joints49_m (T, J, 3)     metres, camera axes
     person0/joints24_px, joints49_px (T, J, 2)   pixels; the first pixel's centre is (0.5, 0.5)
     person0/visible24, visible49 (T, J, 3)       bool: in the picture, hidden by the own body, hidden by anything else
@@ -143,7 +145,8 @@ def _collect(scene: Scene, frames: Iterable[Frame]) -> dict[str, np.ndarray]:
             return np.stack([np.asarray(getattr(row, field)) for row in rows])
 
         turns = Rotation.from_matrix(of("rotations").reshape(-1, 3, 3)).as_rotvec()
-        values = {"pose": turns.reshape(-1, 24, 3), "betas": actor.look.betas, "trans": of("trans"),
+        values = {"pose": turns.reshape(-1, 24, 3), "betas": actor.look.betas,
+                  "shape": actor.look.shape, "trans": of("trans"),
                   "boxes": of("box"), "boxes_full": of("box_full"), "share": of("share")}
         for name, index in JOINTS.items():
             values |= {f"joints{name}_m": of("points")[:, index], f"joints{name}_px": of("pixels")[:, index]}
