@@ -25,7 +25,7 @@ class OpenEncoderConfig:
     width: int = 32       # of the keypoint network
     channels: int = 96
     size: int = 128       # pixels of a crop
-    scale: float = 1.2    # side of the crop over the larger side of the person's box
+    scale: float = KeypointConfig.scale  # side of the crop over the larger side of the person's box
     features: int = 512   # F
     hidden: int = 768     # of the lifter
     blocks: int = 2       # of the lifter
