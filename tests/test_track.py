@@ -301,6 +301,13 @@ def test_a_box_that_changes_its_shape_at_once_stays_the_same_person() -> None:
     assert [len(track) for track in report.tracks] == [60] and report.dropped == 0
 
 
+def test_a_box_that_holds_the_one_arm_and_then_the_other_stays_the_same_person() -> None:
+    left, right = Detections([[320, 300, 161, 370]], [0.9]), Detections([[218, 302, 147, 372]], [0.9])
+    assert [len(track) for track in link_tracks([left] * 30 + [right] * 30).tracks] == [60]
+    nobody = Detections(np.zeros((0, 4)), np.zeros(0))  # after which it may be somebody else
+    assert len(link_tracks([left] * 30 + [nobody] * 4 + [right] * 30).tracks) == 2
+
+
 def test_somebody_elsewhere_is_not_taken_for_one_who_was_lost() -> None:
     here, there = Detections([[100, 150, 60, 200]], [0.9]), Detections([[180, 150, 60, 200]], [0.9])
     assert [len(track) for track in link_tracks([here] * 30 + [there] * 30).tracks] == [30, 30]

@@ -26,7 +26,8 @@ DRIFT_POSITION, DRIFT_AREA, DRIFT_ASPECT = 0.02, 0.04, 0.05
 DRIFT_VELOCITY, DRIFT_GROWTH = 0.005, 0.001  # larger growth noise loses people while they are unseen
 START_VELOCITY, START_GROWTH = 0.15, 0.1
 BOX_SMOOTHING_S = 0.1
-SAME_PERSON = 0.6  # share of the smaller box that a box of another shape has in common with one's own
+SAME_PERSON = 0.6  # share of the smaller box that a box of another shape has in common with one's own,
+JUST_SEEN = 0.3    # and where that person was seen in the frame before: a box may hold now the one arm, now the other
 MEAN_SCORE = 0.4  # of tracks that are believed, where the detector does not say
 
 
@@ -144,7 +145,9 @@ class Sort:
         who_left = [i for i in range(len(predicted)) if i not in taken]
         which_left = [i for i in range(len(boxes)) if i not in used]
         common = box_maths.shared(predicted[who_left], boxes[which_left])
-        return pairs + [(who_left[a], which_left[b]) for a, b in assign(common, SAME_PERSON)]
+        least = [JUST_SEEN if self._frame - self._living[i].frames[-1] == 1 else SAME_PERSON for i in who_left]
+        common = np.where(common < np.array(least).reshape(-1, 1), 0.0, common)
+        return pairs + [(who_left[a], which_left[b]) for a, b in assign(common, 0.0)]
 
     def _bury(self) -> None:
         """End candidates unseen for too long: at once before their birth, after `max_age` frames later."""
