@@ -94,9 +94,9 @@ def test_pictures_of_a_batch_do_not_touch_each_other() -> None:
 def test_the_place_that_holds_most_is_read_and_not_a_higher_cell_alone() -> None:
     chances = torch.full((CELLS, CELLS), 1e-7)
     chances[2, 13], chances[9:12, 3:6] = 0.2, 0.1  # a spike, and nine cells of half its height
-    for points, confidence, _ in (decode_peaks(chances.log().repeat(1, COUNT, 1, 1), maps()[2]),):
-        assert torch.allclose(points, at(4, 10).expand_as(points), atol=0.02)
-        assert torch.all((confidence > 0.5) & (confidence < 0.8))
+    points, confidence, _ = decode_peaks(chances.log().repeat(1, COUNT, 1, 1), maps()[2])
+    assert torch.allclose(points, at(4, 10).expand_as(points), atol=0.02)
+    assert torch.all((confidence > 0.5) & (confidence < 0.8))
 
 
 def test_left_and_right_are_read_where_most_is_as_well() -> None:

@@ -145,9 +145,9 @@ class Sort:
         who_left = [i for i in range(len(predicted)) if i not in taken]
         which_left = [i for i in range(len(boxes)) if i not in used]
         common = box_maths.shared(predicted[who_left], boxes[which_left])
-        least = [JUST_SEEN if self._frame - self._living[i].frames[-1] == 1 else SAME_PERSON for i in who_left]
-        common = np.where(common < np.array(least).reshape(-1, 1), 0.0, common)
-        return pairs + [(who_left[a], which_left[b]) for a, b in assign(common, 0.0)]
+        just_seen = np.array([self._frame - self._living[i].frames[-1] == 1 for i in who_left], bool)
+        least = np.where(just_seen, JUST_SEEN, SAME_PERSON)[:, None]
+        return pairs + [(who_left[a], which_left[b]) for a, b in assign(common, least)]
 
     def _bury(self) -> None:
         """End candidates unseen for too long: at once before their birth, after `max_age` frames later."""
@@ -167,13 +167,14 @@ def associate(predicted: np.ndarray, detected: np.ndarray, least_iou: float) -> 
     return assign(box_maths.iou(predicted, detected), least_iou)
 
 
-def assign(gain: np.ndarray, least: float) -> list[tuple[int, int]]:
-    """Pairs (row, column) of a matrix (N, M) with the largest sum of gains, each ≥ `least` and above 0."""
+def assign(gain: np.ndarray, least: float | np.ndarray) -> list[tuple[int, int]]:
+    """Pairs (row, column) of a matrix (N, M) with the largest sum of gains, each above 0 and ≥ `least`, which may be
+    (N, 1): one for each row."""
     if not gain.size:
         return []
     from scipy.optimize import linear_sum_assignment
 
-    gain = np.where(gain < max(least, 1e-9), 0.0, gain)
+    gain = np.where(gain < np.maximum(least, 1e-9), 0.0, gain)
     pairs = zip(*linear_sum_assignment(gain, maximize=True), strict=True)
     return [(int(a), int(b)) for a, b in pairs if gain[a, b] > 0]
 

@@ -122,10 +122,15 @@ def draw_person(body: SynthBody, look: Look, rotations: np.ndarray, framed: list
 
 def draw_poses(body: SynthBody, look: Look, poses: Iterable[tuple[np.ndarray, list[int] | None]]) -> list[Picture]:
     """As draw_person, several poses of one look, which is dressed once."""
-    rest = body.vertices + body.shapedirs @ look.shape
-    normals = body.normals(rest)
-    rest = rest + normals * look.displacement[:, None]
+    rest, normals = dressed(body, look)
     return [_draw_pose(body, look, rest, normals, rotations, framed) for rotations, framed in poses]
+
+
+def dressed(body: SynthBody, look: Look) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) at rest in their clothes, and the normals (V, 3) of the bare skin."""
+    bare = body.vertices + body.shapedirs @ look.shape
+    normals = body.normals(bare)
+    return bare + normals * look.displacement[:, None], normals
 
 
 def _draw_pose(body: SynthBody, look: Look, rest: np.ndarray, normals: np.ndarray, rotations: np.ndarray,

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from vibe_cli.training.mocap import FPS
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.motion import act, stand
-from vibe_cli.training.synth.people import Look, draw_look
+from vibe_cli.training.synth.people import Look, draw_look, dressed
 from vibe_cli.training.synth.poses import PoseBank
 from vibe_cli.training.synth.room import Camera, Room, camera_path, draw_room
 from vibe_cli.training.synth.textures import fabric
@@ -104,8 +104,7 @@ def build_scene(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictu
 def _draw_actor(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: list[np.ndarray],
                 options: SceneOptions) -> Actor:
     look = draw_look(rng, body, pictures)
-    normals = body.normals(shaped := body.vertices + body.shapedirs @ look.shape)
-    rest = shaped + normals * look.displacement[:, None]
+    rest, normals = dressed(body, look)
     motion = act(rng, bank, options.length, options.fps) if options.length > 1 else bank.pose(rng)[None]
     motion[:, 0] = Rotation.from_euler("y", rng.uniform(0, 2 * math.pi)).as_matrix() @ motion[:, 0]
     actor = Actor(look, rest, normals, motion, stand(body, motion, look.shape))
