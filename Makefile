@@ -35,8 +35,9 @@ test-slow: $(READY)  ## run the long tests too
 lint: $(READY)  ## check the style
 	$(BIN)/ruff check .
 
-weights: mocap $(VENV)/.ready-synth  ## train the shipped models: MOCAP=folder or .tar, BUDGET=150 (minutes, or 5min, 2h)
-	$(BIN)/python -m vibe_cli.training.recipe --mocap "$(MOCAP)" --minutes "$(call minutes,$(BUDGET))"
+weights: mocap $(VENV)/.ready-synth  ## train the shipped models: MOCAP=folder or .tar, BUDGET=150 (minutes, or 5min, 2h), BACKGROUNDS=
+	$(BIN)/python -m vibe_cli.training.recipe --mocap "$(MOCAP)" --minutes "$(call minutes,$(BUDGET))" \
+		$(if $(BACKGROUNDS),--backgrounds "$(BACKGROUNDS)")
 
 mocap:
 	@test -n "$(MOCAP)" || { echo "say where motion capture lies: make weights MOCAP=cmu_mocap.tar.xz"; exit 2; }

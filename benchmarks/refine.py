@@ -25,7 +25,7 @@ from vibe_cli.results import Person
 from vibe_cli.rotations import matrix_from_axis_angle
 from vibe_cli.skeleton import EVALUATION_14
 from vibe_cli.smplify import FitOptions
-from vibe_cli.training.synth.cache import read_clips
+from vibe_cli.training.mocap import read_clips
 from vibe_cli.training.synth.poses import HOLD_OUT_EVERY, view
 
 FRAMES, STEPS = 1500, 100

@@ -18,6 +18,7 @@ from vibe_cli.training.mocap import AT_REST, Clip
 from vibe_cli.training.synth import bundle, poses
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import is_bundle, read_bundle, write_bundle
+from vibe_cli.training.synth.pictures import Pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 ELSEWHERE = ["click", "rich", "safetensors", "trimesh", "anny", "skimage", "fast_simplification", "ultralytics", "yaml",
@@ -45,7 +46,10 @@ def body() -> SynthBody:
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory, body: SynthBody) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "people.bundle"
-    pictures = [np.full((40, 60, 3), [30, 120, 200], np.uint8)] * 2
+    thing = np.full((30, 20, 4), [30, 120, 200, 255], np.uint8)
+    thing[:10, :, 3] = 0
+    photographs = [np.full((40, 60, 3), [30, 120, 200], np.uint8)] * 2
+    pictures = Pictures(photographs, [np.full((32, 64, 3), 90, np.uint8)], [thing])
     assert write_bundle(path, body, make_clips(), pictures) == path.stat().st_size < bundle.LIMIT
     return path
 
@@ -60,7 +64,9 @@ def test_what_is_packed_comes_back_within_the_stated_error(packed: Path, body: S
         assert np.abs(here - there).max() < 2e-4
     for name, value in body.arrays().items():
         assert np.allclose(got.body.arrays()[name], value, atol=1e-6), name
-    assert np.abs(got.pictures[1].astype(int) - [30, 120, 200]).max() < 6
+    assert np.abs(got.pictures.photographs[1].astype(int) - [30, 120, 200]).max() < 6
+    assert got.pictures.panoramas[0].shape == (32, 64, 3) and str(got.pictures) == "2 pictures, 1 panorama, 1 thing"
+    assert (got.pictures.things[0][:9, :, 3] == 0).all() and (got.pictures.things[0][11:, :, 3] == 255).all()
 
 
 def test_equal_contents_make_equal_bundles(packed: Path, body: SynthBody, tmp_path: Path) -> None:
@@ -96,7 +102,7 @@ print(block.crops.shape, block.crops.dtype, int(block.crops.std() > 10), int((bl
 def test_many_motions_are_cut_equally(body: SynthBody, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bundle, "MOST_FRAMES", 80)
     monkeypatch.setattr(bundle, "SHORTEST", 5)
-    write_bundle(tmp_path / "small", body, make_clips(), [np.zeros((8, 8, 3), np.uint8)])
+    write_bundle(tmp_path / "small", body, make_clips(), Pictures([np.zeros((8, 8, 3), np.uint8)]))
     clips = read_bundle(tmp_path / "small").clips
     assert [len(clip.rotations) for clip in clips] == [10] * 8
     whole = make_clips()[2].rotations
@@ -125,7 +131,7 @@ def test_what_is_no_bundle_is_refused_in_one_line(packed: Path, tmp_path: Path) 
 def test_a_work_folder_is_drawn_from_a_bundle_by_either_path(packed: Path, tmp_path: Path) -> None:
     import torch
 
-    from vibe_cli.training.synth.cache import read_clips
+    from vibe_cli.training.mocap import read_clips
     from vibe_cli.training.synth.crops import CropSource
     from vibe_cli.training.synth.draw import DrawJob, _portray_on, draw_folder, plan, portray, sit
     from vibe_cli.training.synth.studio import open_studio

@@ -32,6 +32,7 @@ from vibe_cli.training.recording import SIDE, cover, gather, masks_of
 from vibe_cli.training.records import Mixture, about_origin, load_records, record_of, save_records
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import write_bundle
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.poses import PoseBank, random_pose
 from vibe_cli.training.trainings import Job, _records, paper_network, surface_points
 
@@ -296,7 +297,7 @@ def test_data_sets_are_gathered_through_an_encoder_once(home: Path, monkeypatch:
 def bundle(home: Path, clips: list[Clip]) -> Path:
     """The open body and a few motions."""
     write_bundle(home / "bundle.npz", SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None),
-                 clips, [])
+                 clips, Pictures([]))
     return home / "bundle.npz"
 
 

@@ -19,6 +19,7 @@ from vibe_cli.paths import models_dir
 from vibe_cli.training.synth import crop_data, studio, video_data
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import write_bundle
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.video_data import read_flow, write_flow
 
 COARSENS = pytest.mark.skipif(find_spec("fast_simplification") is None,
@@ -29,7 +30,8 @@ COARSENS = pytest.mark.skipif(find_spec("fast_simplification") is None,
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("synth") / "people.bundle"
     body = SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None)
-    write_bundle(path, body, make_clips(), [np.random.default_rng(0).integers(0, 255, (200, 240, 3), np.uint8)])
+    noise = np.random.default_rng(0).integers(0, 255, (200, 240, 3), np.uint8)
+    write_bundle(path, body, make_clips(), Pictures([noise]))
     return path
 
 

@@ -19,6 +19,7 @@ from vibe_cli.training.synth.people import (
     draw_look,
     draw_person,
 )
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.scenery import place
 
 
@@ -73,7 +74,7 @@ def test_both_arms_are_raised_in_some_of_the_random_poses(body: SynthBody) -> No
     assert 0.03 < raised < 0.3
 
 
-def test_places_are_drawn_by_seed(pictures: list) -> None:  # noqa: F811
+def test_places_are_drawn_by_seed(pictures: Pictures) -> None:  # noqa: F811
     def draw(seed: int) -> list[np.ndarray]:
         rng = np.random.default_rng(seed)
         return [place(rng, pictures) for _ in range(10)]
@@ -94,7 +95,7 @@ def test_a_child_is_small_and_its_head_is_not(body: SynthBody) -> None:  # noqa:
 
 
 def test_some_people_are_children_and_their_labels_are_of_what_is_drawn(
-        body: SynthBody, pictures: list) -> None:  # noqa: F811
+        body: SynthBody, pictures: Pictures) -> None:  # noqa: F811
     rng, pose = np.random.default_rng(6), poses.random_pose(np.random.default_rng(1))
     pose[0] = poses.IMAGE_FROM_WORLD
     looks = [draw_look(rng, body, pictures) for _ in range(150)]

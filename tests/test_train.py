@@ -28,6 +28,7 @@ from vibe_cli.training.points import PointBody
 from vibe_cli.training.runs import with_budget
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import read_bundle, write_bundle
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.poses import random_pose
 from vibe_cli.training.weights import pictures_weights
 
@@ -45,7 +46,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips = [Clip(str(i), (random_pose(rng) @ matrix_from_axis_angle(
         torch.from_numpy(swing * rng.normal(0, 0.3, (1, 24, 3)))).numpy()).astype(np.float32)) for i in range(5)]
     path = tmp_path_factory.mktemp("bundle") / "bundle.npz"
-    write_bundle(path, SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None), clips, [])
+    write_bundle(path, SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None), clips,
+                 Pictures([]))
     return path
 
 
@@ -334,10 +336,10 @@ for name in ('open-vibe', 'open-tcmr', 'open-dts-vibe', 'open-sps-net'):
 
 def test_a_bundle_leads_to_every_open_model_on_such_a_machine(tmp_path: Path, bundle: Path) -> None:
     """CONTRIBUTING's steps: draw, train the eye, look, train the lifter and a temporal network on what it saw."""
-    kept, pictures = read_bundle(bundle), [np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)]
+    kept, noise = read_bundle(bundle), np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
     clips = [*kept.clips, *(Clip(f"{clip.name} again", clip.rotations) for clip in kept.clips)]
     body = SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None)
-    write_bundle(tmp_path / "bundle.npz", body, clips, pictures)
+    write_bundle(tmp_path / "bundle.npz", body, clips, Pictures([noise]))
     done = start(tmp_path, "bundle.npz", code=BARE + """
 from vibe_cli.training import looking
 from vibe_cli.training.synth import draw

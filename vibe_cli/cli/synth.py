@@ -26,7 +26,8 @@ ELSEWHERE = "choose another OUT"
 
 def source_options(function: Function) -> Function:
     """--mocap and --backgrounds: what people and places are drawn from."""
-    function = path_option("--backgrounds", metavar="FOLDER", help="Your pictures for backgrounds and prints. "
+    function = path_option("--backgrounds", metavar="FOLDER", help="Your pictures for backgrounds and prints; "
+                           ".hdr panoramas are looked around in, pictures transparent in part strewn about. "
                            "[default: drawn, and free photographs]")(function)
     return path_option("--mocap", metavar="PATH", required=True, help=MOCAP_HELP)(function)
 
@@ -178,7 +179,7 @@ def pack_command(out: Path, mocap: Path, backgrounds: Path | None) -> None:
     studio = _studio(mocap, backgrounds)
     size = write_bundle(out, studio.body, studio.clips, studio.pictures)
     frames = sum(len(clip.rotations) for clip in studio.clips)
-    click.echo(f"{size / 1e6:.1f} MB: {len(studio.clips)} motions of {frames} frames, {len(studio.pictures)} pictures",
+    click.echo(f"{size / 1e6:.1f} MB: {len(studio.clips)} motions of {frames} frames, {studio.pictures}",
                err=True)
     click.echo(out)
 

@@ -1,4 +1,4 @@
-"""Our synthetic people: clips or stills of a crop cache (`training.synth.cache`), composed into pictures.
+"""Our synthetic people: clips or stills of a work folder (`training.synth.draw`), composed into pictures.
 
 A cache does not say how long its clips are; a person's shape does, which is constant over a clip. Stills may be of one
 shape in a row and are a sequence each. Each clip is composed with a seed of its own, so that its pictures are the same

@@ -140,7 +140,7 @@ def train_detector(cache: Path, out: Path, start: Path | None, config: CentreCon
     loop, place = picture_loop(net, config, options, report, "detector", out, loop_options)
     if not loop.goes_on():
         return loop
-    loader = iter(load(_Stream(cache, options, loop.steps), options.workers))
+    loader = load(_Stream(cache, options, loop.steps), options.workers)
     while loop.goes_on():
         images, *wanted = next(loader)
         with place.pictures():

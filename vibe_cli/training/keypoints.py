@@ -33,6 +33,7 @@ from vibe_cli.rotations import matrix_from_6d
 from vibe_cli.training.devices import Place
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.crops import CropSource, Labels, mirror_labels
+from vibe_cli.training.synth.studio import one_thread_each
 from vibe_cli.training.weights import pictures_weights, take_over
 
 LESS_CERTAIN = [3, 6, 9, 13, 14, 22, 23]  # spine, collars and fingers: half the weight
@@ -192,7 +193,7 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
         return loop
     progress = torch.zeros(1).share_memory_()
     stream = _Stream(cache, options, config.size, progress, loop.steps // options.uses)
-    batches = _uses(iter(load(stream, options.workers)), options.uses)
+    batches = _uses(load(stream, options.workers), options.uses)
     for _ in range(loop.steps % options.uses):  # what was used already of the batch that was cut
         next(batches)
     while loop.goes_on():
@@ -219,10 +220,11 @@ def picture_loop(net: nn.Module, config: Any, options: Any, report: Callable[[st
     return Loop(net, schedule, report, name, out, facts, **loop_options), place
 
 
-def load(stream: IterableDataset, workers: int) -> DataLoader:
+def load(stream: IterableDataset, workers: int) -> Iterator:
     """The stream's batches in order, drawn by workers that begin afresh."""
     if not workers:
-        return DataLoader(stream, batch_size=None)
-    return DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4,
-                      multiprocessing_context="spawn")
+        return iter(DataLoader(stream, batch_size=None))
+    with one_thread_each():
+        return iter(DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4,
+                               multiprocessing_context="spawn"))
 

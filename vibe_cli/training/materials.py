@@ -11,11 +11,10 @@ import torch
 
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.networks.lifter import Observation
-from vibe_cli.training.mocap import Clip
+from vibe_cli.training.mocap import Clip, read_clips
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import is_bundle, read_bundle
-from vibe_cli.training.synth.cache import read_clips
 from vibe_cli.training.synth.poses import PoseBank
 
 CLIP_LENGTH = 24  # frames of the recipe's drawn clips

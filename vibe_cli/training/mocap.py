@@ -242,3 +242,17 @@ def _relative(world: np.ndarray) -> np.ndarray:
     local[:, 1:] = np.swapaxes(world[:, list(PARENTS[1:])], -1, -2) @ world[:, 1:]
     local[:, AT_REST] = np.eye(3)
     return local.astype(np.float32)
+
+
+def write_clips(path: Path, clips: list[Clip]) -> None:
+    """Keep motion capture in one .npz for the workers."""
+    np.savez(path, names=[c.name for c in clips], lengths=[len(c.rotations) for c in clips],
+             rotations=np.concatenate([c.rotations for c in clips]))
+
+
+def read_clips(path: Path) -> list[Clip]:
+    """The inverse of write_clips."""
+    with np.load(path, allow_pickle=False) as file:
+        ends = np.cumsum(file["lengths"])
+        pieces = np.split(file["rotations"], ends[:-1])
+        return [Clip(str(name), piece) for name, piece in zip(file["names"], pieces, strict=False)]

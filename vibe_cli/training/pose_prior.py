@@ -150,8 +150,7 @@ def make_prior(clips: list[Clip], folder: Path, options: PriorTraining | None = 
 
 def main() -> None:
     """The command line."""
-    from vibe_cli.training.mocap import read_mocap
-    from vibe_cli.training.synth.cache import read_clips
+    from vibe_cli.training.mocap import read_clips, read_mocap
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path, help="mocap.npz of the recipe, or a folder or .tar of motion capture")

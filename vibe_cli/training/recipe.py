@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from vibe_cli.errors import InputError, VibeError
@@ -26,22 +26,22 @@ from vibe_cli.training.synth.studio import default_workers
 
 SHARES = {"drawing": 0.08, "keypoints": 0.42, "detector": 0.14, "looking": 0.06, "lifting": 0.08, "vibe": 0.05,
           "tcmr": 0.05, "dts-vibe": 0.05, "sps-net": 0.04, "judging": 0.02, "prior": 0.01}
-STILLS_A_MINUTE = 3000   # drawn by a worker
+STILLS_A_MINUTE = 4000   # drawn by a worker
 LOOKED_A_MINUTE = 2500   # crops that the keypoint network sees
-CLOSE = 0.35             # share of the stills that are close-ups
 SCENES_A_MINUTE = 250    # looked at twice
 PRIOR_ROUNDS_A_MINUTE = 20
 
 
-def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Callable[[str], None]) -> None:
+def make_models(mocap: Path, backgrounds: Path | None, work: Path, out: Path, minutes: float,
+                report: Callable[[str], None]) -> None:
     """Run all stages and write the model folders' weights and configurations into `out`."""
     work.mkdir(parents=True, exist_ok=True)
-    _same_recipe(work / "recipe.json", {"minutes": minutes, "mocap": mocap.name})
-    body = out / "open-body" / "weights.safetensors"
+    _same_recipe(work / "recipe.json", {"minutes": minutes, "mocap": mocap.name,
+                                        **({"backgrounds": backgrounds.name} if backgrounds else {})})
     budget = Budget(minutes, SHARES, work / "budget.json", report)
     report(f"making the models in {minutes:g} minutes")
     with budget.stage("drawing") as given:
-        _draw(mocap, work, body, given, report)
+        _draw(mocap, backgrounds, work, given, report)
     with budget.stage("keypoints") as given:
         _train_keypoints(work, given, report)
     with budget.stage("detector") as given:
@@ -49,10 +49,10 @@ def make_models(mocap: Path, work: Path, out: Path, minutes: float, report: Call
     with budget.stage("looking") as given:
         _look(work, given)
     with budget.stage("lifting") as given:
-        _train_lifter(work, body, given, report)
+        _train_lifter(work, given, report)
     for system in SYSTEMS:
         with budget.stage(system) as given:
-            _train_system(system, work, body, given, report)
+            _train_system(system, work, given, report)
     with budget.stage("judging") as given:
         _fit_judge(work, given, report)
     with budget.stage("prior") as given:
@@ -71,30 +71,21 @@ def _same_recipe(file: Path, order: dict) -> None:
                          hint="go on with the same, or remove that folder to begin anew")
 
 
-def _draw(mocap: Path, work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
-    from vibe_cli.training.mocap import read_mocap
-    from vibe_cli.training.synth.cache import CacheJob, draw_all, draw_backgrounds, write_clips
+def _draw(mocap: Path, backgrounds: Path | None, work: Path, minutes: float, report: Callable[[str], None]) -> None:
+    import torch
 
-    clips = work / "mocap.npz"
-    if not clips.exists():
-        report("reading motion capture")
-        write_clips(clips, read_mocap(mocap))
+    from vibe_cli.training.synth.draw import draw_folder, plan
+    from vibe_cli.training.synth.studio import open_studio
+
     workers = default_workers()
     stills = max(400, int(minutes * 0.5 * STILLS_A_MINUTE * workers))
-    frames = max(20 * workers, int(minutes * 0.4 * STILLS_A_MINUTE * workers / CLIP_LENGTH)) * CLIP_LENGTH
-    base = CacheJob(work, "", body, clips, 0, 0)
-    jobs = [replace(base, name="held", count=min(1000, stills // 4), seed=901, held_out=True, close=CLOSE),
-            replace(base, name="heldclips", count=min(100 * CLIP_LENGTH, frames), seed=801, length=CLIP_LENGTH,
-                    held_out=True)]
-    jobs += [replace(base, name="stills", count=stills // workers, seed=1 + i, close=CLOSE) for i in range(workers)]
-    jobs += [replace(base, name="clips", count=frames // workers // CLIP_LENGTH * CLIP_LENGTH, seed=101 + i,
-                     length=CLIP_LENGTH) for i in range(workers)]
-    left = [job for job in jobs if not (work / f"{job.name}_{job.seed}.npy").exists()]
-    for first in range(0, len(left), workers):
-        report("drawing " + ", ".join(f"{job.count} {job.name}" for job in left[first:first + workers]))
-        draw_all(left[first:first + workers])
-    if not (work / "backgrounds.npy").exists():
-        draw_backgrounds(work / "backgrounds.npy", max(100, int(minutes * 140)), seed=7)
+    clips = max(20 * workers, int(minutes * 0.4 * STILLS_A_MINUTE * workers / CLIP_LENGTH))
+    jobs = plan(stills, clips, CLIP_LENGTH, held_out=min(100, clips))
+    if all((work / name).exists() for name in ("backgrounds.npy", *(f"{job.name}_{job.seed}.npy" for job in jobs))):
+        return
+    report("reading motion capture")
+    draw_folder(open_studio(mocap, backgrounds), work, jobs, max(100, int(minutes * 140)), torch.device("cpu"),
+                workers, report)
 
 
 def _train_keypoints(work: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -156,7 +147,7 @@ def _look(work: Path, minutes: float) -> None:
     look(work, min(count, STILLS), count, take_place().device)
 
 
-def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
+def _train_lifter(work: Path, minutes: float, report: Callable[[str], None]) -> None:
     """The lifter and the single-frame regressor; lifter.pt in the work folder."""
     from vibe_cli.networks.lifter import Lifter, LifterConfig
     from vibe_cli.networks.regressor import Regressor, RegressorConfig
@@ -167,7 +158,7 @@ def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str]
 
     if (work / "lifter.pt").exists():
         return
-    materials, eye = open_materials(work, body), load_keypoints(work)
+    materials, eye = open_materials(work), load_keypoints(work)
     lifter = Lifter(LifterConfig(pooled=8 * eye.config.width))
     width = lifter.config.features
     regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
@@ -178,7 +169,7 @@ def _train_lifter(work: Path, body: Path, minutes: float, report: Callable[[str]
                               "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)})
 
 
-def _train_system(system: str, work: Path, body: Path, minutes: float, report: Callable[[str], None]) -> None:
+def _train_system(system: str, work: Path, minutes: float, report: Callable[[str], None]) -> None:
     """One temporal network; <system>.pt in the work folder."""
     from vibe_cli.networks import describe
     from vibe_cli.training.looking import save
@@ -189,7 +180,7 @@ def _train_system(system: str, work: Path, body: Path, minutes: float, report: C
 
     if (work / f"{system}.pt").exists():
         return
-    materials, (lifter, regressor) = open_materials(work, body), load_lifter(work / "lifter.pt")
+    materials, (lifter, regressor) = open_materials(work), load_lifter(work / "lifter.pt")
     watched, network = materials.seen("clips"), open_network(system, lifter.config.features)
     start_from(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
     train_temporal(network, lifter, materials.body, watched, CLIP_LENGTH, materials.bank,
@@ -199,8 +190,8 @@ def _train_system(system: str, work: Path, body: Path, minutes: float, report: C
 
 def _fit_prior(work: Path, minutes: float) -> None:
     """The pose prior; its folder in the work folder."""
+    from vibe_cli.training.mocap import read_clips
     from vibe_cli.training.pose_prior import PriorTraining, make_prior
-    from vibe_cli.training.synth.cache import read_clips
 
     if not (work / "open-pose-prior" / "config.yaml").exists():
         rounds = max(2, min(PriorTraining.rounds, int(minutes * PRIOR_ROUNDS_A_MINUTE)))
@@ -238,12 +229,14 @@ def main() -> None:
     """The command line of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mocap", type=Path, required=True, help="folder or .tar of motion capture (CMU's, AMASS)")
+    parser.add_argument("--backgrounds", type=Path, help="folder of pictures, panoramas (.hdr) and things "
+                        "cut out (.png); without it: drawn, and free photographs")
     parser.add_argument("--work", type=Path, default=Path("work"), help="folder for everything on the way")
-    parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the models; holds open-body")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the models")
     parser.add_argument("--minutes", type=float, default=150, help="budget of the whole recipe")
     options = parser.parse_args()
     try:
-        make_models(options.mocap, options.work, options.out, options.minutes,
+        make_models(options.mocap, options.backgrounds, options.work, options.out, options.minutes,
                     lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush())
     except VibeError as error:
         sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from vibe_cli.errors import InputError
 from vibe_cli.results import write_npz
 from vibe_cli.training.mocap import AT_REST, Clip
 from vibe_cli.training.synth.bodies import SynthBody
+from vibe_cli.training.synth.pictures import Pictures
 
-FORMAT, VERSION = "vibe-bundle", 2  # 2: children
+FORMAT, VERSION = "vibe-bundle", 3  # 2: children; 3: panoramas and things
 LIMIT = 40_000_000         # bytes of a bundle
 MOST_FRAMES = 160_000      # 120 bytes each before compression
 SHORTEST = 60              # frames that a piece keeps at least
-MOST_PICTURE_BYTES = 16_000_000
-QUALITY = 90               # JPEG's
+MOST_BYTES = {"pictures": 8_000_000, "panoramas": 4_000_000, "things": 4_000_000}  # things need an alpha channel
+QUALITY = 90               # JPEG's and WebP's
 STEP = math.pi / 32767     # radians a unit
 MEASURED = [joint for joint in range(24) if joint not in AT_REST]
 
@@ -39,21 +41,22 @@ class Bundle:
 
     body: SynthBody
     clips: list[Clip]
-    pictures: list[np.ndarray]  # BGR uint8
+    pictures: Pictures
 
 
-def write_bundle(path: Path, body: SynthBody, clips: list[Clip], pictures: list[np.ndarray]) -> int:
+def write_bundle(path: Path, body: SynthBody, clips: list[Clip], pictures: Pictures) -> int:
     """Write a bundle beside and rename it; the bytes it has. InputError where it cannot be written."""
     kept = _thin(clips)
     names = [clip.name for clip in kept]
-    files = _encode(pictures)
+    files = {kind: _encode(kind, of_kind) for kind, of_kind in
+             zip(MOST_BYTES, (pictures.photographs, pictures.panoramas, pictures.things), strict=True)}
     header = {"format": FORMAT, "version": VERSION, "motions": names, "lengths": [len(c.rotations) for c in kept],
-              "pictures": [len(file) for file in files]}
+              **{kind: [len(file) for file in of_kind] for kind, of_kind in files.items()}}
     arrays = {"header": np.array(json.dumps(header))}
     arrays |= {f"body/{name}": value.astype(np.int32 if name == "faces" else np.float32)
                for name, value in body.arrays().items()}
     arrays["motions"] = np.concatenate([_quantise(clip.rotations) for clip in kept])
-    arrays["pictures"] = np.frombuffer(b"".join(files), np.uint8)
+    arrays |= {kind: np.frombuffer(b"".join(of_kind), np.uint8) for kind, of_kind in files.items() if of_kind}
     try:
         write_npz(path, arrays)
     except OSError as error:
@@ -85,11 +88,8 @@ def read_bundle(path: Path) -> Bundle:
             arrays = {name: file[name] for name in file.files if name.startswith("body/")}
             body = SynthBody.from_arrays({name.removeprefix("body/"): value for name, value in arrays.items()})
             pieces = np.split(file["motions"], np.cumsum(header["lengths"])[:-1])
-            packed = np.split(file["pictures"], np.cumsum(header["pictures"])[:-1]) if header["pictures"] else []
+            pictures = Pictures(*(_decode(file, header, kind) for kind in MOST_BYTES))
         clips = [Clip(name, _dequantise(piece)) for name, piece in zip(header["motions"], pieces, strict=True)]
-        pictures = [cv2.imdecode(data, cv2.IMREAD_COLOR) for data in packed]
-        if any(picture is None for picture in pictures):
-            raise ValueError("a picture does not decode")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", hint=hint) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, cv2.error) as error:
@@ -129,7 +129,21 @@ def _thin(clips: list[Clip]) -> list[Clip]:
     return out
 
 
-def _encode(pictures: list[np.ndarray]) -> list[bytes]:
-    """JPEG files of as many pictures as MOST_PICTURE_BYTES hold, evenly chosen."""
-    files = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes() for p in pictures]
-    return files[::max(1, math.ceil(sum(map(len, files)) / MOST_PICTURE_BYTES))]
+def _encode(kind: str, pictures: list[np.ndarray]) -> list[bytes]:
+    """JPEG files, of things WebP, of as many pictures as MOST_BYTES hold, evenly chosen."""
+    how = (".webp", [cv2.IMWRITE_WEBP_QUALITY, QUALITY]) if kind == "things" else (
+        ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    files = [cv2.imencode(how[0], picture, how[1])[1].tobytes() for picture in pictures]
+    return files[::max(1, math.ceil(sum(map(len, files)) / MOST_BYTES[kind]))]
+
+
+def _decode(file: Mapping[str, np.ndarray], header: dict, kind: str) -> list[np.ndarray]:
+    """The inverse of _encode; ValueError where a picture does not decode."""
+    lengths, channels = header.get(kind), 4 if kind == "things" else 3
+    if not lengths:
+        return []
+    flag = cv2.IMREAD_UNCHANGED if kind == "things" else cv2.IMREAD_COLOR
+    pictures = [cv2.imdecode(data, flag) for data in np.split(file[kind], np.cumsum(lengths)[:-1])]
+    if any(picture is None or picture.ndim != 3 or picture.shape[2] != channels for picture in pictures):
+        raise ValueError(f"one of the {kind} does not decode")
+    return pictures

@@ -28,6 +28,7 @@ from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.crops import CropSource, Labels, Placement, move_labels
 from vibe_cli.training.synth.labels import flesh_depth, mask_box
 from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, Picture, draw_look, draw_poses
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.poses import PoseBank, view
 from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.studio import Studio
@@ -51,7 +52,7 @@ class Block:
     visible: np.ndarray  # (N, 44)      bool
 
 
-def draw_people(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: list[np.ndarray], count: int,
+def draw_people(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures, count: int,
                 close: float = CLOSE) -> list[Picture]:
     """Cut-outs of people, POSES_A_LOOK poses of each, `count` in all; a share `close` of them in part."""
     out: list[Picture] = []
@@ -66,7 +67,7 @@ def draw_people(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictu
     return out
 
 
-def draw_block(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: list[np.ndarray], count: int,
+def draw_block(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures, count: int,
                size: int) -> Block:
     """Draw people and compose a crop of each."""
     people = draw_people(rng, body, bank, pictures, count)

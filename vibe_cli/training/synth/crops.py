@@ -72,7 +72,7 @@ class CropSource:
 
     @classmethod
     def of(cls, pictures: list[Picture], backgrounds: np.ndarray) -> CropSource:
-        """The same from cut-outs in memory, with backgrounds (n, 192, 192, 3) uint8 BGR."""
+        """The same from cut-outs in memory, with backgrounds (n, B, B, 3) uint8 BGR."""
         source = cls.__new__(cls)
         source._take([np.stack([p.rgba for p in pictures])],
                      Labels(*(np.stack([getattr(p, k) for p in pictures]).astype(np.float32) for k in FIELDS)),
@@ -198,8 +198,9 @@ class CropSource:
         return image
 
     def _background(self, rng: np.random.Generator, size: int, channels: int = 3) -> np.ndarray:
-        source, half = self.backgrounds[rng.integers(len(self.backgrounds))], rng.uniform(0.35, 1) * 96
-        centre = 96 + rng.uniform(-1, 1, 2) * (96 - half)
+        source, share = self.backgrounds[rng.integers(len(self.backgrounds))], rng.uniform(0.35, 1)
+        half = share * len(source) / 2
+        centre = len(source) / 2 + rng.uniform(-1, 1, 2) * (len(source) / 2 - half)
         image = Placement(centre, half, flip=rng.random() < 0.5).sample(np.ascontiguousarray(source), size)
         planes = cv2.split(image)
         planes = [planes[i] for i in rng.permutation(3)] if rng.random() < 0.5 else planes

@@ -2,7 +2,7 @@
 
     python -m vibe_cli.training.synth.draw BUNDLE WORK --stills 100000 --clips 2000 --device cuda
 
-The folder is that of `cache` and of the recipe: `stills_1.npy`, `clips_101.npy`, `held_901.npy` (motions that training
+The folder is the recipe's: `stills_1.npy`, `clips_101.npy`, `held_901.npy` (motions that training
 never sees) with their labels, `backgrounds.npy`, `mocap.npz` and `body.npz`. What is there is kept, so an interrupted
 run goes on with the next file. Processes prepare looks and poses; they or the GPU draw. The same seed gives the same
 people on either, their pixels but for rounding.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vibe_cli.outputs import replacing_file
-from vibe_cli.training.synth.cache import write_clips
+from vibe_cli.training.mocap import write_clips
 from vibe_cli.training.synth.crops import FIELDS
 from vibe_cli.training.synth.people import CHILDREN, FRAMED, FRAMED_SHARES, SIZE, Look, draw_look, draw_poses
 from vibe_cli.training.synth.poses import view
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 POSES_A_LOOK = 4   # of stills: a look costs as much as drawing three poses of it
 LOOKS = 16         # of a block of stills
-CLOSE = 0.15       # share of the stills that frame a part of the person
+CLOSE = 0.35       # share of the stills that frame a part of the person
 HELD = 1000        # stills of held-out motions
+BACKGROUND = 320   # pixels of a background: as sharp as the people before it, or sharpness would tell them
 
 
 @dataclass(frozen=True)
@@ -150,13 +151,14 @@ def draw_folder(studio: Studio, folder: Path, jobs: list[DrawJob], backgrounds: 
 
 
 def _background(studio: Studio, number: int) -> np.ndarray:
-    return place(np.random.default_rng([7, number]), studio.pictures)
+    return place(np.random.default_rng([7, number]), studio.pictures, BACKGROUND)
 
 
-def plan(stills: int, clips: int, length: int) -> list[DrawJob]:
-    """The files of a work folder: `clips` of `length` frames, a tenth as many of held-out motions."""
+def plan(stills: int, clips: int, length: int, held_out: int | None = None) -> list[DrawJob]:
+    """The files of a work folder: `clips` of `length` frames; `held_out`, or a tenth as many, of held-out motions."""
+    held = held_out or max(clips // 10, 1)
     return [DrawJob("held", min(HELD, max(stills // 4, 1)), 901, held_out=True),
-            DrawJob("heldclips", max(clips // 10, 1) * length, 801, length, held_out=True),
+            DrawJob("heldclips", held * length, 801, length, held_out=True),
             DrawJob("stills", stills, 1), DrawJob("clips", clips * length, 101, length)]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.heads import add_face, add_hair
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.textures import colour, creases, fabric, waves
 
 SIZE = 160          # pixels of a cut-out
@@ -52,7 +53,7 @@ class Picture:
     behind: np.ndarray | None = None  # (K,) metres that a point lies behind what is drawn at its pixel; 0: nothing is
 
 
-def draw_look(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray],
+def draw_look(rng: np.random.Generator, body: SynthBody, pictures: Pictures,
               children: float = CHILDREN) -> Look:
     """A random person: build, skin, clothes, hair, light and distance; a child with probability `children`."""
     colours, displacement = _dress(rng, body, pictures)
@@ -75,7 +76,7 @@ def _younger(body: SynthBody, look: Look, share: float) -> Look:
                    displacement=look.displacement * (1 - 0.4 * share))
 
 
-def _dress(rng: np.random.Generator, body: SynthBody, pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _dress(rng: np.random.Generator, body: SynthBody, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
     points, part = body.vertices, body.weights.argmax(axis=1)
     away, height = np.abs(points[:, 0]), points[:, 1]
     tone = rng.random()

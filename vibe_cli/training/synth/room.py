@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.scenery import place
 
 TEXTURE = 256      # pixels of a wall's side
@@ -119,7 +120,7 @@ class Room:
         return image, points
 
 
-def draw_room(rng: np.random.Generator, pictures: list[np.ndarray], reach: np.ndarray) -> Room:
+def draw_room(rng: np.random.Generator, pictures: Pictures, reach: np.ndarray) -> Room:
     """A room or yard around the points `reach` (N, 3), its walls at some distance beyond them."""
     margin = np.exp(rng.uniform(math.log(0.6), math.log(9), 4))
     low = np.array([reach[:, 0].min() - margin[0], 0, reach[:, 2].min() - margin[1]])

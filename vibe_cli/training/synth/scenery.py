@@ -11,13 +11,30 @@ import math
 import cv2
 import numpy as np
 
+from vibe_cli.training.synth.pictures import Pictures
+from vibe_cli.training.synth.surroundings import look_around, strew
 from vibe_cli.training.synth.textures import background, colour
 
+REAL = 0.6    # share of the places that are seen in a panorama, where there are any
+STREWN = 0.55  # share of the places with things about, where there are any
 SUN = np.array([0.9, 1.0, 1.1])  # BGR
 
 
-def place(rng: np.random.Generator, pictures: list[np.ndarray], size: int = 192) -> np.ndarray:
+def place(rng: np.random.Generator, pictures: Pictures, size: int = 192) -> np.ndarray:
     """(size, size, 3) uint8 BGR: somewhere a photograph may have been taken, or plain clutter."""
+    if pictures.panoramas and rng.random() < REAL:
+        image = look_around(rng, pictures.panoramas[rng.integers(len(pictures.panoramas))], size)
+    else:
+        image = _drawn_place(rng, pictures, size)
+    if pictures.things and rng.random() < STREWN:
+        image = image.astype(np.float32)
+        strew(rng, image, pictures.things)
+        if rng.random() < 0.4:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
+    return image.astype(np.uint8)
+
+
+def _drawn_place(rng: np.random.Generator, pictures: Pictures, size: int) -> np.ndarray:
     kind = rng.random()
     if kind < 0.35:
         return background(rng, pictures, size)

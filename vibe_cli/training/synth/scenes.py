@@ -14,7 +14,9 @@ from vibe_cli.training.synth.people import SIZE
 
 BUSTS = 0.3               # share of the people who are cut by the lower edge
 BUST_HEIGHTS = (0.3, 1.2)  # of the picture's, at least
-MIN_VISIBLE = 0.25  # of a person's own pixels; fewer, and the person is neither wanted nor punished
+SOFTENED = 0.85    # share of the people whose edges are
+MIN_VISIBLE = 0.25  # of a person's own pixels; fewer, and the person is neither wanted nor punished,
+LEAST_SIDE = 26     # nor is one whose box is smaller than this many pixels: a blot, as many things are
 
 
 class SceneSource:
@@ -27,7 +29,8 @@ class SceneSource:
         self.busts = np.flatnonzero(only_below)  # close-ups that the picture's lower edge may cut
 
     def scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One picture (size, size, 3) uint8 RGB, its boxes (N, 4) cx, cy, w, h, and visible shares (N,)."""
+        """One picture (size, size, 3) uint8 RGB, its boxes (N, 4) cx, cy, w, h, and visible shares (N,), 0 of the
+        smallest."""
         size = self.size
         image = self._backdrop(rng)
         owner, boxes, areas = np.zeros((size, size), np.int16), [], []
@@ -49,14 +52,15 @@ class SceneSource:
                 areas.append(box[4])
         if rng.random() < 0.35:
             self._occlude(rng, image, owner)
-        visible = np.array([(owner == i + 1).sum() / areas[i] for i in range(len(boxes))])
+        visible = np.array([(owner == i + 1).sum() / areas[i] * (max(boxes[i][2:4]) >= LEAST_SIDE)
+                            for i in range(len(boxes))])
         image = np.ascontiguousarray(degrade(rng, image, borders=False)[..., ::-1])
         return image, np.array([b[:4] for b in boxes], np.float32).reshape(-1, 4), visible
 
     def _backdrop(self, rng: np.random.Generator) -> np.ndarray:
         size = self.size
         source = self.crops.backgrounds[rng.integers(len(self.crops.backgrounds))]
-        side = int(rng.uniform(0.5, 1) * len(source))
+        side = int(rng.uniform(0.6, 1) * len(source))
         y, x = rng.integers(0, len(source) - side + 1, 2)
         image = cv2.resize(np.ascontiguousarray(source[y:y + side, x:x + side]), (size, size),
                            interpolation=cv2.INTER_CUBIC)
@@ -74,6 +78,8 @@ class SceneSource:
         cutout = self.crops.cutout(index)
         ys, xs = np.nonzero(cutout[..., 3])
         cutout = cutout[ys.min():ys.max() + 1, xs.min():xs.max() + 1]
+        if rng.random() < SOFTENED:  # a lens draws no stairs; premultiplied, colour and edge soften alike
+            cutout = cv2.GaussianBlur(cutout, (5, 5), rng.uniform(0.5, 1.1))
         scale = height / max(cutout.shape[:2])
         wide, tall = max(2, round(cutout.shape[1] * scale)), max(2, round(cutout.shape[0] * scale))
         cutout = cv2.resize(cutout, (wide, tall), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -12,6 +12,7 @@ from vibe_cli.training.mocap import FPS
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.motion import act, stand
 from vibe_cli.training.synth.people import Look, draw_look, dressed
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.poses import PoseBank
 from vibe_cli.training.synth.room import Camera, Room, camera_path, draw_room
 from vibe_cli.training.synth.textures import fabric
@@ -76,7 +77,7 @@ class Scene:
     fps: float
 
 
-def build_scene(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: list[np.ndarray],
+def build_scene(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures,
                 options: SceneOptions) -> Scene:
     """A random scene; equal generators give equal scenes."""
     count = 1 + rng.choice(len(CROWD), p=CROWD)
@@ -101,7 +102,7 @@ def build_scene(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictu
                  ambient=float(rng.uniform(0.35, 0.85)), fps=options.fps)
 
 
-def _draw_actor(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: list[np.ndarray],
+def _draw_actor(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures,
                 options: SceneOptions) -> Actor:
     look = draw_look(rng, body, pictures)
     rest, normals = dressed(body, look)
@@ -131,7 +132,7 @@ def _closest(actor: Actor, cameras: list[Camera]) -> float:
     return float(np.linalg.norm(np.stack([camera.centre for camera in cameras]) - actor.pelvis, axis=1).min())
 
 
-def _draw_props(rng: np.random.Generator, pictures: list[np.ndarray], paths: np.ndarray) -> list[Prop]:
+def _draw_props(rng: np.random.Generator, pictures: Pictures, paths: np.ndarray) -> list[Prop]:
     """Boxes and poles on the floor where nobody goes; `paths` (N, 3) are places to leave free."""
     props: list[Prop] = []
     for _ in range(rng.choice(len(PROPS), p=PROPS)):
@@ -147,7 +148,7 @@ def _draw_props(rng: np.random.Generator, pictures: list[np.ndarray], paths: np.
     return props
 
 
-def _box(rng: np.random.Generator, pictures: list[np.ndarray], size: np.ndarray, turn: np.ndarray,
+def _box(rng: np.random.Generator, pictures: Pictures, size: np.ndarray, turn: np.ndarray,
          at: np.ndarray) -> Prop:
     u, v = np.meshgrid(np.linspace(-0.5, 0.5, CELLS + 1), np.linspace(-0.5, 0.5, CELLS + 1))
     grid = np.arange((CELLS + 1) ** 2).reshape(CELLS + 1, CELLS + 1)

@@ -6,24 +6,23 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from vibe_cli.errors import InputError, ModelError
 from vibe_cli.paths import models_dir
 from vibe_cli.training.mocap import Clip, read_mocap
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import is_bundle, read_bundle
+from vibe_cli.training.synth.pictures import Pictures, load_pictures
 from vibe_cli.training.synth.poses import HOLD_OUT_EVERY, PoseBank
-from vibe_cli.training.synth.textures import load_pictures
 
 Made = TypeVar("Made")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # which libraries read once, as they load
 INSTALL = "install it with: pip install 'vibe-cli[synth]', or use a bundle of `vibe synth pack`"
 
 
@@ -33,7 +32,7 @@ class Studio:
 
     body: SynthBody
     clips: list[Clip]
-    pictures: list[np.ndarray] = field(repr=False)  # BGR uint8, for prints and backgrounds
+    pictures: Pictures = field(repr=False)
 
     @cached_property
     def bank(self) -> PoseBank:
@@ -55,7 +54,7 @@ def open_studio(mocap: Path, backgrounds: Path | None = None) -> Studio:
         raise InputError(f"{mocap}: no such file or folder",
                          hint="CMU's motion capture is free: mocap.cs.cmu.edu; AMASS: amass.is.tue.mpg.de")
     if backgrounds is not None and not backgrounds.is_dir():
-        raise InputError(f"{backgrounds}: no such folder", hint="give --backgrounds a folder of .jpg or .png files")
+        raise InputError(f"{backgrounds}: no such folder", hint="give --backgrounds a folder of .jpg, .png, .hdr files")
     if is_bundle(mocap):
         bundle = read_bundle(mocap)
         studio = Studio(bundle.body, bundle.clips, load_pictures(backgrounds) if backgrounds else bundle.pictures)
@@ -84,8 +83,25 @@ def work(studio: Studio, task: Callable[[Studio, int], Made], numbers: range, wo
             cv2.setNumThreads(threads)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(numbers)), _enter, (studio,)) as pool:
+    with one_thread_each():
+        pool = context.Pool(min(workers, len(numbers)), _enter, (studio,))
+    with pool:
         yield from pool.imap(partial(_run, task), numbers)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Processes begun in here have one thread each for matrix products, where the user has not said otherwise.
+
+    As many threads as processors in each of as many processes wait for one another: half the speed on two processors.
+    """
+    told = [name for name in THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(told, "1"))
+    try:
+        yield
+    finally:
+        for name in told:
+            os.environ.pop(name, None)
 
 
 def default_workers() -> int:

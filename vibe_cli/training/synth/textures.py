@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
-from vibe_cli.errors import InputError
-from vibe_cli.video_images import read_image
-
-# Of scikit-image's sample pictures those that its data/README.txt gives as CC0 or public domain.
-FREE_PICTURES = ["astronaut.png", "brick.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png",
-                 "hubble_deep_field.jpg", "ihc.png", "moon.png", "page.png", "rocket.jpg", "text.png"]
-
-
-def load_pictures(folder: Path | None = None, height: int = 320) -> list[np.ndarray]:
-    """BGR pictures of about `height` pixels: a folder of the user's, or scikit-image's free samples."""
-    if folder is None:
-        import skimage.data
-        root = Path(skimage.data.__file__).parent
-        paths = [root / name for name in FREE_PICTURES]
-    else:
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
-    pictures = [p[..., ::-1] for p in (read_image(path) for path in paths) if p is not None]
-    if not pictures:
-        raise InputError(f"{folder or 'scikit-image'}: no background pictures", hint="give a folder of .jpg or .png")
-    sized = []
-    for picture in pictures:
-        scale = height / min(picture.shape[:2])
-        sized.append(cv2.resize(np.ascontiguousarray(picture), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-    return sized
+from vibe_cli.training.synth.pictures import Pictures
 
 
 def colour(rng: np.random.Generator) -> np.ndarray:
@@ -55,7 +30,7 @@ def creases(rng: np.random.Generator, points: np.ndarray) -> np.ndarray:
     return 1 - rng.uniform(0, 0.45) * np.clip(ridges, 0, 1) ** 2
 
 
-def fabric(rng: np.random.Generator, points: np.ndarray, pictures: list[np.ndarray]) -> np.ndarray:
+def fabric(rng: np.random.Generator, points: np.ndarray, pictures: Pictures) -> np.ndarray:
     """(V, 3) colours of a garment over rest-pose points: plain, striped, mottled, printed or with a badge."""
     base, kind = colour(rng), rng.random()
     out = np.tile(base, (len(points), 1))
@@ -65,7 +40,7 @@ def fabric(rng: np.random.Generator, points: np.ndarray, pictures: list[np.ndarr
     elif kind < 0.45:
         out = out + waves(rng, points, rng.uniform(5, 40))[:, None] * 0.5 * (colour(rng) - base)
     elif kind < 0.65:
-        picture, scale = pictures[rng.integers(len(pictures))], rng.uniform(60, 300)
+        picture, scale = _photograph(rng, pictures), rng.uniform(60, 300)
         x = (points[:, 0] * scale + rng.integers(999)).astype(int) % picture.shape[1]
         y = (-points[:, 1] * scale + rng.integers(999)).astype(int) % picture.shape[0]
         out = picture[y, x] / 255.0 * (0.5 + 0.5 * base)
@@ -76,7 +51,7 @@ def fabric(rng: np.random.Generator, points: np.ndarray, pictures: list[np.ndarr
     return out
 
 
-def background(rng: np.random.Generator, pictures: list[np.ndarray], size: int = 192) -> np.ndarray:
+def background(rng: np.random.Generator, pictures: Pictures, size: int = 192) -> np.ndarray:
     """(size, size, 3) uint8: a piece of a picture or a plain or shaded wall, most often cluttered with shapes."""
     kind = rng.random()
     image = (_piece(rng, size, size, pictures) if kind < 0.4 else _surface(rng, size, size, pictures)).copy()
@@ -91,7 +66,11 @@ def background(rng: np.random.Generator, pictures: list[np.ndarray], size: int =
     return np.clip(image + light * rng.uniform(0, 18), 0, 255).astype(np.uint8)
 
 
-def _surface(rng: np.random.Generator, h: int, w: int, pictures: list[np.ndarray]) -> np.ndarray:
+def _photograph(rng: np.random.Generator, pictures: Pictures) -> np.ndarray:
+    return pictures.photographs[rng.integers(len(pictures.photographs))]
+
+
+def _surface(rng: np.random.Generator, h: int, w: int, pictures: Pictures) -> np.ndarray:
     kind = rng.random()
     if kind < 0.45:
         return np.full((h, w, 3), np.clip(colour(rng), 0, 1) * 255)
@@ -103,8 +82,8 @@ def _surface(rng: np.random.Generator, h: int, w: int, pictures: list[np.ndarray
     return _piece(rng, h, w, pictures)
 
 
-def _piece(rng: np.random.Generator, h: int, w: int, pictures: list[np.ndarray]) -> np.ndarray:
-    picture = pictures[rng.integers(len(pictures))]
+def _piece(rng: np.random.Generator, h: int, w: int, pictures: Pictures) -> np.ndarray:
+    picture = _photograph(rng, pictures)
     tall = max(2, min(int(picture.shape[0] * rng.uniform(0.25, 1)), picture.shape[0]))
     wide = max(2, min(int(tall * w / h) + 1, picture.shape[1]))
     y, x = rng.integers(picture.shape[0] - tall + 1), rng.integers(picture.shape[1] - wide + 1)
@@ -116,7 +95,7 @@ def _piece(rng: np.random.Generator, h: int, w: int, pictures: list[np.ndarray])
     return piece[..., rng.permutation(3)] * rng.uniform(0.5, 1.4, 3) + rng.uniform(-40, 40)
 
 
-def _add_shape(rng: np.random.Generator, image: np.ndarray, pictures: list[np.ndarray]) -> None:
+def _add_shape(rng: np.random.Generator, image: np.ndarray, pictures: Pictures) -> None:
     size = len(image)
     radius = int(np.clip(4 * rng.pareto(1.2) + 3, 3, size * 0.47))
     mask = np.zeros(image.shape[:2], np.uint8)
