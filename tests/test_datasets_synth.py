@@ -19,6 +19,7 @@ from vibe_cli.results import write_npz
 from vibe_cli.training.mocap import Clip
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.crop_data import write_crop_labels, write_crops
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.studio import Studio
 from vibe_cli.training.synth.video_data import VideoOptions, write_clip
 
@@ -32,7 +33,7 @@ def studio(body: SynthBody) -> Studio:  # noqa: F811
         turns[:, 0] = 0
         rotations = Rotation.from_rotvec(turns.reshape(-1, 3)).as_matrix().reshape(60, 24, 3, 3).astype(np.float32)
         clips.append(Clip(str(number), rotations))
-    return Studio(body, clips, [rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)])
+    return Studio(body, clips, Pictures([rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)]))
 
 
 @pytest.fixture(scope="module")

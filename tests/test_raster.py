@@ -13,6 +13,7 @@ from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.batched import Drawn, Looks, PeopleDrawer
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.people import FRAMED, SIZE, Picture, draw_look, draw_person
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.raster import Raster, rasterise
 
 
@@ -25,7 +26,7 @@ def body() -> SynthBody:
 def both(body: SynthBody) -> tuple[list[Picture], Drawn]:
     """Six people by OpenCV and by torch, two of them close-ups."""
     rng, bank = np.random.default_rng(0), poses.PoseBank(make_clips())
-    looks = [draw_look(rng, body, [np.full((80, 80, 3), 120, np.uint8)]) for _ in range(4)]
+    looks = [draw_look(rng, body, Pictures([np.full((80, 80, 3), 120, np.uint8)])) for _ in range(4)]
     motion = np.stack([bank.pose(rng) for _ in range(6)])
     motion[:, 0] = np.stack([poses.view(rng) @ pose[0] for pose in motion])
     which, framed = [0, 1, 2, 3, 0, 1], [None, FRAMED[0], None, None, FRAMED[2], None]

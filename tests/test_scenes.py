@@ -15,6 +15,7 @@ from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.film import THING, Faults, Frame, draw_faults, film
 from vibe_cli.training.synth.labels import HIDDEN_BY_OTHERS, HIDDEN_BY_SELF, SEEN, draw_depth, mask_box, nearest
 from vibe_cli.training.synth.motion import act, stand
+from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.poses import PoseBank
 from vibe_cli.training.synth.room import Camera, Room, smooth
 from vibe_cli.training.synth.stage import Actor, Scene, SceneOptions, build_scene
@@ -33,13 +34,14 @@ def bank() -> PoseBank:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[np.ndarray]:
+def pictures() -> Pictures:
     rng = np.random.default_rng(0)
-    return [cv2.resize(rng.integers(0, 255, (12, 16, 3), np.uint8), (240, 200), interpolation=cv2.INTER_CUBIC)]
+    noise = rng.integers(0, 255, (12, 16, 3), np.uint8)
+    return Pictures([cv2.resize(noise, (240, 200), interpolation=cv2.INTER_CUBIC)])
 
 
 @pytest.fixture(scope="module")
-def clip(body: SynthBody, bank: PoseBank, pictures: list) -> tuple[Scene, list[Frame]]:
+def clip(body: SynthBody, bank: PoseBank, pictures: Pictures) -> tuple[Scene, list[Frame]]:
     """Three frames of a scene in which two or more act and the camera moves."""
     for seed in range(6, 50):
         rng = np.random.default_rng(seed)
@@ -73,7 +75,7 @@ def photograph(body: SynthBody, *actors: Actor) -> Frame:
     return next(film(np.random.default_rng(0), scene))
 
 
-def test_equal_seeds_film_equal_scenes(body: SynthBody, bank: PoseBank, pictures: list) -> None:
+def test_equal_seeds_film_equal_scenes(body: SynthBody, bank: PoseBank, pictures: Pictures) -> None:
     def shoot(seed: int) -> Frame:
         rng = np.random.default_rng(seed)
         scene = build_scene(rng, body, bank, pictures, SceneOptions(96, 64))
@@ -188,7 +190,7 @@ def test_a_pixel_belongs_to_what_is_nearest() -> None:
     assert owner.tolist() == [[1, 1, -1]] and depth.tolist() == [[3, 4, 5]]
 
 
-def test_things_are_nobody(body: SynthBody, bank: PoseBank, pictures: list) -> None:
+def test_things_are_nobody(body: SynthBody, bank: PoseBank, pictures: Pictures) -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         scene = build_scene(rng, body, bank, pictures, SceneOptions(96, 64))

@@ -18,6 +18,7 @@ from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.crops import CropSource, Labels, Placement, mirror_labels
 from vibe_cli.training.synth.people import SIZE, draw_look, draw_person, draw_poses
+from vibe_cli.training.synth.pictures import Pictures
 
 BODY = models_dir() / "open-body" / "weights.safetensors"
 
@@ -28,8 +29,8 @@ def body() -> SynthBody:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[np.ndarray]:
-    return [np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)]
+def pictures() -> Pictures:
+    return Pictures([np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)])
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def bank() -> poses.PoseBank:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory, body: SynthBody, pictures: list, bank: poses.PoseBank) -> Path:
+def cache(tmp_path_factory: pytest.TempPathFactory, body: SynthBody, pictures: Pictures, bank: poses.PoseBank) -> Path:
     folder, rng = tmp_path_factory.mktemp("cache"), np.random.default_rng(1)
     drawn = []
     for _ in range(6):
@@ -79,7 +80,7 @@ def test_the_labels_lie_on_the_drawn_person(cache: Path) -> None:
         assert (near[np.clip(y, 0, SIZE - 1), np.clip(x, 0, SIZE - 1)] > 0).mean() > 0.9
 
 
-def test_equal_seeds_draw_equal_people(body: SynthBody, pictures: list, bank: poses.PoseBank) -> None:
+def test_equal_seeds_draw_equal_people(body: SynthBody, pictures: Pictures, bank: poses.PoseBank) -> None:
     def draw(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
         return draw_person(body, draw_look(rng, body, pictures), bank.pose(rng)).rgba
@@ -87,7 +88,8 @@ def test_equal_seeds_draw_equal_people(body: SynthBody, pictures: list, bank: po
     assert not np.array_equal(draw(5), draw(6))
 
 
-def test_poses_of_one_look_are_drawn_as_each_by_itself(body: SynthBody, pictures: list, bank: poses.PoseBank) -> None:
+def test_poses_of_one_look_are_drawn_as_each_by_itself(body: SynthBody, pictures: Pictures,
+                                                       bank: poses.PoseBank) -> None:
     rng = np.random.default_rng(7)
     look, asked = draw_look(rng, body, pictures), [(bank.pose(rng), None), (bank.pose(rng), [12, 15])]
     for drawn, (rotations, framed) in zip(draw_poses(body, look, asked), asked, strict=True):

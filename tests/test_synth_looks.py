@@ -24,7 +24,7 @@ from vibe_cli.training.synth.scenery import place
 
 
 @pytest.mark.parametrize("framed", FRAMED)
-def test_a_close_up_is_filled_by_the_joints_it_frames(body: SynthBody, pictures: list, framed: list[int]) -> None:  # noqa: F811
+def test_a_close_up_is_filled_by_the_joints_it_frames(body: SynthBody, pictures: Pictures, framed: list[int]) -> None:  # noqa: F811
     rng = np.random.default_rng(4)
     look, pose = draw_look(rng, body, pictures), poses.random_pose(rng)
     pose[0] = poses.IMAGE_FROM_WORLD
