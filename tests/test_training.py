@@ -181,7 +181,7 @@ def test_make_weights_makes_a_complete_set_of_models_from_a_clean_checkout(tmp_p
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("making the models in 1.5 minutes") and "\ndone in " in done.stdout
     made = {path.name for path in (clean / "models").iterdir()}
-    assert made == {"open-body", "open-detector", "open-encoder", "open-pose-prior",
+    assert made == {"open-body", "open-detector", "open-encoder", "open-frame", "open-pose-prior",
                     *(f"open-{system}" for system in SYSTEMS)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIBE_HOME", str(clean))

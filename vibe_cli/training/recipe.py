@@ -206,6 +206,7 @@ def write_models(work: Path, out: Path) -> None:
     import yaml
 
     from vibe_cli.networks.centre import CentreConfig
+    from vibe_cli.networks.regressor import RegressorConfig
     from vibe_cli.training.run_models import write_encoder
     from vibe_cli.training.shipping import halved, write_model
 
@@ -216,10 +217,11 @@ def write_models(work: Path, out: Path) -> None:
     verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
     write_model(out / "open-detector", {"task": "detector", "verify": verify}, halved(detector["averaged"]),
                 CentreConfig(**detector["config"]))
+    facts = {"task": "temporal", "encoder": "open-encoder", "body": "open-body"}
+    write_model(out / "open-frame", facts, halved(motion["regressor"]), RegressorConfig(**motion["regressor_config"]))
     for system in SYSTEMS:
         state = torch.load(work / f"{system}.pt", weights_only=True)
-        write_model(out / f"open-{system}", {"task": "temporal", "encoder": "open-encoder", "body": "open-body"},
-                    halved(state["network"]), state["config"])
+        write_model(out / f"open-{system}", facts, halved(state["network"]), state["config"])
     (out / "open-pose-prior").mkdir(exist_ok=True)
     for name in ("weights.safetensors", "config.yaml"):
         shutil.copyfile(work / "open-pose-prior" / name, out / "open-pose-prior" / name)
