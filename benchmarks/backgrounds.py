@@ -1,4 +1,4 @@
-"""Gather the free pictures that the shipped detector's training saw, as a folder for `make weights BACKGROUNDS=`.
+"""Gather the free pictures before which the shipped lifter's people stood, as a folder for `make weights BACKGROUNDS=`.
 
     npm pack @pmndrs/assets@1.7.0 @lobehub/fluent-emoji-3d@1.1.0
     apt-get download blender-data && dpkg-deb -x blender-data_*.deb blender
