@@ -49,7 +49,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory, body: SynthBody) -> Path:
     thing = np.full((30, 20, 4), [30, 120, 200, 255], np.uint8)
     thing[:10, :, 3] = 0
     photographs = [np.full((40, 60, 3), [30, 120, 200], np.uint8)] * 2
-    pictures = Pictures(photographs, [np.full((32, 64, 3), 90, np.uint8)], [thing])
+    pictures = Pictures(photographs, [np.full((32, 64, 3), 90, np.uint8)], [thing, np.full((9, 9, 4), 255, np.uint8)])
     assert write_bundle(path, body, make_clips(), pictures) == path.stat().st_size < bundle.LIMIT
     return path
 
@@ -65,7 +65,8 @@ def test_what_is_packed_comes_back_within_the_stated_error(packed: Path, body: S
     for name, value in body.arrays().items():
         assert np.allclose(got.body.arrays()[name], value, atol=1e-6), name
     assert np.abs(got.pictures.photographs[1].astype(int) - [30, 120, 200]).max() < 6
-    assert got.pictures.panoramas[0].shape == (32, 64, 3) and str(got.pictures) == "2 pictures, 1 panorama, 1 thing"
+    assert got.pictures.panoramas[0].shape == (32, 64, 3) and str(got.pictures) == "2 pictures, 1 panorama, 2 things"
+    assert got.pictures.things[1].shape == (9, 9, 4)  # though nothing of it is transparent
     assert (got.pictures.things[0][:9, :, 3] == 0).all() and (got.pictures.things[0][11:, :, 3] == 255).all()
 
 

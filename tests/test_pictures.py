@@ -9,8 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from vibe_cli.errors import InputError
+from vibe_cli.training.synth import surroundings
 from vibe_cli.training.synth.pictures import Pictures, load_pictures
 from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.studio import THREADS, one_thread_each
@@ -28,6 +30,8 @@ def folder(tmp_path: Path) -> Path:
     thing[10:30, 15:25] = [250, 0, 0, 255]
     cv2.imwrite(str(tmp_path / "c.png"), thing)
     cv2.imwrite(str(tmp_path / "d.png"), np.full((20, 20, 4), 255, np.uint8))  # nothing of it is transparent
+    cv2.imwrite(str(tmp_path / "ruler.png"), np.full((2, 300, 3), 255, np.uint8))
+    (tmp_path / "picture.hdr").write_bytes((tmp_path / "c.png").read_bytes())
     (tmp_path / "broken.hdr").write_bytes(b"#?RADIANCE\nnothing more")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
     (tmp_path / "notes.txt").write_text("no picture")
@@ -49,6 +53,30 @@ def test_where_no_photographs_are_ours_stand_in(folder: Path) -> None:
         (folder / name).unlink()
     found = load_pictures(folder)
     assert str(found) == f"{len(load_pictures().photographs)} pictures, 1 panorama, 1 thing"
+
+
+def test_a_bundles_photographs_stand_in_as_well(folder: Path) -> None:
+    for name in ("a.jpg", "d.png"):
+        (folder / name).unlink()
+    ours = [np.zeros((320, 320, 3), np.uint8)]
+    assert load_pictures(folder, ours).photographs[0] is ours[0]
+
+
+def test_a_colour_that_stands_for_transparency_makes_a_thing(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (40, 40), (1, 2, 3))
+    picture.paste((200, 0, 0), (10, 10, 30, 20))
+    picture.save(tmp_path / "key.png", transparency=(1, 2, 3))
+    picture.save(tmp_path / "photograph.png")
+    found = load_pictures(tmp_path)
+    assert len(found.photographs) == 1 and found.things[0].shape == (10, 20, 4)
+
+
+def test_a_dark_panorama_is_exposed_by_what_is_lit(tmp_path: Path) -> None:
+    radiance = np.zeros((32, 64, 3), np.float32)
+    radiance[20:] = np.linspace(0.01, 0.03, 64, dtype=np.float32)[None, :, None]
+    cv2.imwrite(str(tmp_path / "night.hdr"), radiance)
+    (panorama,) = load_pictures(tmp_path, [np.zeros((320, 320, 3), np.uint8)]).panoramas
+    assert 60 < panorama[25, 2, 0] < panorama[25, 60, 0] < 250
 
 
 def test_what_is_no_panorama_is_said(folder: Path) -> None:
@@ -101,6 +129,30 @@ def test_things_lie_within_the_picture_and_cover_it_where_they_are_opaque() -> N
     strew(rng, image, [thing])
     changed = np.abs(image - 40).max(axis=-1) > 1
     assert 0.001 < changed.mean() < 0.9 and 0 <= image.min() and image.max() <= 255
+
+
+def test_a_white_thing_on_white_has_no_edge_and_none_of_a_turned_one_is_lost(tmp_path: Path) -> None:
+    disc = np.zeros((60, 60, 4), np.uint8)
+    cv2.circle(disc, (30, 30), 20, (255, 255, 255, 255), -1)
+    cv2.imwrite(str(tmp_path / "disc.png"), disc)
+    (thing,) = load_pictures(tmp_path, [np.zeros((320, 320, 3), np.uint8)]).things
+    for seed in range(8):
+        turned = surroundings._turned(np.random.default_rng(seed), thing, 96)
+        assert np.abs(turned[..., :3] - turned[..., 3:]).max() <= 3  # premultiplied: white is as white as it is opaque
+
+
+def test_nothing_of_a_turned_thing_is_cut_off() -> None:
+    class Quarter:
+        """Turns by 90 degrees, and takes the middle of all else."""
+
+        def random(self) -> float:
+            return 0.9
+
+        def uniform(self, low: float, high: float) -> float:
+            return 90.0 if high == 360 else (low + high) / 2
+
+    turned = surroundings._turned(Quarter(), np.full((100, 20, 4), 255, np.uint8), 400)
+    assert turned.shape[1] > 4 * turned.shape[0] and (turned[..., 3] > 200).mean() > 0.9
 
 
 def _threads(_: int) -> list[str | None]:

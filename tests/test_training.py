@@ -160,11 +160,17 @@ def test_the_box_loss_is_torchvisions() -> None:
 
 def test_a_work_folder_is_not_mixed_of_two_recipes(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
+    (tmp_path / "cmu.tar").touch()
     (tmp_path / "work" / "recipe.json").write_text('{"minutes": 5.0, "mocap": "cmu.tar"}')
-    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", "cmu.tar", "--minutes", "150",
-                           "--work", tmp_path / "work"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "cmu.tar",
+                           "--minutes", "150", "--work", tmp_path / "work"], capture_output=True, text=True,
+                          check=False)
     assert done.returncode == 3 and "begun with minutes 5.0" in done.stderr and "hint: " in done.stderr
     assert "Traceback" not in done.stderr
+    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "cmu.tar",
+                           "--backgrounds", tmp_path / "typo", "--work", tmp_path / "other"], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 3 and "typo: no such" in done.stderr and not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow

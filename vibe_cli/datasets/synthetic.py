@@ -1,8 +1,8 @@
 """Our synthetic people: clips or stills of a work folder (`training.synth.draw`), composed into pictures.
 
-A cache does not say how long its clips are; a person's shape does, which is constant over a clip. Stills may be of one
-shape in a row and are a sequence each. Each clip is composed with a seed of its own, so that its pictures are the same
-whichever clips are read, at the size that is asked for.
+A work folder does not say how long its clips are; a person's shape does, which is constant over a clip. Stills may be
+of one shape in a row and are a sequence each. Each clip is composed with a seed of its own, so that its pictures are
+the same whichever clips are read, at the size that is asked for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make every shipped model from nothing but motion capture and the open body, within a stated budget.
+"""Make every shipped model from motion capture, the open body and pictures, within a stated budget.
 
     python -m vibe_cli.training.recipe --mocap cmu_mocap.tar.xz --work work --minutes 150
 
@@ -35,6 +35,10 @@ PRIOR_ROUNDS_A_MINUTE = 20
 def make_models(mocap: Path, backgrounds: Path | None, work: Path, out: Path, minutes: float,
                 report: Callable[[str], None]) -> None:
     """Run all stages and write the model folders' weights and configurations into `out`."""
+    for given, hint in ((mocap, "CMU's motion capture is free: mocap.cs.cmu.edu"),
+                        (backgrounds, "name a folder of .jpg, .png or .hdr files")):
+        if given is not None and not given.exists():
+            raise InputError(f"{given}: no such file or folder", hint=hint)
     work.mkdir(parents=True, exist_ok=True)
     _same_recipe(work / "recipe.json", {"minutes": minutes, "mocap": mocap.name,
                                         **({"backgrounds": backgrounds.name} if backgrounds else {})})
@@ -81,7 +85,8 @@ def _draw(mocap: Path, backgrounds: Path | None, work: Path, minutes: float, rep
     stills = max(400, int(minutes * 0.5 * STILLS_A_MINUTE * workers))
     clips = max(20 * workers, int(minutes * 0.4 * STILLS_A_MINUTE * workers / CLIP_LENGTH))
     jobs = plan(stills, clips, CLIP_LENGTH, held_out=min(100, clips))
-    if all((work / name).exists() for name in ("backgrounds.npy", *(f"{job.name}_{job.seed}.npy" for job in jobs))):
+    drawn = ("body.npz", "mocap.npz", "backgrounds.npy", *(f"{job.name}_{job.seed}.npy" for job in jobs))
+    if all((work / name).exists() for name in drawn):
         return
     report("reading motion capture")
     draw_folder(open_studio(mocap, backgrounds), work, jobs, max(100, int(minutes * 140)), torch.device("cpu"),

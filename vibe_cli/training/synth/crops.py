@@ -61,7 +61,7 @@ class Placement:
 
 
 class CropSource:
-    """Cut-outs of a cache folder, composed anew at every call."""
+    """Cut-outs of a work folder, composed anew at every call."""
 
     def __init__(self, folder: Path, name: str = "stills") -> None:
         stems = [p.with_suffix("") for p in sorted(folder.glob(f"{name}_*.npy"))]

@@ -142,9 +142,11 @@ def draw_folder(studio: Studio, folder: Path, jobs: list[DrawJob], backgrounds: 
         np.savez(file, **studio.body.arrays())
     if not (folder / "backgrounds.npy").exists():
         report(f"drawing {backgrounds} backgrounds")
-        made = list(work(studio, _background, range(backgrounds), workers))
-        with replacing_file(folder / "backgrounds.npy") as part, part.open("wb") as file:
-            np.save(file, np.stack(made))
+        with replacing_file(folder / "backgrounds.npy") as part:
+            images = np.lib.format.open_memmap(part, "w+", np.uint8, (backgrounds, BACKGROUND, BACKGROUND, 3))
+            for number, image in enumerate(work(studio, _background, range(backgrounds), workers)):
+                images[number] = image
+            images.flush()
     for job in jobs:
         report(f"drawing {job.count} {job.name}")
         draw_file(studio, folder, job, device, workers)

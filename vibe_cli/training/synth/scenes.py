@@ -20,7 +20,7 @@ LEAST_SIDE = 26     # nor is one whose box is smaller than this many pixels: a b
 
 
 class SceneSource:
-    """Composes (size, size) pictures from the cut-outs of a cache folder."""
+    """Composes (size, size) pictures from the cut-outs of a work folder."""
 
     def __init__(self, folder: Path, size: int = 320) -> None:
         self.crops, self.size = CropSource(folder), size

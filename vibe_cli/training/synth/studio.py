@@ -57,7 +57,8 @@ def open_studio(mocap: Path, backgrounds: Path | None = None) -> Studio:
         raise InputError(f"{backgrounds}: no such folder", hint="give --backgrounds a folder of .jpg, .png, .hdr files")
     if is_bundle(mocap):
         bundle = read_bundle(mocap)
-        studio = Studio(bundle.body, bundle.clips, load_pictures(backgrounds) if backgrounds else bundle.pictures)
+        pictures = load_pictures(backgrounds, bundle.pictures.photographs) if backgrounds else bundle.pictures
+        studio = Studio(bundle.body, bundle.clips, pictures)
     else:
         for module, need in (("fast_simplification", True), ("skimage", backgrounds is None)):
             if need and find_spec(module) is None:

@@ -50,15 +50,19 @@ def strew(rng: np.random.Generator, image: np.ndarray, things: list[np.ndarray])
         if rng.random() < 0.5:
             vivid = rng.uniform(0.2, 1)
             colour = colour * vivid + (1 - vivid) * colour.mean(axis=-1, keepdims=True)
-        colour = np.clip(colour * (1 + rng.normal(0, 0.15, 3)) * rng.uniform(0.4, 1.15), 0, 255)
-        image[top:bottom, left:right] += (colour - image[top:bottom, left:right]) * opaque
+        colour = np.clip(colour * (1 + rng.normal(0, 0.15, 3)) * rng.uniform(0.4, 1.15), 0, 255 * opaque)
+        image[top:bottom, left:right] = image[top:bottom, left:right] * (1 - opaque) + colour
 
 
 def _turned(rng: np.random.Generator, thing: np.ndarray, size: int) -> np.ndarray:
     """A thing as it may stand in a picture of `size`: turned, mirrored, stretched; (h, w, 4) float32."""
     high, wide = thing.shape[:2]
     angle = rng.normal(0, 12) if rng.random() < 0.8 else rng.uniform(0, 360)
-    thing = cv2.warpAffine(thing, cv2.getRotationMatrix2D((wide / 2, high / 2), angle, 1), (wide, high))
+    turn = cv2.getRotationMatrix2D((wide / 2, high / 2), angle, 1)
+    room = np.abs(turn[:, :2]) @ [wide, high]  # what it takes to hold it
+    turn[:, 2] += (room - [wide, high]) / 2
+    thing = cv2.warpAffine(thing, turn, tuple(int(v) for v in np.ceil(room)))
+    high, wide = thing.shape[:2]
     thing = thing[:, ::-1] if rng.random() < 0.5 else thing
     scale = math.exp(rng.uniform(*np.log(SIZES))) * size / max(high, wide)
     shape = max(3, int(wide * scale * rng.uniform(0.75, 1.33))), max(3, int(high * scale))
