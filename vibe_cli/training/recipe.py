@@ -22,7 +22,7 @@ from vibe_cli.systems import SYSTEMS
 from vibe_cli.training.budget import Budget
 from vibe_cli.training.devices import take_place
 from vibe_cli.training.materials import CLIP_LENGTH
-from vibe_cli.training.synth.studio import default_workers
+from vibe_cli.training.synth.studio import check_sources, default_workers
 
 SHARES = {"drawing": 0.08, "keypoints": 0.42, "detector": 0.14, "looking": 0.06, "lifting": 0.08, "vibe": 0.05,
           "tcmr": 0.05, "dts-vibe": 0.05, "sps-net": 0.04, "judging": 0.02, "prior": 0.01}
@@ -35,10 +35,7 @@ PRIOR_ROUNDS_A_MINUTE = 20
 def make_models(mocap: Path, backgrounds: Path | None, work: Path, out: Path, minutes: float,
                 report: Callable[[str], None]) -> None:
     """Run all stages and write the model folders' weights and configurations into `out`."""
-    for given, hint in ((mocap, "CMU's motion capture is free: mocap.cs.cmu.edu"),
-                        (backgrounds, "name a folder of .jpg, .png or .hdr files")):
-        if given is not None and not given.exists():
-            raise InputError(f"{given}: no such file or folder", hint=hint)
+    check_sources(mocap, backgrounds)
     work.mkdir(parents=True, exist_ok=True)
     _same_recipe(work / "recipe.json", {"minutes": minutes, "mocap": mocap.name,
                                         **({"backgrounds": backgrounds.name} if backgrounds else {})})
@@ -85,8 +82,8 @@ def _draw(mocap: Path, backgrounds: Path | None, work: Path, minutes: float, rep
     stills = max(400, int(minutes * 0.5 * STILLS_A_MINUTE * workers))
     clips = max(20 * workers, int(minutes * 0.4 * STILLS_A_MINUTE * workers / CLIP_LENGTH))
     jobs = plan(stills, clips, CLIP_LENGTH, held_out=min(100, clips))
-    drawn = ("body.npz", "mocap.npz", "backgrounds.npy", *(f"{job.name}_{job.seed}.npy" for job in jobs))
-    if all((work / name).exists() for name in drawn):
+    drawn = [work / "body.npz", work / "mocap.npz", work / "backgrounds.npy", *(job.file(work) for job in jobs)]
+    if all(file.exists() for file in drawn):
         return
     report("reading motion capture")
     draw_folder(open_studio(mocap, backgrounds), work, jobs, max(100, int(minutes * 140)), torch.device("cpu"),

@@ -50,6 +50,10 @@ class DrawJob:
     length: int = 1       # frames of a clip; 1 draws stills
     held_out: bool = False  # motions that training never sees; adults, whose betas are the whole truth of their shape
 
+    def file(self, folder: Path) -> Path:
+        """Where the pictures lie in a work folder; the labels lie beside."""
+        return folder / f"{self.name}_{self.seed}.npy"
+
     @property
     def block(self) -> int:
         """Pictures that are drawn at once."""
@@ -110,8 +114,8 @@ def _portray_on(studio: Studio, sittings: Iterator[Sitting], device: torch.devic
 
 def draw_file(studio: Studio, folder: Path, job: DrawJob, device: torch.device, workers: int) -> None:
     """Draw one file and its labels, written beside and renamed, the labels first; nothing where it is there."""
-    stem = folder / f"{job.name}_{job.seed}"
-    if Path(f"{stem}.npy").exists() or job.count < 1:
+    file = job.file(folder)
+    if file.exists() or job.count < 1:
         return
     blocks = range(-(-job.count // job.block))
     if device.type == "cpu":
@@ -119,7 +123,7 @@ def draw_file(studio: Studio, folder: Path, job: DrawJob, device: torch.device, 
     else:
         drawn = _portray_on(studio, work(studio, partial(sit, job=job), blocks, workers), device)
     labels: dict[str, list] = {name: [] for name in FIELDS}
-    with replacing_file(Path(f"{stem}.npy")) as part:
+    with replacing_file(file) as part:
         images = np.lib.format.open_memmap(part, "w+", np.uint8, (job.count, SIZE, SIZE, 4))
         done = 0
         for block in drawn:
@@ -129,7 +133,8 @@ def draw_file(studio: Studio, folder: Path, job: DrawJob, device: torch.device, 
                 labels[name].append(block[name][:keep].astype(np.float32))
             done += keep
         images.flush()
-        np.savez(f"{stem}_labels.npz", **{name: np.concatenate(rows) for name, rows in labels.items()})
+        np.savez(file.with_name(f"{file.stem}_labels.npz"),
+                 **{name: np.concatenate(rows) for name, rows in labels.items()})
 
 
 def draw_folder(studio: Studio, folder: Path, jobs: list[DrawJob], backgrounds: int, device: torch.device,

@@ -14,6 +14,7 @@ from vibe_cli.video_images import read_image
 # Of scikit-image's sample pictures those that its data/README.txt gives as CC0 or public domain.
 FREE_PICTURES = ["astronaut.png", "brick.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png",
                  "hubble_deep_field.jpg", "ihc.png", "moon.png", "page.png", "rocket.jpg", "text.png"]
+INSTALL = "install it with: pip install 'vibe-cli[synth]', or use a bundle of `vibe synth pack`"
 FORMATS = (".jpg", ".jpeg", ".png", ".webp")
 HEIGHT = 320         # pixels of a photograph's shorter side
 PANORAMA = 512       # most pixels of a panorama from zenith to nadir
@@ -53,8 +54,7 @@ def _samples() -> list[np.ndarray]:
     try:
         import skimage.data
     except ImportError:
-        raise ModelError("our free photographs are in the Python package skimage",
-                         hint="install it with: pip install 'vibe-cli[synth]', or add a .jpg to the folder") from None
+        raise ModelError("drawing people needs the Python package skimage", hint=INSTALL) from None
     pictures = (read_image(Path(skimage.data.__file__).parent / name) for name in FREE_PICTURES)
     return [_photograph(picture) for picture in pictures if picture is not None]
 

@@ -27,11 +27,10 @@ def place(rng: np.random.Generator, pictures: Pictures, size: int = 192) -> np.n
     else:
         image = _drawn_place(rng, pictures, size)
     if pictures.things and rng.random() < STREWN:
-        image = image.astype(np.float32)
         strew(rng, image, pictures.things)
         if rng.random() < 0.4:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
-    return image.astype(np.uint8)
+    return image
 
 
 def _drawn_place(rng: np.random.Generator, pictures: Pictures, size: int) -> np.ndarray:

@@ -18,12 +18,11 @@ from vibe_cli.paths import models_dir
 from vibe_cli.training.mocap import Clip, read_mocap
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import is_bundle, read_bundle
-from vibe_cli.training.synth.pictures import Pictures, load_pictures
+from vibe_cli.training.synth.pictures import INSTALL, Pictures, load_pictures
 from vibe_cli.training.synth.poses import HOLD_OUT_EVERY, PoseBank
 
 Made = TypeVar("Made")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # which libraries read once, as they load
-INSTALL = "install it with: pip install 'vibe-cli[synth]', or use a bundle of `vibe synth pack`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,25 +49,29 @@ def open_studio(mocap: Path, backgrounds: Path | None = None) -> Studio:
 
     InputError where there is nothing to draw from, ModelError where a package for it is missing.
     """
-    if not mocap.exists():
-        raise InputError(f"{mocap}: no such file or folder",
-                         hint="CMU's motion capture is free: mocap.cs.cmu.edu; AMASS: amass.is.tue.mpg.de")
-    if backgrounds is not None and not backgrounds.is_dir():
-        raise InputError(f"{backgrounds}: no such folder", hint="give --backgrounds a folder of .jpg, .png, .hdr files")
+    check_sources(mocap, backgrounds)
     if is_bundle(mocap):
         bundle = read_bundle(mocap)
         pictures = load_pictures(backgrounds, bundle.pictures.photographs) if backgrounds else bundle.pictures
         studio = Studio(bundle.body, bundle.clips, pictures)
     else:
-        for module, need in (("fast_simplification", True), ("skimage", backgrounds is None)):
-            if need and find_spec(module) is None:
-                raise ModelError(f"drawing people needs the Python package {module}", hint=INSTALL)
+        if find_spec("fast_simplification") is None:
+            raise ModelError("drawing people needs the Python package fast_simplification", hint=INSTALL)
         pictures, clips = load_pictures(backgrounds), read_mocap(mocap)
         studio = Studio(SynthBody.load(models_dir() / "open-body" / "weights.safetensors"), clips, pictures)
     if len(studio.clips) < HOLD_OUT_EVERY:
         raise InputError(f"{mocap}: {len(studio.clips)} motions, and at least {HOLD_OUT_EVERY} are needed",
                          hint=f"one in {HOLD_OUT_EVERY} is held out for validation; give more motion capture")
     return studio
+
+
+def check_sources(mocap: Path, backgrounds: Path | None) -> None:
+    """InputError where there is nothing at either."""
+    if not mocap.exists():
+        raise InputError(f"{mocap}: no such file or folder",
+                         hint="CMU's motion capture is free: mocap.cs.cmu.edu; AMASS: amass.is.tue.mpg.de")
+    if backgrounds is not None and not backgrounds.is_dir():
+        raise InputError(f"{backgrounds}: no such folder", hint="give --backgrounds a folder of .jpg, .png, .hdr files")
 
 
 def work(studio: Studio, task: Callable[[Studio, int], Made], numbers: range, workers: int) -> Iterator[Made]:

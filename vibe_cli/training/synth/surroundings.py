@@ -7,13 +7,15 @@ import math
 import cv2
 import numpy as np
 
+from vibe_cli.training.synth.crops import over
+
 FIELDS_OF_VIEW = (35.0, 95.0)   # degrees, of a picture's side
 COUNTS, COUNT_SHARES = (1, 2, 4, 8), (0.4, 0.3, 0.2, 0.1)  # things in a picture
 SIZES = (0.06, 0.8)             # of the picture's side, a thing's longer one
 
 
 def look_around(rng: np.random.Generator, panorama: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 3) float32 BGR 0..255 of a panorama (h, 2h, 3): a camera at eye level, pitched and rolled a little.
+    """(size, size, 3) uint8 BGR of a panorama (h, 2h, 3): a camera at eye level, pitched and rolled a little.
 
     Exposed, tinted, sharpened and grained anew every time.
     """
@@ -32,11 +34,11 @@ def look_around(rng: np.random.Generator, panorama: np.ndarray, size: int) -> np
     if rng.random() < 0.5:
         image += (image - cv2.GaussianBlur(image, (0, 0), 1.2)) * rng.uniform(0, 1.5)
     grain = rng.normal(0, rng.uniform(0, 6), image.shape)
-    return np.clip(image + grain, 0, 255).astype(np.float32)
+    return np.clip(image + grain, 0, 255).astype(np.uint8)
 
 
 def strew(rng: np.random.Generator, image: np.ndarray, things: list[np.ndarray]) -> None:
-    """Lay one to eight of the things into a picture (size, size, 3) float32, in place; toys lose some colour."""
+    """Lay one to eight of the things into a picture (size, size, 3) uint8, in place; toys lose some colour."""
     for _ in range(int(rng.choice(COUNTS, p=COUNT_SHARES))):
         thing = _turned(rng, things[rng.integers(len(things))], len(image))
         high, wide = thing.shape[:2]
@@ -46,12 +48,13 @@ def strew(rng: np.random.Generator, image: np.ndarray, things: list[np.ndarray])
         if right - left < 2 or bottom - top < 2:
             continue
         part = thing[top - y:bottom - y, left - x:right - x]
-        colour, opaque = part[..., :3], part[..., 3:] / 255
+        colour, opaque = part[..., :3], part[..., 3:]
         if rng.random() < 0.5:
             vivid = rng.uniform(0.2, 1)
             colour = colour * vivid + (1 - vivid) * colour.mean(axis=-1, keepdims=True)
-        colour = np.clip(colour * (1 + rng.normal(0, 0.15, 3)) * rng.uniform(0.4, 1.15), 0, 255 * opaque)
-        image[top:bottom, left:right] = image[top:bottom, left:right] * (1 - opaque) + colour
+        colour = np.clip(colour * (1 + rng.normal(0, 0.15, 3)) * rng.uniform(0.4, 1.15), 0, opaque)
+        shown = np.concatenate([colour, opaque], axis=-1).astype(np.uint8)
+        image[top:bottom, left:right] = over(image[top:bottom, left:right], shown)
 
 
 def _turned(rng: np.random.Generator, thing: np.ndarray, size: int) -> np.ndarray:
