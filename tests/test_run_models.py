@@ -14,8 +14,8 @@ from test_train import TINY, TINY_LIFTER, bundle  # noqa: F401 (a fixture)
 
 from vibe_cli.cli import main
 from vibe_cli.errors import ModelError
-from vibe_cli.networks.both_ways import look_both_ways
-from vibe_cli.networks.lifter import observe
+from vibe_cli.networks.upright import see
+from vibe_cli.training.run_models import LOOKS
 from vibe_cli.training.trainings import load_lifter
 from vibe_cli.zoo import find_model, load_model, load_network
 
@@ -40,7 +40,7 @@ def test_a_temporal_run_is_a_model_with_the_encoder_it_was_trained_on(runs: Path
     lifter, _ = load_lifter(runs / "lifter")
     crops = torch.randn(2, 3, model.crop_size, model.crop_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        seen = observe(look_both_ways(model.encoder.look, crops))  # as the shipped encoder does
+        seen = see(model.encoder.look, crops, **LOOKS)  # as the shipped encoder does
         assert torch.allclose(model.encoder(crops).features, lifter(seen), atol=2e-2)
         assert model.network(model.encoder(crops).features[None]).betas.shape == (1, 2, 10)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
+from vibe_cli.networks.keypoints import KeypointMaps
 from vibe_cli.networks.skeleton import MIRRORED_KEYPOINTS
 
 LEAST = 1e-9  # probability, before its logarithm
@@ -32,18 +32,6 @@ def look_both_ways(eye: Callable[[Tensor], KeypointMaps], crops: Tensor) -> Keyp
                         depth=torch.where(seen_twice, (here.depth + depth) / 2, here.depth),
                         yaw=_mean(here.yaw.softmax(1), there.yaw.softmax(1)), root=(here.root + there.root) / 2,
                         pooled=(here.pooled + there.pooled) / 2)
-
-
-class BothWays(nn.Module):
-    """A keypoint network that looks both ways, in place of one that looks once."""
-
-    def __init__(self, eye: KeypointNet) -> None:
-        super().__init__()
-        self.eye, self.config = eye, eye.config
-
-    def forward(self, crops: Tensor) -> KeypointMaps:
-        """As KeypointNet's."""
-        return look_both_ways(self.eye, crops)
 
 
 def mirror_crops(crops: Tensor) -> Tensor:

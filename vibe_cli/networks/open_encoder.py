@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vibe_cli.networks.both_ways import look_both_ways
 from vibe_cli.networks.keypoints import PIXEL_MEAN, PIXEL_STD, KeypointConfig, KeypointMaps, KeypointNet
-from vibe_cli.networks.lifter import Lifter, LifterConfig, observe
+from vibe_cli.networks.lifter import Lifter, LifterConfig
 from vibe_cli.networks.outputs import EncoderOutput
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
+from vibe_cli.networks.upright import see
 from vibe_cli.skeleton import JOINTS_49
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -31,6 +31,7 @@ class OpenEncoderConfig:
     blocks: int = 2       # of the lifter
     layers: tuple[int, ...] = KeypointConfig.layers  # blocks of the keypoint network's stages
     both_ways: bool = False  # whether every crop is seen twice, as it is and mirrored (both_ways.py)
+    upright: bool = False    # whether who does not stand is seen again, turned (upright.py)
 
     @property
     def keypoints(self) -> KeypointConfig:
@@ -58,7 +59,7 @@ class OpenEncoder(nn.Module):
 
     def forward(self, crops: Tensor) -> EncoderOutput:
         """(N, 3, size, size) RGB, normalised by ImageNet's mean and deviation as for every encoder."""
-        seen = observe(look_both_ways(self.look, crops) if self.config.both_ways else self.look(crops))
+        seen = see(self.look, crops, self.config.both_ways, self.config.upright)
         keypoints = torch.cat([seen.points, seen.confidence[..., None]], dim=-1)[:, KEYPOINTS_49]
         return EncoderOutput(features=self.lifter(seen), keypoints=keypoints)
 

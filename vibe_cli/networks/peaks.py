@@ -94,8 +94,9 @@ def _mass(probability: Tensor) -> Tensor:
     n, k, h, w = probability.shape
     row = _window(9, torch.tensor(4, device=probability.device)).to(probability)
     flat = probability.reshape(n * k, 1, h, w)
-    return conv2d(conv2d(flat, row.view(1, 1, 1, 9), padding=(0, 4)), row.view(1, 1, 9, 1),
-                  padding=(4, 0)).view_as(probability)
+    with torch.autocast(flat.device.type, enabled=False):  # in half precision, neighbours would be alike
+        return conv2d(conv2d(flat, row.view(1, 1, 1, 9), padding=(0, 4)), row.view(1, 1, 9, 1),
+                      padding=(4, 0)).view_as(probability)
 
 
 def _at(values: Tensor, cell: Tensor) -> Tensor:

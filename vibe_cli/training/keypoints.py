@@ -55,6 +55,7 @@ class KeypointTraining:
     easy_end: float = 0.4
     decay: float = 0.02        # AdamW's
     average: float = 0.998     # of the weights
+    frozen: bool = False       # the first layers stay as they are: a quarter faster, for a network that has learnt much
     filtered: float = 0.3      # share of the crops that are seen through a random filter
     small: int = 96            # pixels of the crops at first, which is faster
     small_share: float = 0.6   # of the run
@@ -188,6 +189,8 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     net = KeypointNet(config).to(memory_format=torch.channels_last)
     if start is not None:
         take_over(net, pictures_weights(start, ("backbone", "pyramid", "depth")))
+    if options.frozen:
+        freeze_first_layers(net)
     loop, place = picture_loop(net, config, options, report, "keypoints", out, loop_options)
     if not loop.goes_on():
         return loop
@@ -204,6 +207,12 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
             maps = net(crops.to(place.device))
         loop.step(*keypoint_loss(maps, labels))
     return loop
+
+
+def freeze_first_layers(net: KeypointNet) -> None:
+    """Edges and corners are what they are: what reads the picture down to stride 4 learns no more."""
+    for layer in (net.backbone.conv1, net.backbone.bn1, net.backbone.layer1):
+        layer.eval().requires_grad_(False)
 
 
 def picture_loop(net: nn.Module, config: Any, options: Any, report: Callable[[str], None], name: str, out: Path,

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vibe_cli.networks.keypoints import KeypointNet
-from vibe_cli.networks.lifter import Lifter, Observation, fit_camera, observe
+from vibe_cli.networks.lifter import Lifter, Observation, fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
+from vibe_cli.networks.upright import Watcher
 from vibe_cli.rotations import sixd_from_matrix
 from vibe_cli.training.devices import Place
 from vibe_cli.training.keypoints import LESS_CERTAIN, to_input
@@ -89,31 +89,23 @@ def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]
 
 
 @torch.no_grad()
-def see(net: KeypointNet, source: CropSource, rng: np.random.Generator, index: np.ndarray,
-        augment: bool = True) -> tuple[Observation, dict[str, Tensor]]:
-    """Compose crops and observe them, on the network's device; what comes back is on the CPU."""
-    crops, labels = source.batch(rng, index, net.config.size, augment, EASY)
-    return watch(net, crops), tensors(labels)
-
-
-@torch.no_grad()
-def watch(net: KeypointNet, crops: np.ndarray) -> Observation:
+def watch(net: Watcher, crops: np.ndarray) -> Observation:
     """What the network sees of crops (N, S, S, 3) uint8 RGB, on its device and as precisely as in training; what comes
     back is on the CPU."""
     device = next(net.parameters()).device
     with Place(device).pictures():
-        maps = net(to_input(crops).to(device))
-    return observe(maps).map(Tensor.cpu)
+        return net(to_input(crops).to(device)).map(Tensor.cpu)
 
 
-def collect(net: KeypointNet, source: CropSource, count: int, seed: int, augment: bool = True,
+def collect(net: Watcher, source: CropSource, count: int, seed: int, augment: bool = True,
             ordered: bool = False) -> tuple[Observation, dict[str, Tensor]]:
     """What the network sees of `count` crops: random ones, or the first in order."""
     rng, rows, net = np.random.default_rng(seed), [], net.eval()
     for start in range(0, count, 64):
         n = min(64, count - start)
         index = np.arange(start, start + n) if ordered else source.draw(rng, n, FRONTAL)
-        rows.append(see(net, source, rng, index, augment))
+        crops, labels = source.batch(rng, index, net.config.size, augment, EASY)
+        rows.append((watch(net, crops), tensors(labels)))
     return together(*rows)
 
 

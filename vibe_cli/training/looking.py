@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from vibe_cli.errors import UsageError, VibeError
-from vibe_cli.networks.both_ways import BothWays
 from vibe_cli.networks.keypoints import KeypointConfig, KeypointNet
 from vibe_cli.networks.lifter import Observation
+from vibe_cli.networks.upright import Watcher
 from vibe_cli.outputs import replacing_file
 from vibe_cli.training.devices import take_place
 from vibe_cli.training.lifting import collect
@@ -42,8 +42,11 @@ def load_keypoints(work: Path) -> KeypointNet:
 
 
 def look(work: Path, stills: int, clips: int, device: torch.device) -> None:
-    """Look at so many stills and frames of clips, both ways; seen_stills.pt and seen_clips.pt, kept where they are."""
-    net = BothWays(load_keypoints(work)).to(device)
+    """Look at so many stills and frames of clips, as the shipped encoder does.
+
+    seen_stills.pt and seen_clips.pt, kept where they are.
+    """
+    net = Watcher(load_keypoints(work)).to(device)
     drawn = CropSource(work, "clips")
     _keep(work / "seen_stills.pt", lambda: collect(net, CropSource(work, "stills"), stills, seed=5))
     _keep(work / "seen_clips.pt", lambda: collect_clips(

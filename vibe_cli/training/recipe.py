@@ -215,7 +215,7 @@ def write_models(work: Path, out: Path) -> None:
     eye = torch.load(work / "keypoints.pt", weights_only=True)
     motion = torch.load(work / "lifter.pt", weights_only=True)
     detector = torch.load(work / "detector.pt", weights_only=True)
-    write_encoder(out / "open-encoder", eye["averaged"], eye["config"], motion, both_ways=True)
+    write_encoder(out / "open-encoder", eye["averaged"], eye["config"], motion)
     verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
     write_model(out / "open-detector", {"task": "detector", "verify": verify}, halved(detector["averaged"]),
                 CentreConfig(**detector["config"]))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ENCODER = "encoder"  # the folder of a run's own encoder, beside its network
 SHIPPED = ("open-encoder", "open-detector")
+LOOKS = {"both_ways": True, "upright": True}  # how encoders that are made now look at a crop
 
 
 def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) -> None:
@@ -34,9 +35,9 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
 
     facts = {"made_by": f"vibe train {name}", "data": _data_of(job)}
     if kind in ("TemporalTraining", "LiftingTraining"):
-        eye, sizes, both_ways = _eye(job.materials.folder)
+        eye, sizes, looks = _eye(job.materials.folder)
         lifter = weights if kind == "LiftingTraining" else _start_of(job)
-        write_encoder(out / ENCODER, eye, sizes, lifter, both_ways)
+        write_encoder(out / ENCODER, eye, sizes, lifter, looks)
         network, config = (weights["regressor"], {"network": "regressor", **weights["regressor_config"]}) \
             if kind == "LiftingTraining" else (weights["network"], weights["config"])
         write_model(out, {"task": "temporal", "encoder": f"./{ENCODER}", "body": "open-body", **facts},
@@ -49,7 +50,7 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
         lifter, config = _shipped_encoder()
         part = {k.removeprefix("lifter."): v for k, v in lifter.items() if k.startswith("lifter.")}
         write_encoder(out, weights["averaged"], weights["config"], {"lifter": part, "lifter_config": asdict(
-            config.lifter)}, config.both_ways)
+            config.lifter)}, _looks_of(config))
     elif kind == "DetectorTraining":
         from vibe_cli.zoo import find_model
 
@@ -64,13 +65,14 @@ def _found_from_anywhere(body: str) -> str:
 
 
 def write_encoder(folder: Path, eye: Mapping[str, Tensor], sizes: Mapping[str, object], lifter: Mapping[str, object],
-                  both_ways: bool) -> None:
-    """Write an open encoder's folder: the eye's weights and KeypointConfig's values, a lifter's run or weights."""
+                  looks: Mapping[str, bool] = LOOKS) -> None:
+    """Write an open encoder's folder: the eye's weights and KeypointConfig's values, a lifter's run or weights, how it
+    looks."""
     from vibe_cli.training.shipping import halved, write_model
 
     tensors = {f"eye.{k}": v for k, v in eye.items()} | {f"lifter.{k}": v for k, v in lifter["lifter"].items()}
     widths = {k: lifter["lifter_config"][k] for k in ("features", "hidden", "blocks")}
-    write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, both_ways=both_ways))
+    write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, **looks))
 
 
 def _data_of(job: Job) -> str:
@@ -81,16 +83,16 @@ def _data_of(job: Job) -> str:
     return "synthetic people, moved by {motions} motions of {frames} frames".format(**job.materials.describe())
 
 
-def _eye(folder: Path | None) -> tuple[dict[str, Tensor], dict, bool]:
+def _eye(folder: Path | None) -> tuple[dict[str, Tensor], dict, Mapping[str, bool]]:
     """Weights and sizes of the keypoint network that a work folder's features are of, else of the shipped one; and
-    whether it looks both ways."""
+    how it looks."""
     file = folder / "keypoints.pt" if folder is not None else None
     if file is not None and file.exists():
         state = torch.load(file, weights_only=True, map_location="cpu")
-        return state["averaged"], state["config"], True  # as the recipe looks at what it keeps
+        return state["averaged"], state["config"], LOOKS  # as the recipe looks at what it keeps
     tensors, config = _shipped_encoder()
     return ({k.removeprefix("eye."): v for k, v in tensors.items() if k.startswith("eye.")},
-            asdict(config.keypoints), config.both_ways)
+            asdict(config.keypoints), _looks_of(config))
 
 
 def _shipped_encoder() -> tuple[dict[str, Tensor], OpenEncoderConfig]:
@@ -99,6 +101,10 @@ def _shipped_encoder() -> tuple[dict[str, Tensor], OpenEncoderConfig]:
 
     encoder = load_network(find_model(SHIPPED[0]))
     return encoder.state_dict(), encoder.config
+
+
+def _looks_of(config: OpenEncoderConfig) -> dict[str, bool]:
+    return {look: getattr(config, look) for look in LOOKS}
 
 
 def _start_of(job: Job) -> dict:

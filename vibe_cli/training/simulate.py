@@ -16,11 +16,13 @@ from torch.nn.functional import avg_pool1d
 from vibe_cli.networks.keypoints import YAW_BINS
 from vibe_cli.networks.lifter import Observation
 from vibe_cli.networks.skeleton import COUNT, FOLLOWERS, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
+from vibe_cli.networks.upright import LEANS
 from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.training.keypoints import yaw_target
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth.poses import PoseBank
 
+TUMBLED = 0.1  # share of the people who are turned in the picture by any angle
 SHAKE = 9  # frames over which a tracker's box is steady
 LEGS = [k for k, joint in enumerate(KEYPOINTS_OF_54) if joint in (4, 5, 7, 8, 10, 11, *range(29, 35))]
 BELOW = {(a, b): [(a, b), *FOLLOWERS[a, b]] for a, b in FOLLOWERS}  # what goes with a wrist or an ankle
@@ -65,8 +67,9 @@ def _frame(points: Tensor) -> Tensor:
 
 
 def _views(count: int) -> Tensor:
-    """(count, 3, 3) turns about the vertical by any angle, about the other axes a little."""
+    """(count, 3, 3) turns about the vertical by any angle, about the other axes a little; some lie or hang."""
     yaw, pitch, roll = torch.rand(count) * 2 * math.pi, torch.randn(count) * 0.2, torch.randn(count) * 0.15
+    roll = torch.where(torch.rand(count) < TUMBLED, torch.rand(count) * 2 * math.pi, roll)
     one, zero = torch.ones(count), torch.zeros(count)
 
     def stack(rows: list) -> Tensor:
@@ -77,6 +80,14 @@ def _views(count: int) -> Tensor:
     about_x = stack([[one, zero, zero], [zero, c(pitch), -s(pitch)], [zero, s(pitch), c(pitch)]])
     about_z = stack([[c(roll), -s(roll), zero], [s(roll), c(roll), zero], [zero, zero, one]])
     return about_z @ about_x @ about_y
+
+
+def _stood_up(root: Tensor) -> Tensor:
+    """Root rotations (N, 3, 3) of people whose crop is turned until they stand, where they lean that much."""
+    lean = torch.atan2(root[:, 0, 1], -root[:, 1, 1])
+    lean = torch.where(lean.abs() > LEANS, lean, 0)[:, None]
+    c, s = torch.cos(lean), torch.sin(lean)
+    return torch.stack([c * root[:, 0] + s * root[:, 1], c * root[:, 1] - s * root[:, 0], root[:, 2]], 1)
 
 
 def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Observation:
@@ -96,7 +107,7 @@ def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Observation:
     middle = truth["pixels"][..., 1].median(1, keepdim=True).values + torch.randn(frames, 1) * 0.2
     half = (throw(1) < 0.2) & (truth["pixels"][..., 1] > middle)
     sure = throw(1)
-    yaw = yaw_target(truth["rotations"][:, 0]) * sure + (1 - sure) / YAW_BINS
+    yaw = yaw_target(_stood_up(truth["rotations"][:, 0])) * sure + (1 - sure) / YAW_BINS
     off = (torch.randn(frames // length, 3).repeat_interleave(length, 0) + torch.randn(frames, 3)) * 0.4 * (1.1 - sure)
     root = sixd_from_matrix(truth["rotations"][:, 0] @ matrix_from_axis_angle(off))
     return Observation(points, confidence.masked_fill(missing | half, 0), depth, yaw,

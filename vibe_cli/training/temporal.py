@@ -25,12 +25,12 @@ from torch import Tensor
 
 from vibe_cli.errors import UsageError
 from vibe_cli.networks.dts_vibe import DtsVibe, DtsVibeConfig
-from vibe_cli.networks.keypoints import KeypointNet
 from vibe_cli.networks.lifter import Lifter, Observation
 from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.sps_net import SpsNet, SpsNetConfig
 from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
 from vibe_cli.networks.temporal import TemporalNetwork
+from vibe_cli.networks.upright import Watcher
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.training.adversary import Adversary, captured
 from vibe_cli.training.devices import Place
@@ -91,7 +91,7 @@ def open_network(system: str, features: int = 512) -> TemporalNetwork:
 
 
 @torch.no_grad()
-def collect_clips(net: KeypointNet, source: CropSource, length: int, count: int, seed: int) -> Batch:
+def collect_clips(net: Watcher, source: CropSource, length: int, count: int, seed: int) -> Batch:
     """What the network sees of the first `count` clips, (count·length) frames in order."""
     rng, net, rows = np.random.default_rng(seed), net.eval(), []
     for clip in range(count):

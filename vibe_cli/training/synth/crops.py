@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ CUTS = [[12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2], [12, 15, 16, 17, 9, 
         [0, 1, 2, 4, 5, 7, 8], [15, 16, 17, 12, 20, 21, 18, 19, 0, 1, 2, 4, 5]]
 SCALE = 1.2  # side of a crop over the person's extent
 WRISTS = [20, 21]
+STANDS = 0.7  # of the body's upward axis in the picture's plane: who shows less is seen from the head or the feet
 FLIP = np.array([-1.0, 1, 1], np.float32)
 FIELDS = ("rotations", "betas", "points", "pixels")  # of Labels
 
@@ -143,8 +144,10 @@ class CropSource:
 
     def _compose(self, rng: np.random.Generator, index: int, size: int, augment: bool,
                  easy: bool = False, masked: bool = False) -> tuple[np.ndarray, Placement]:
-        place = _place(rng, self.labels.pixels[index], easy, bool(self.whole[index])) if augment else Placement(
-            np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
+        place = Placement(np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
+        if augment:
+            place = _place(rng, self.labels.pixels[index], easy, bool(self.whole[index]))
+            place = _stand_up(rng, place, self.labels.rotations[index, 0])
         cutout = self.cutout(index)
         if augment and rng.random() < 0.6:  # a lens draws no hard edges; premultiplied, colour and mask soften alike
             cutout = cv2.GaussianBlur(cutout, (3, 3), rng.uniform(0.4, 0.9))
@@ -289,6 +292,17 @@ def _place(rng: np.random.Generator, pixels: np.ndarray, easy: bool, whole: bool
         half = max(float((high - low).max()) * 0.6 * math.exp(rng.uniform(-0.15, 0.25)), 22.0)
         return Placement(centre, half, angle, flip, np.concatenate([low - 3, high + 3]))
     return Placement(centre, half, angle, flip)
+
+
+def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> Placement:
+    """The crop turned so that somebody who lies or hangs, by their root rotation (3, 3), nearly stands, or as it is.
+
+    Half of them, as the second look at such people sees them (networks/upright.py).
+    """
+    across, down = root[:2, 1]  # of the body's upward axis
+    if -down > STANDS or np.hypot(across, down) < STANDS or rng.random() < 0.5:
+        return place
+    return replace(place, angle=math.atan2(across, -down) + rng.normal(0, 0.3))
 
 
 def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> None:

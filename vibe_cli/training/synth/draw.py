@@ -26,7 +26,7 @@ from vibe_cli.outputs import replacing_file
 from vibe_cli.training.mocap import write_clips
 from vibe_cli.training.synth.crops import FIELDS
 from vibe_cli.training.synth.people import CHILDREN, FRAMED, FRAMED_SHARES, SIZE, Look, draw_look, draw_poses
-from vibe_cli.training.synth.poses import view
+from vibe_cli.training.synth.poses import TUMBLED, view
 from vibe_cli.training.synth.scenery import place
 from vibe_cli.training.synth.studio import Studio, default_workers, open_studio, work
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 POSES_A_LOOK = 4   # of stills: a look costs as much as drawing three poses of it
 LOOKS = 16         # of a block of stills
 CLOSE = 0.35       # share of the stills that frame a part of the person
+TUMBLED_IN_TRAINING = 0.2  # more than there are: they are hard, and there is more to learn
 HELD = 1000        # stills of held-out motions
 BACKGROUND = 320   # pixels of a background: as sharp as the people before it, or sharpness would tell them
 
@@ -73,9 +74,10 @@ class Sitting:
 def sit(studio: Studio, number: int, job: DrawJob) -> Sitting:
     """Block `number` of a job: looks and poses."""
     rng = np.random.default_rng([job.seed, number])
-    bank, children = (studio.held_out, 0.0) if job.held_out else (studio.bank, CHILDREN)
+    bank, children, tumbled = ((studio.held_out, 0.0, TUMBLED) if job.held_out
+                               else (studio.bank, CHILDREN, TUMBLED_IN_TRAINING))
     if job.length > 1:
-        motion, turn = bank.clip(rng, job.length), view(rng)
+        motion, turn = bank.clip(rng, job.length), view(rng, tumbled)
         motion[:, 0] = turn @ motion[:, 0]
         look = draw_look(rng, studio.body, studio.pictures, children)
         return Sitting([look], [0] * job.length, motion, [None] * job.length)
@@ -83,7 +85,7 @@ def sit(studio: Studio, number: int, job: DrawJob) -> Sitting:
     poses, framed = [], []
     for _ in range(LOOKS * POSES_A_LOOK):
         pose = bank.pose(rng)
-        pose[0] = view(rng) @ pose[0]
+        pose[0] = view(rng, tumbled) @ pose[0]
         poses.append(pose)
         framed.append(FRAMED[rng.choice(len(FRAMED), p=FRAMED_SHARES)] if rng.random() < CLOSE else None)
     return Sitting(looks, [i // POSES_A_LOOK for i in range(len(poses))], np.stack(poses), framed)

@@ -13,6 +13,7 @@ LEGS = [1, 2, 4, 5, 7, 8]
 MIRROR = np.diag([-1.0, 1, 1])
 IMAGE_FROM_WORLD = np.diag([1.0, -1, -1])  # y up, facing +z → y down, facing the camera
 HOLD_OUT_EVERY = 8
+TUMBLED = 0.04  # share of the people who are seen from anywhere: they lie, hang or turn over
 
 
 class PoseBank:
@@ -125,16 +126,16 @@ def _arm_towards(rng: np.random.Generator, side: int) -> np.ndarray:
     return (swing * Rotation.from_rotvec([rng.uniform(-1.2, 1.2), 0, 0])).as_rotvec()
 
 
-def view(rng: np.random.Generator) -> np.ndarray:
+def view(rng: np.random.Generator, tumbled: float = TUMBLED) -> np.ndarray:
     """(3, 3) that takes a root rotation from y-up world axes to the camera's.
 
-    Yaw is uniform; pitch and roll are small, and now and then it is any orientation at all.
+    Yaw is uniform; pitch and roll are small, and with probability `tumbled` it is any orientation at all.
     """
     turn = Rotation.from_euler("y", rng.uniform(0, 2 * np.pi))
     kind = rng.random()
     if kind < 0.15:
         turn = Rotation.from_rotvec(rng.normal(0, 0.6, 3)) * turn
-    elif kind < 0.19:
+    elif kind < 0.15 + tumbled:
         turn = Rotation.random(random_state=int(rng.integers(1 << 31))) * turn
     camera = Rotation.from_euler("xz", [rng.normal(0.08, 0.2), rng.normal(0, 0.08)])
     return IMAGE_FROM_WORLD @ (camera * turn).as_matrix()

@@ -1,0 +1,85 @@
+"""A second look at people who lie, hang or turn over: the crop turned so that they nearly stand.
+
+Most people stand, in training as in life, and an eye knows them best that way. It finds a leaning trunk well enough to
+tell by how much, though not always its left from its right; turned by that, the crop shows what it knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample
+
+from vibe_cli.networks.both_ways import look_both_ways
+from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
+from vibe_cli.networks.lifter import Observation, observe
+from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
+
+LEANS = math.radians(45)  # from which a trunk is turned
+HIPS, SHOULDERS = ([KEYPOINTS_OF_54.index(joint) for joint in pair] for pair in ([1, 2], [16, 17]))
+
+
+def see(eye: Callable[[Tensor], KeypointMaps], crops: Tensor, both_ways: bool = True,
+        upright: bool = True) -> Observation:
+    """What `eye` sees of crops (N, 3, S, S), looking both ways, and again at those who do not stand, where it is to."""
+    def once(some: Tensor) -> Observation:
+        return observe(look_both_ways(eye, some) if both_ways else eye(some))
+
+    seen = once(crops)
+    leaning = lean_of(seen)
+    lying = leaning.abs() > LEANS
+    if not upright or not lying.any():
+        return seen
+    again = turn_back(once(turn_crops(crops[lying], leaning[lying])), leaning[lying])
+    for field in fields(Observation):
+        getattr(seen, field.name)[lying] = getattr(again, field.name).to(getattr(seen, field.name))
+    return seen
+
+
+class Watcher(nn.Module):
+    """A keypoint network that sees as the shipped encoder does: crops (N, 3, S, S) → Observation."""
+
+    def __init__(self, eye: KeypointNet) -> None:
+        super().__init__()
+        self.eye, self.config = eye, eye.config
+
+    def forward(self, crops: Tensor) -> Observation:
+        """As `see`."""
+        return see(self.eye, crops)
+
+
+def lean_of(seen: Observation) -> Tensor:
+    """(N,) radians by which trunks lean to the right of the picture, from the hips to the shoulders; ±π hangs."""
+    trunk = seen.points[:, SHOULDERS].mean(1) - seen.points[:, HIPS].mean(1)
+    return torch.atan2(trunk[:, 0], -trunk[:, 1])
+
+
+def turn_crops(crops: Tensor, lean: Tensor) -> Tensor:
+    """Crops (N, 3, S, S) turned about their middle so that what leans by (N,) radians stands; pixel d at 2d/S − 1."""
+    size = crops.shape[-1]
+    at = torch.arange(size, device=crops.device) - size / 2
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    where = torch.stack(_turned(x, y, lean[:, None, None]), -1)
+    grid = ((where + size / 2) * 2 / (size - 1) - 1).to(crops.dtype)
+    return grid_sample(crops, grid, align_corners=True, padding_mode="border")
+
+
+def turn_back(seen: Observation, lean: Tensor) -> Observation:
+    """What was seen of turned crops, as of the crops themselves.
+
+    The facing alone stays as it was seen: from where one stands, not as the picture is turned.
+    """
+    points = torch.stack(_turned(*seen.points.unbind(-1), lean[:, None]), -1)
+    across, down, deep = seen.root.unflatten(1, (3, 2)).unbind(1)  # of the two columns of 6D
+    root = torch.stack([*_turned(across, down, lean[:, None]), deep], 1).flatten(1)
+    return replace(seen, points=points, root=root)
+
+
+def _turned(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Points of the picture, x right and y down, turned clockwise."""
+    c, s = torch.cos(angle), torch.sin(angle)
+    return c * x - s * y, s * x + c * y
