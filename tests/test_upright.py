@@ -47,7 +47,8 @@ def test_a_leaning_trunk_is_turned_until_it_stands_and_what_is_seen_there_is_put
     shown = torch.tensor(DOTS) / 64
     assert torch.allclose(upright.points[0, [SHOULDERS[0], HIPS[0], 0]], shown, atol=0.02)
     seen = turn_back(upright, torch.tensor([lean]))
-    assert torch.allclose(seen.points[0, [SHOULDERS[0], HIPS[0], 0]], turned(lean, shown), atol=0.04)  # cells are 0.125 wide
+    placed = seen.points[0, [SHOULDERS[0], HIPS[0], 0]]
+    assert torch.allclose(placed, turned(lean, shown), atol=0.04)  # a cell is 0.125 wide
     up = matrix_from_6d(seen.root)[0, :, 1].numpy()
     assert up == pytest.approx([math.sin(lean), -math.cos(lean), 0], abs=1e-5)
 
