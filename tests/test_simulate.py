@@ -10,7 +10,7 @@ from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
 from vibe_cli.paths import models_dir
 from vibe_cli.training.mocap import Clip
 from vibe_cli.training.points import PointBody
-from vibe_cli.training.simulate import _spells, simulate, simulate_clips
+from vibe_cli.training.simulate import _spells, _stood_up, _views, simulate, simulate_clips
 from vibe_cli.training.synth.poses import PoseBank, random_pose
 
 COUNT_CLIPS, LENGTH, POOLED = 40, 16, 5
@@ -64,3 +64,19 @@ def test_stills_are_turned_to_any_side() -> None:
     _, truth = simulate(np.random.default_rng(0), labels, 400, POOLED)
     facing = -truth["rotations"][:, 0, 2, 2]
     assert 0.4 < float((facing > 0).float().mean()) < 0.6
+
+
+def test_who_lies_faces_where_they_would_if_they_stood() -> None:
+    towards = torch.diag(torch.tensor([1.0, -1, -1]))
+    angle = torch.tensor([0.0, 0.6, 1.2, -2.0, 3.1])  # in the picture; the second is not turned by the second look
+    c, s, zero, one = angle.cos(), angle.sin(), torch.zeros(5), torch.ones(5)
+    turn = torch.stack([torch.stack(row, -1) for row in ([c, -s, zero], [s, c, zero], [zero, zero, one])], -2)
+    stood = _stood_up(turn @ towards)
+    assert torch.allclose(stood[[0, 2, 3, 4]], towards.expand(4, 3, 3), atol=1e-5)
+    assert torch.allclose(stood[1], turn[1] @ towards)
+
+
+def test_some_of_the_simulated_lie_or_hang() -> None:
+    torch.manual_seed(0)
+    up = _views(2000)[:, 1, 1]
+    assert 0.04 < float((up < 0.5).float().mean()) < 0.1

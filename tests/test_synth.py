@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.paths import models_dir
@@ -16,7 +17,8 @@ from vibe_cli.training.mocap import Clip
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.crops import CropSource, Labels, Placement, mirror_labels
+from vibe_cli.training.synth.crops import CropSource, Labels, Placement, _stand_up, mirror_labels
+from vibe_cli.training.synth.draw import TUMBLED_IN_TRAINING
 from vibe_cli.training.synth.people import SIZE, draw_look, draw_person, draw_poses
 from vibe_cli.training.synth.pictures import Pictures
 
@@ -118,6 +120,27 @@ def test_labels_follow_the_turn_and_the_mirror_of_the_crop(cache: Path) -> None:
     middle = np.argwhere(seen > 0.5).mean(axis=0)[::-1]
     expected = (place.points(np.array([[x, y]]))[0] + 1) / 2 * size - 0.5
     assert np.abs(middle - expected).max() < 1.0
+
+
+@pytest.mark.parametrize("lean", [-1.6, 1.2, 3.0])
+def test_half_of_those_who_lie_or_hang_are_shown_as_they_stand(lean: float) -> None:
+    rng, place = np.random.default_rng(0), Placement(np.array([80.0, 80]), 60.0, angle=0.1)
+    root = poses.IMAGE_FROM_WORLD @ Rotation.from_euler("z", -lean).as_matrix()  # leans to the picture's right
+    turned = [_stand_up(rng, place, root) for _ in range(200)]
+    others = [p for p in turned if p is not place]
+    assert 70 < len(others) < 130 and all((p.half, p.flip) == (60.0, False) for p in others)
+    head = np.array([80 + 30 * np.sin(lean), 80 - 30 * np.cos(lean)])
+    x, y = np.mean([p.points(head[None])[0] for p in others], axis=0)
+    assert abs(x) < 0.1 and -0.5 < y < -0.4  # above the middle, 30 of 60 pixels less what the noise takes
+    seen_from_above = np.array([[1.0, 0, 0], [0, 0.1, 1], [0, -1, 0.1]])
+    assert all(_stand_up(rng, place, root) is place for root in (poses.IMAGE_FROM_WORLD, seen_from_above) * 20)
+
+
+def test_training_sees_more_people_who_do_not_stand_than_there_are() -> None:
+    def share(tumbled: float) -> float:
+        rng = np.random.default_rng(0)
+        return np.mean([-poses.view(rng, tumbled)[1, 1] < 0.5 for _ in range(1000)])
+    assert share(0) < share(poses.TUMBLED) < 0.1 < share(TUMBLED_IN_TRAINING) < 0.25
 
 
 def test_a_mirrored_pose_is_the_mirror_image_of_its_points(body: SynthBody) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vibe_cli.networks.keypoints import KeypointConfig, KeypointNet
+from vibe_cli.training.keypoints import freeze_first_layers
 from vibe_cli.training.weights import take_over
 
 
@@ -51,3 +52,17 @@ def test_nothing_else_may_differ() -> None:
     del lacking["heat.weight"]
     with pytest.raises(RuntimeError, match="heat.weight"):
         take_over(eye(2, 2, 2, 2), lacking)
+
+
+def test_frozen_layers_stay_and_the_others_learn() -> None:
+    net = KeypointNet(KeypointConfig(width=8, channels=16, size=64)).train()
+    freeze_first_layers(net)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    optimiser = torch.optim.AdamW(net.parameters(), lr=0.1)
+    maps = net(torch.randn(4, 3, 64, 64))
+    (maps.heat.mean() + maps.root.mean()).backward()
+    optimiser.step()
+    first = ("backbone.conv1", "backbone.bn1", "backbone.layer1")
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith(first) for name in changed)
+    assert {"backbone.layer2.0.conv1.weight", "backbone.layer2.0.bn1.running_mean", "heat.weight"} <= changed
