@@ -22,6 +22,7 @@ from vibe_cli.refine import refine_person
 from vibe_cli.results import Observations, Person, Track
 from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.skeleton import EVALUATION_14
+from vibe_cli.smplify import OPEN_KEYPOINTS, FitOptions
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,20 @@ def test_noisy_keypoints_with_some_far_off_still_help(body: Body) -> None:
     assert (error_px(fitted, body) <= error_px(start, body) + 1e-4).all()
 
 
-def test_a_change_in_the_last_digit_changes_the_motion_by_no_more_than_1e_4(body: Body) -> None:
+def test_of_the_open_encoders_keypoints_the_half_sure_lead_hardly_anywhere(body: Body) -> None:
+    right, rng = motion(15), np.random.default_rng(3)
+    start = regressed(right, body)
+    points, legs = start.keypoints.copy(), [9, 10, 11, 12, 13, 14, 19, 20, 21, 22, 23, 24]
+    points[:, legs] += np.concatenate([rng.normal(0, 40, (len(legs), 2)), np.zeros((len(legs), 1))], axis=-1)
+    points[:, legs, 2] = 0.5
+    start = replace(start, keypoints=points)
+    trusting, wary = (error_mm(refine_person(start, body, options), right, body)
+                      for options in (replace(OPEN_KEYPOINTS, trust=1.0), OPEN_KEYPOINTS))
+    assert wary.mean() < 0.8 * trusting.mean() and wary.mean() < error_mm(start, right, body).mean()
+
+
+@pytest.mark.parametrize("options", [FitOptions(), OPEN_KEYPOINTS])
+def test_a_change_in_the_last_digit_changes_the_motion_by_no_more_than_1e_4(body: Body, options: FitOptions) -> None:
     """A batch of another size changes an encoder's last digits; 10⁻⁶ here is more than that."""
     right, rng = motion(6), np.random.default_rng(0)
     one = regressed(right, body)
@@ -127,7 +141,7 @@ def test_a_change_in_the_last_digit_changes_the_motion_by_no_more_than_1e_4(body
     nudge = [1e-6 * rng.normal(size=a.shape) for a in (one.pose, one.betas, one.camera, one.keypoints)]
     other = replace(one, pose=one.pose + nudge[0], betas=one.betas + nudge[1], camera=one.camera + nudge[2],
                     keypoints=one.keypoints + 100 * nudge[3])
-    a, b = refine_person(one, body), refine_person(other, body)
+    a, b = refine_person(one, body, options), refine_person(other, body, options)
     assert turned(a, one) > 0.1
     assert turned(a, b) < 1e-4
     assert np.abs(a.camera - b.camera).max() < 1e-4 and np.abs(a.betas - b.betas).max() < 1e-3

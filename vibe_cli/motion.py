@@ -20,6 +20,7 @@ from vibe_cli.refine import refine_person
 from vibe_cli.results import Observations, Person
 from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
 from vibe_cli.sides import settle_legs
+from vibe_cli.smplify import OPEN_KEYPOINTS, FitOptions
 
 if TYPE_CHECKING:
     from vibe_cli.model import Model
@@ -55,7 +56,9 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
     placed = place_on_keypoints(person, joints)
     if not seen.given:
         placed = replace(placed, keypoints=settle_legs(placed.keypoints, project(placed, joints), placed.boxes[:, 2]))
-    return refine_person(placed, model.body) if options.refine else placed
+    if not options.refine:
+        return placed
+    return refine_person(placed, model.body, FitOptions() if seen.given else OPEN_KEYPOINTS)
 
 
 def check_windows(network: TemporalNetwork, options: MotionOptions) -> None:

@@ -32,14 +32,14 @@ def refine_person(person: Person, body: Body, options: FitOptions | None = None,
                   prior: PosePrior | None = None) -> Person:
     """The same person with pose, betas and camera that fit the keypoints (49 of them); unchanged without any.
 
-    In no frame the mean distance of keypoints from the projected joints, weighted by confidence, is larger than
-    before: such a frame keeps pose and camera. Were its error larger with the new shape, the fit is made again
+    In no frame the mean distance of keypoints from the projected joints, weighted as in the fit, is larger
+    than before: such a frame keeps pose and camera. Were its error larger with the new shape, the fit is made again
     with the old one.
     """
     if person.keypoints is None or not person.keypoints[..., 2].any():
         return person
     options, landmarks, prior = options or FitOptions(), Landmarks(body), prior or PosePrior.load()
-    frames, regressed = _frames(person), torch.from_numpy(person.betas).double()
+    frames, regressed = _frames(person, options.trust), torch.from_numpy(person.betas).double()
     before = _distance(frames, landmarks, regressed)
     for betas in (_fit_shape(frames, landmarks, prior, regressed, options), regressed):
         fitted = _fit_motion(frames, landmarks, prior, betas, options)
@@ -52,11 +52,11 @@ def refine_person(person: Person, body: Body, options: FitOptions | None = None,
     return replace(person, pose=pose, camera=kept.camera.numpy(), betas=betas.numpy())
 
 
-def _frames(person: Person) -> Frames:
-    """A person's motion and keypoints, each of them once."""
+def _frames(person: Person, trust: float) -> Frames:
+    """A person's motion and keypoints, each of them once, and what they count for."""
     seen = person.keypoints[:, FIRST_ROWS].astype(np.float64)
     points = image_points_to_crop(seen[..., :2], person.boxes.astype(np.float64))
-    confidence = np.where(np.isfinite(points).all(-1), seen[..., 2], 0)
+    confidence = np.where(np.isfinite(points).all(-1), seen[..., 2], 0) ** trust
     pose = torch.from_numpy(person.pose.astype(np.float64))
     return Frames(matrix_from_axis_angle(pose), torch.from_numpy(person.camera.astype(np.float64)),
                   torch.from_numpy(np.where(confidence[..., None] > 0, points, 0)), torch.from_numpy(confidence))
@@ -96,7 +96,7 @@ def _fading(count: int, before: bool, after: bool) -> Tensor:
 
 
 def _distance(frames: Frames, landmarks: Landmarks, betas: Tensor) -> Tensor:
-    """(T,) mean distance of keypoints from joints, weighted by confidence, halves of the crop's side; 0 without any."""
+    """(T,) mean distance of keypoints from joints, weighted as in the fit, halves of the crop's side; 0 without any."""
     parts = []
     for first in range(0, len(frames), PIECE):
         some = frames[first:first + PIECE]

@@ -40,6 +40,7 @@ class FitOptions:
     rounds: int = 2           # of L-BFGS, each in the units of the curvature where it begins
     steps: int = 8            # of each
     data: float = 0.008       # weight of a keypoint, whose cost is √(1 + (error / tolerance)²) − 1
+    trust: float = 1.0        # power of its confidence by which a keypoint counts
     tolerance: float = 0.05   # error from which a keypoint's cost grows no faster than linearly
     stay: float = 0.05        # of squared turns from the regression
     trunk: float = 2.0        # times as much for root and trunk
@@ -49,6 +50,10 @@ class FitOptions:
     shape: float = 0.001      # of squared changes of the betas, for each frame
 
 
+# For keypoints of the open encoder, which is as often wrong where it is half sure as right; the sure ones lead farther.
+OPEN_KEYPOINTS = FitOptions(data=0.016, trust=4.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Frames:
     """T consecutive frames of one person, float64."""
@@ -56,7 +61,7 @@ class Frames:
     rotations: Tensor   # (T, 24, 3, 3) regressed, relative to the parent
     camera: Tensor      # (T, 3) crop camera s, tx, ty
     wanted: Tensor      # (T, K, 2) keypoints in −1..1 of the crop
-    confidence: Tensor  # (T, K)
+    confidence: Tensor  # (T, K) how much a keypoint counts
 
     def __len__(self) -> int:
         return len(self.camera)
