@@ -16,6 +16,7 @@ from vibe_cli.keypoint_files import count_from_zero, read_keypoints, spread_to_4
 from vibe_cli.keypoint_sources import PoseModel, match_people
 from vibe_cli.results import Result, Track
 from vibe_cli.skeleton import JOINTS_49
+from vibe_cli.smplify import OPEN_KEYPOINTS, FitOptions
 from vibe_cli.yolo import _ultralytics_kept_quiet
 
 
@@ -229,6 +230,15 @@ def walking(frames: int) -> list[list[list[float]]]:
     shape = rng.uniform(-0.5, 0.5, (25, 2)) * [10, 44]
     return [[np.concatenate([shape + [20 + t, 32], np.ones((25, 1))], axis=1).flatten().tolist()]
             for t in range(frames)]
+
+
+def test_given_keypoints_count_by_their_confidence_the_encoders_own_by_more(vibe, home: Path, tiny,  # noqa: F811
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, asked = make_walk(home / "walk.mp4", frames=12), []
+    monkeypatch.setattr("vibe_cli.motion.refine_person", lambda person, _, options: asked.append(options) or person)
+    for more in (["--keypoints", write_openpose(home / "kp", walking(12))], []):
+        assert demo(vibe, clip, "-o", f"out{len(more)}", *more).code == 0
+    assert asked == [FitOptions(), OPEN_KEYPOINTS] and OPEN_KEYPOINTS.trust > FitOptions().trust == 1
 
 
 def test_given_keypoints_take_the_encoders_place_in_the_result(vibe, home: Path, tiny) -> None:  # noqa: F811

@@ -128,6 +128,9 @@ def test_of_the_open_encoders_keypoints_the_half_sure_lead_hardly_anywhere(body:
     start = replace(start, keypoints=points)
     trusting, wary = (error_mm(refine_person(start, body, options), right, body)
                       for options in (replace(OPEN_KEYPOINTS, trust=1.0), OPEN_KEYPOINTS))
+    weighed = replace(start, keypoints=points * [1, 1, 0] + [0, 0, 1] * points**4)  # as that fit counts them
+    fitted = replace(refine_person(start, body, OPEN_KEYPOINTS), keypoints=weighed.keypoints)
+    assert (error_px(fitted, body) <= error_px(weighed, body) + 1e-4).all()
     assert wary.mean() < 0.8 * trusting.mean() and wary.mean() < error_mm(start, right, body).mean()
 
 

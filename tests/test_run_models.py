@@ -14,8 +14,7 @@ from test_train import TINY, TINY_LIFTER, bundle  # noqa: F401 (a fixture)
 
 from vibe_cli.cli import main
 from vibe_cli.errors import ModelError
-from vibe_cli.networks.upright import see
-from vibe_cli.training.run_models import LOOKS
+from vibe_cli.networks.upright import LOOKS, see
 from vibe_cli.training.trainings import load_lifter
 from vibe_cli.zoo import find_model, load_model, load_network
 

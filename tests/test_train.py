@@ -18,11 +18,14 @@ import pytest
 import torch
 
 from vibe_cli.errors import InputError, UsageError
+from vibe_cli.networks.keypoints import KeypointConfig
 from vibe_cli.paths import models_dir
 from vibe_cli.rotations import matrix_from_axis_angle
 from vibe_cli.training.configs import CONFIGS, change, describe_settings, settings_from
 from vibe_cli.training.curves import Curves, draw_curves, read_curves
 from vibe_cli.training.devices import Place, take_place
+from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
+from vibe_cli.training.materials import Materials
 from vibe_cli.training.mocap import Clip
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.runs import with_budget
@@ -254,6 +257,18 @@ def test_networks_of_pictures_begin_at_a_runs_folder_or_a_checkpoint(tmp_path: P
     torch.save([1], tmp_path / "weights.pt")
     with pytest.raises(InputError, match="holds no averaged"):
         pictures_weights(tmp_path, ("backbone",))
+
+
+def test_layers_that_have_learnt_nothing_are_not_frozen(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="begin with"):
+        train_keypoints(tmp_path, tmp_path / "run.pt", KeypointConfig(), KeypointTraining(frozen=True), print)
+
+
+def test_what_was_seen_otherwise_than_encoders_see_is_not_learnt_from(tmp_path: Path) -> None:
+    torch.save({"seen": {}, "truth": {}}, tmp_path / "seen_clips.pt")
+    with pytest.raises(InputError, match="in another way") as refused:
+        Materials([], None, tmp_path).seen("clips")
+    assert "vibe_cli.training.looking" in refused.value.hint
 
 
 def test_auto_is_bfloat16_for_networks_of_pictures_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 from vibe_cli.networks.skeleton import FOLLOWERS, LEFT_RIGHT_PAIRS
 
@@ -91,12 +90,9 @@ def _part(probability: Tensor, union: Tensor) -> tuple[Tensor, Tensor]:
 
 def _mass(probability: Tensor) -> Tensor:
     """What read_at would find around every cell, (N, K, h, w)."""
-    n, k, h, w = probability.shape
-    row = _window(9, torch.tensor(4, device=probability.device)).to(probability)
-    flat = probability.reshape(n * k, 1, h, w)
-    with torch.autocast(flat.device.type, enabled=False):  # in half precision, neighbours would be alike
-        return conv2d(conv2d(flat, row.view(1, 1, 1, 9), padding=(0, 4)), row.view(1, 1, 9, 1),
-                      padding=(4, 0)).view_as(probability)
+    rows, columns = (_window(size, torch.arange(size, device=probability.device)) for size in probability.shape[-2:])
+    with torch.autocast(probability.device.type, enabled=False):  # in half precision, neighbours would be alike
+        return rows @ probability @ columns.T
 
 
 def _at(values: Tensor, cell: Tensor) -> Tensor:

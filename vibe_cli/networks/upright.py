@@ -16,32 +16,33 @@ from torch.nn.functional import grid_sample
 
 from vibe_cli.networks.both_ways import look_both_ways
 from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
-from vibe_cli.networks.lifter import Observation, observe
+from vibe_cli.networks.lifter import EDGE, Observation, observe
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
 
+LOOKS = {"both_ways": True, "upright": True}  # how encoders that are made now look at a crop
 LEANS = math.radians(45)  # from which a trunk is turned
+OUTSIDE = 0.1             # of its confidence is left to a point that is put back beyond the crop
 HIPS, SHOULDERS = ([KEYPOINTS_OF_54.index(joint) for joint in pair] for pair in ([1, 2], [16, 17]))
 
 
-def see(eye: Callable[[Tensor], KeypointMaps], crops: Tensor, both_ways: bool = True,
-        upright: bool = True) -> Observation:
-    """What `eye` sees of crops (N, 3, S, S), looking both ways, and again at those who do not stand, where it is to."""
+def see(eye: Callable[[Tensor], KeypointMaps], crops: Tensor, both_ways: bool, upright: bool) -> Observation:
+    """What `eye` sees of crops (N, 3, S, S): once or `both_ways`, and where they are to be seen `upright`, again of
+    those people who lean."""
     def once(some: Tensor) -> Observation:
         return observe(look_both_ways(eye, some) if both_ways else eye(some))
 
     seen = once(crops)
-    leaning = lean_of(seen)
-    lying = leaning.abs() > LEANS
+    lean = lean_of(seen)
+    lying = lean.abs() > LEANS
     if not upright or not lying.any():
         return seen
-    again = turn_back(once(turn_crops(crops[lying], leaning[lying])), leaning[lying])
-    for field in fields(Observation):
-        getattr(seen, field.name)[lying] = getattr(again, field.name).to(getattr(seen, field.name))
-    return seen
+    again = turn_back(once(turn_crops(crops[lying], lean[lying])), lean[lying])
+    return Observation(**{field.name: getattr(seen, field.name).index_put((lying,), getattr(again, field.name))
+                          for field in fields(Observation)})
 
 
 class Watcher(nn.Module):
-    """A keypoint network that sees as the shipped encoder does: crops (N, 3, S, S) → Observation."""
+    """A keypoint network that sees as encoders that are made now do: crops (N, 3, S, S) → Observation."""
 
     def __init__(self, eye: KeypointNet) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class Watcher(nn.Module):
 
     def forward(self, crops: Tensor) -> Observation:
         """As `see`."""
-        return see(self.eye, crops)
+        return see(self.eye, crops, **LOOKS)
 
 
 def lean_of(seen: Observation) -> Tensor:
@@ -59,11 +60,14 @@ def lean_of(seen: Observation) -> Tensor:
 
 
 def turn_crops(crops: Tensor, lean: Tensor) -> Tensor:
-    """Crops (N, 3, S, S) turned about their middle so that what leans by (N,) radians stands; pixel d at 2d/S − 1."""
+    """Crops (N, 3, S, S) turned about their middle so that what leans by (N,) radians stands; pixel d at 2d/S − 1.
+
+    A crop as wide as somebody who leans is too low for them as they stand: what is shown is larger by `_room`.
+    """
     size = crops.shape[-1]
     at = torch.arange(size, device=crops.device) - size / 2
     y, x = torch.meshgrid(at, at, indexing="ij")
-    where = torch.stack(_turned(x, y, lean[:, None, None]), -1)
+    where = torch.stack(_turned(x, y, lean[:, None, None]), -1) * _room(lean)[:, None, None, None]
     grid = ((where + size / 2) * 2 / (size - 1) - 1).to(crops.dtype)
     return grid_sample(crops, grid, align_corners=True, padding_mode="border")
 
@@ -73,10 +77,17 @@ def turn_back(seen: Observation, lean: Tensor) -> Observation:
 
     The facing alone stays as it was seen: from where one stands, not as the picture is turned.
     """
-    points = torch.stack(_turned(*seen.points.unbind(-1), lean[:, None]), -1)
+    points = torch.stack(_turned(*seen.points.unbind(-1), lean[:, None]), -1) * _room(lean)[:, None, None]
+    beyond = (points.abs() >= EDGE).any(-1) & (seen.points.abs() < EDGE).all(-1)
+    confidence = seen.confidence * torch.where(beyond, OUTSIDE, 1.0)
     across, down, deep = seen.root.unflatten(1, (3, 2)).unbind(1)  # of the two columns of 6D
     root = torch.stack([*_turned(across, down, lean[:, None]), deep], 1).flatten(1)
-    return replace(seen, points=points, root=root)
+    return replace(seen, points=points, confidence=confidence, root=root)
+
+
+def _room(lean: Tensor) -> Tensor:
+    """(N,) how much taller than the square around them somebody is who leans by (N,) radians, 1..√2."""
+    return 1 / torch.maximum(torch.cos(lean).abs(), torch.sin(lean).abs())
 
 
 def _turned(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from vibe_cli.errors import UsageError
 from vibe_cli.networks.keypoints import (
     PIXEL_MEAN,
     PIXEL_STD,
@@ -189,6 +190,8 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
     net = KeypointNet(config).to(memory_format=torch.channels_last)
     if start is not None:
         take_over(net, pictures_weights(start, ("backbone", "pyramid", "depth")))
+    if options.frozen and start is None and not out.exists():
+        raise UsageError("frozen layers need weights to begin with", hint="name a run to begin at: --start RUN")
     if options.frozen:
         freeze_first_layers(net)
     loop, place = picture_loop(net, config, options, report, "keypoints", out, loop_options)
@@ -210,7 +213,7 @@ def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: Key
 
 
 def freeze_first_layers(net: KeypointNet) -> None:
-    """Edges and corners are what they are: what reads the picture down to stride 4 learns no more."""
+    """What reads the picture down to stride 4 learns no more; its normalisation neither, until `net.train()`."""
     for layer in (net.backbone.conv1, net.backbone.bn1, net.backbone.layer1):
         layer.eval().requires_grad_(False)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from vibe_cli.errors import UsageError, VibeError
 from vibe_cli.networks.keypoints import KeypointConfig, KeypointNet
 from vibe_cli.networks.lifter import Observation
-from vibe_cli.networks.upright import Watcher
+from vibe_cli.networks.upright import LOOKS, Watcher
 from vibe_cli.outputs import replacing_file
 from vibe_cli.training.devices import take_place
 from vibe_cli.training.lifting import collect
@@ -42,7 +42,7 @@ def load_keypoints(work: Path) -> KeypointNet:
 
 
 def look(work: Path, stills: int, clips: int, device: torch.device) -> None:
-    """Look at so many stills and frames of clips, as the shipped encoder does.
+    """Look at so many stills and frames of clips, as encoders that are made now do.
 
     seen_stills.pt and seen_clips.pt, kept where they are.
     """
@@ -56,7 +56,7 @@ def look(work: Path, stills: int, clips: int, device: torch.device) -> None:
 def _keep(path: Path, seen: Callable[[], tuple[Observation, dict[str, Tensor]]]) -> None:
     if not path.exists():
         observed, truth = seen()
-        save(path, {"seen": vars(observed), "truth": truth})
+        save(path, {"seen": vars(observed), "truth": truth, "looks": LOOKS})
 
 
 def save(path: Path, state: dict) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.networks.lifter import Observation
+from vibe_cli.networks.upright import LOOKS
 from vibe_cli.training.mocap import Clip, read_clips
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth.bodies import SynthBody
@@ -54,6 +55,10 @@ class Materials:
         if file is None or not file.exists():
             return None
         state = torch.load(file, weights_only=True)
+        if state.get("looks") != LOOKS:
+            raise InputError(f"{file}: an earlier version looked at these pictures, in another way",
+                             hint="remove seen_*.pt and keypoints.pt of that folder, and look anew: python -m "
+                                  "vibe_cli.training.looking")
         return Observation(**state["seen"]), state["truth"]
 
     def describe(self) -> dict:

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from vibe_cli.networks.open_encoder import OpenEncoderConfig
+from vibe_cli.networks.upright import LOOKS
 
 if TYPE_CHECKING:
     from vibe_cli.training.trainings import Job
 
 ENCODER = "encoder"  # the folder of a run's own encoder, beside its network
 SHIPPED = ("open-encoder", "open-detector")
-LOOKS = {"both_ways": True, "upright": True}  # how encoders that are made now look at a crop
 
 
 def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) -> None:

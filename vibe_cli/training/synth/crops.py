@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
+from vibe_cli.networks.upright import LEANS
 from vibe_cli.training.synth.faults import bordered, degrade, tone_curve
 from vibe_cli.training.synth.people import MARGIN, SIZE, Picture
 
@@ -18,7 +19,7 @@ CUTS = [[12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2], [12, 15, 16, 17, 9, 
         [0, 1, 2, 4, 5, 7, 8], [15, 16, 17, 12, 20, 21, 18, 19, 0, 1, 2, 4, 5]]
 SCALE = 1.2  # side of a crop over the person's extent
 WRISTS = [20, 21]
-STANDS = 0.7  # of the body's upward axis in the picture's plane: who shows less is seen from the head or the feet
+SHOWN = 0.7  # of the body's upward axis in the picture's plane: who shows less is seen from the head or the feet
 FLIP = np.array([-1.0, 1, 1], np.float32)
 FIELDS = ("rotations", "betas", "points", "pixels")  # of Labels
 
@@ -147,7 +148,7 @@ class CropSource:
         place = Placement(np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
         if augment:
             place = _place(rng, self.labels.pixels[index], easy, bool(self.whole[index]))
-            place = _stand_up(rng, place, self.labels.rotations[index, 0])
+            place = place if masked else _stand_up(rng, place, self.labels.rotations[index, 0])
         cutout = self.cutout(index)
         if augment and rng.random() < 0.6:  # a lens draws no hard edges; premultiplied, colour and mask soften alike
             cutout = cv2.GaussianBlur(cutout, (3, 3), rng.uniform(0.4, 0.9))
@@ -299,10 +300,11 @@ def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> P
 
     Half of them, as the second look at such people sees them (networks/upright.py).
     """
-    across, down = root[:2, 1]  # of the body's upward axis
-    if -down > STANDS or np.hypot(across, down) < STANDS or rng.random() < 0.5:
+    lean = math.atan2(root[0, 1], -root[1, 1])
+    if abs(lean) < LEANS or np.hypot(root[0, 1], root[1, 1]) < SHOWN or rng.random() < 0.5:
         return place
-    return replace(place, angle=math.atan2(across, -down) + rng.normal(0, 0.3))
+    return replace(place, angle=lean + rng.normal(0, 0.3),
+                   half=place.half / max(abs(math.cos(lean)), abs(math.sin(lean))))
 
 
 def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> None:
