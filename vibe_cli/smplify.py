@@ -30,7 +30,7 @@ from vibe_cli.skeleton import PARENTS
 
 ROOT_AND_TRUNK = (0, 3, 6, 9, 12, 13, 14)  # turned more reluctantly: the limbs should follow the limbs
 UNKNOWNS = 24 * 3 + 3
-SURE = 4.0  # summed confidence from which a frame counts in full
+SURE = 4.0  # sum of what its keypoints count from which a frame counts in full
 
 
 @dataclass(frozen=True)
