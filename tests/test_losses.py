@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from vibe_cli.metrics import procrustes
 from vibe_cli.networks.mposer import Mposer, MposerConfig, MposerOutput
 from vibe_cli.networks.outputs import MotionOutput
+from vibe_cli.rotations import matrix_from_axis_angle
 from vibe_cli.training import losses
 from vibe_cli.training.loop import Loop, Schedule
 
@@ -195,3 +198,19 @@ def test_occluded_frames_are_taught_and_clear_ones_are_not() -> None:
 def test_gradients(loss) -> None:
     x = torch.linspace(-0.8, 0.9, 12, dtype=torch.float64).sin().requires_grad_()
     assert torch.autograd.gradcheck(loss, (x,))
+
+
+def test_poses_are_laid_on_their_truth_as_pa_mpjpe_lays_them_and_learn_from_it() -> None:
+    truth = torch.randn(5, 9, 3, generator=torch.Generator().manual_seed(0))
+    points = torch.randn(5, 9, 3, generator=torch.Generator().manual_seed(1)) + truth
+    points[4] = truth[4] * torch.tensor([-1.0, 1, 1])  # a mirror image is no similarity
+    points.requires_grad_(True)
+    laid = losses.aligned(points, truth)
+    assert np.allclose(laid.detach().numpy(), procrustes(points.detach().numpy(), truth.numpy()), atol=1e-5)
+    turned = (points.detach() * 3) @ matrix_from_axis_angle(torch.tensor([0.3, 2.0, -1.0])) + 7
+    assert torch.allclose(losses.aligned(turned, truth), laid, atol=1e-4)
+    loss = (laid - truth).square().sum()
+    loss.backward()
+    step = points.detach() - 1e-3 * points.grad
+    assert (losses.aligned(step, truth) - truth).square().sum() < loss
+    assert torch.isfinite(losses.aligned(torch.zeros(1, 9, 3), truth[:1])).all()

@@ -27,7 +27,8 @@ HIPS, SHOULDERS = ([KEYPOINTS_OF_54.index(joint) for joint in pair] for pair in 
 
 def see(eye: Callable[[Tensor], KeypointMaps], crops: Tensor, both_ways: bool, upright: bool) -> Observation:
     """What `eye` sees of crops (N, 3, S, S): once or `both_ways`, and where they are to be seen `upright`, again of
-    those people who lean."""
+    those people who lean, where it is surer of them then: a trunk that is hidden or foreshortened leans anywhere.
+    """
     def once(some: Tensor) -> Observation:
         return observe(look_both_ways(eye, some) if both_ways else eye(some))
 
@@ -37,6 +38,8 @@ def see(eye: Callable[[Tensor], KeypointMaps], crops: Tensor, both_ways: bool, u
     if not upright or not lying.any():
         return seen
     again = turn_back(once(turn_crops(crops[lying], lean[lying])), lean[lying])
+    surer = again.confidence.mean(1) > seen.confidence[lying].mean(1)
+    lying, again = lying.nonzero()[surer, 0], again.map(lambda x: x[surer])
     return Observation(**{field.name: getattr(seen, field.name).index_put((lying,), getattr(again, field.name))
                           for field in fields(Observation)})
 

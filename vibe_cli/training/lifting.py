@@ -24,6 +24,7 @@ from vibe_cli.rotations import sixd_from_matrix
 from vibe_cli.training.devices import Place
 from vibe_cli.training.keypoints import LESS_CERTAIN, to_input
 from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.losses import aligned
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.simulate import simulate
 from vibe_cli.training.synth.crops import FLIP, CropSource, Labels, mirror_labels
@@ -78,13 +79,15 @@ def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]
     flat = best[:, None, :1] * (points[..., :2] + best[:, None, 1:])
     wanted = weak_camera(truth["points"], truth["pixels"])
     shape = (betas - truth["betas"]).abs()
+    laid = aligned(points, truth["points"])  # a pose that is right but turned is worth something: or doubt flattens it
     parts = {
         "rotation": (((rotations - truth["rotations"]) ** 2).sum((2, 3)) * joint_weight).mean(),
         "joints": ((points - truth["points"]).abs().sum(-1) * weight).mean(),
+        "aligned": ((laid - truth["points"]).abs().sum(-1) * weight).mean(),
         "pixels": ((flat - truth["pixels"]).abs().sum(-1) * seen * weight).mean(),
         "betas": shape[:, 1:].mean() + 0.2 * shape[:, 0].mean(),  # a crop does not show the size
         "camera": (camera - wanted).abs().mean()}
-    scale = {"rotation": 0.6, "joints": 4.0, "pixels": 2.0, "betas": 0.05, "camera": 0.5}
+    scale = {"rotation": 0.6, "joints": 4.0, "aligned": 4.0, "pixels": 2.0, "betas": 0.05, "camera": 0.5}
     return sum(scale[k] * v for k, v in parts.items()), parts
 
 

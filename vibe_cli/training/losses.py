@@ -51,6 +51,23 @@ def joints3d_loss(points: Tensor, truth: Tensor, valid: Tensor | None = None, sq
     return sequence_loss(points, truth, valid, squared)
 
 
+@exactly
+def aligned(points: Tensor, truth: Tensor) -> Tensor:
+    """Points (N, K, 3) after the similarity that lays each frame's best, by least squares, on its truth (N, K, 3).
+
+    As PA-MPJPE aligns them (Umeyama 1991); the turn and scale found are held, not differentiated.
+    """
+    centred, wanted = points - points.mean(1, keepdim=True), truth - truth.mean(1, keepdim=True)
+    with torch.no_grad():
+        u, spread, v = torch.linalg.svd((centred.mT @ wanted).double())
+        proper = torch.sign(torch.linalg.det(u @ v))  # no mirror images
+        spread[:, 2] *= proper
+        v[:, 2] *= proper[:, None]
+        scale = spread.sum(1) / centred.double().square().sum((1, 2)).clamp_min(1e-9)
+        similarity = (scale[:, None, None] * (u @ v)).to(points.dtype)
+    return centred @ similarity + truth.mean(1, keepdim=True)
+
+
 def joints2d_loss(points: Tensor, camera: Tensor, truth: Tensor, valid: Tensor | None = None,
                   squared: bool = False) -> Tensor:
     """L_2D = Σ_t ‖x_t − x̂_t‖₂ with x̂ = s·(ΠX̂ + t) (V eq. 1, S eq. 4; squared: D eq. 5).
