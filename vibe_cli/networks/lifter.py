@@ -12,7 +12,8 @@ from vibe_cli.networks.peaks import decode_apart, decode_peaks
 from vibe_cli.networks.skeleton import COUNT
 
 FULL_CONFIDENCE = 0.7  # the probability in a peak's window that a clear point reaches
-EDGE = 0.97            # a point found this near the crop's border may lie outside it
+EDGE = 0.97            # a point found this near the crop's border may lie outside it,
+OUTSIDE = 0.1          # and this much of its confidence is left
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ def observe(maps: KeypointMaps) -> Observation:
     """Decode the keypoint network's maps."""
     points, probability, depth = decode_apart(maps.heat, maps.union, maps.depth)
     inside = (points.abs() < EDGE).all(-1)
-    confidence = (probability / FULL_CONFIDENCE).clamp(0, 1) * torch.where(inside, 1.0, 0.1)
+    confidence = (probability / FULL_CONFIDENCE).clamp(0, 1) * torch.where(inside, 1.0, OUTSIDE)
     return Observation(points, confidence, depth, maps.yaw.softmax(-1), maps.root, maps.pooled)
 
 

@@ -16,12 +16,11 @@ from torch.nn.functional import grid_sample
 
 from vibe_cli.networks.both_ways import look_both_ways
 from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
-from vibe_cli.networks.lifter import EDGE, Observation, observe
+from vibe_cli.networks.lifter import EDGE, OUTSIDE, Observation, observe
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
 
 LOOKS = {"both_ways": True, "upright": True}  # how encoders that are made now look at a crop
 LEANS = math.radians(45)  # from which a trunk is turned
-OUTSIDE = 0.1             # of its confidence is left to a point that is put back beyond the crop
 HIPS, SHOULDERS = ([KEYPOINTS_OF_54.index(joint) for joint in pair] for pair in ([1, 2], [16, 17]))
 
 
@@ -70,7 +69,7 @@ def turn_crops(crops: Tensor, lean: Tensor) -> Tensor:
     size = crops.shape[-1]
     at = torch.arange(size, device=crops.device) - size / 2
     y, x = torch.meshgrid(at, at, indexing="ij")
-    where = torch.stack(_turned(x, y, lean[:, None, None]), -1) * _room(lean)[:, None, None, None]
+    where = torch.stack(turned(x, y, lean[:, None, None]), -1) * _room(lean)[:, None, None, None]
     grid = ((where + size / 2) * 2 / (size - 1) - 1).to(crops.dtype)
     return grid_sample(crops, grid, align_corners=True, padding_mode="border")
 
@@ -80,11 +79,11 @@ def turn_back(seen: Observation, lean: Tensor) -> Observation:
 
     The facing alone stays as it was seen: from where one stands, not as the picture is turned.
     """
-    points = torch.stack(_turned(*seen.points.unbind(-1), lean[:, None]), -1) * _room(lean)[:, None, None]
+    points = torch.stack(turned(*seen.points.unbind(-1), lean[:, None]), -1) * _room(lean)[:, None, None]
     beyond = (points.abs() >= EDGE).any(-1) & (seen.points.abs() < EDGE).all(-1)
     confidence = seen.confidence * torch.where(beyond, OUTSIDE, 1.0)
     across, down, deep = seen.root.unflatten(1, (3, 2)).unbind(1)  # of the two columns of 6D
-    root = torch.stack([*_turned(across, down, lean[:, None]), deep], 1).flatten(1)
+    root = torch.stack([*turned(across, down, lean[:, None]), deep], 1).flatten(1)
     return replace(seen, points=points, confidence=confidence, root=root)
 
 
@@ -93,7 +92,7 @@ def _room(lean: Tensor) -> Tensor:
     return 1 / torch.maximum(torch.cos(lean).abs(), torch.sin(lean).abs())
 
 
-def _turned(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+def turned(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
     """Points of the picture, x right and y down, turned clockwise."""
     c, s = torch.cos(angle), torch.sin(angle)
     return c * x - s * y, s * x + c * y

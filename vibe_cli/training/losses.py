@@ -15,7 +15,7 @@ from torch.nn.functional import grid_sample
 
 from vibe_cli.networks.mposer import Mposer, MposerOutput
 from vibe_cli.networks.outputs import MotionOutput
-from vibe_cli.rotations import sixd_from_matrix
+from vibe_cli.rotations import project_to_rotation, sixd_from_matrix
 from vibe_cli.training.devices import exactly
 
 
@@ -59,12 +59,10 @@ def aligned(points: Tensor, truth: Tensor) -> Tensor:
     """
     centred, wanted = points - points.mean(1, keepdim=True), truth - truth.mean(1, keepdim=True)
     with torch.no_grad():
-        u, spread, v = torch.linalg.svd((centred.mT @ wanted).double())
-        proper = torch.sign(torch.linalg.det(u @ v))  # no mirror images
-        spread[:, 2] *= proper
-        v[:, 2] *= proper[:, None]
-        scale = spread.sum(1) / centred.double().square().sum((1, 2)).clamp_min(1e-9)
-        similarity = (scale[:, None, None] * (u @ v)).to(points.dtype)
+        moments = (centred.mT @ wanted).double()
+        turn = project_to_rotation(moments)
+        scale = (turn * moments).sum((1, 2)) / centred.double().square().sum((1, 2)).clamp_min(1e-9)
+        similarity = (scale[:, None, None] * turn).to(points.dtype)
     return centred @ similarity + truth.mean(1, keepdim=True)
 
 

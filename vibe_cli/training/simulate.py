@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool1d
 from vibe_cli.networks.keypoints import YAW_BINS
 from vibe_cli.networks.lifter import Observation
 from vibe_cli.networks.skeleton import COUNT, FOLLOWERS, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
-from vibe_cli.networks.upright import LEANS
+from vibe_cli.networks.upright import LEANS, turned
 from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.training.keypoints import yaw_target
 from vibe_cli.training.points import PointBody
@@ -86,8 +86,7 @@ def _stood_up(root: Tensor) -> Tensor:
     """Root rotations (N, 3, 3) of people whose crop is turned until they stand, where they lean that much."""
     lean = torch.atan2(root[:, 0, 1], -root[:, 1, 1])
     lean = torch.where(lean.abs() > LEANS, lean, 0)[:, None]
-    c, s = torch.cos(lean), torch.sin(lean)
-    return torch.stack([c * root[:, 0] + s * root[:, 1], c * root[:, 1] - s * root[:, 0], root[:, 2]], 1)
+    return torch.stack([*turned(root[:, 0], root[:, 1], -lean), root[:, 2]], 1)
 
 
 def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Observation:
