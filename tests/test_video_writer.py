@@ -209,8 +209,9 @@ def test_what_ffmpeg_says_when_it_fails_is_passed_on(
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_leaves_no_partial_file_and_no_process(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
-        import itertools
+        import itertools, signal
         from vibe_cli.video import VideoWriter, open_video
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
         with open_video({str(make_clip(tmp_path / "a.mp4"))!r}) as reader:
             with VideoWriter({str(tmp_path / "out.mp4")!r}, 64, 48, reader.fps) as writer:
                 for _ in itertools.count():
