@@ -11,6 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
+from vibe_cli.networks.upright import turn_crops
 from vibe_cli.paths import models_dir
 from vibe_cli.training.keypoints import keypoint_loss, to_input, yaw_target
 from vibe_cli.training.mocap import Clip
@@ -19,6 +20,7 @@ from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.crops import CropSource, Labels, Placement, _stand_up, mirror_labels
 from vibe_cli.training.synth.draw import TUMBLED_IN_TRAINING
+from vibe_cli.training.synth.faults import smeared
 from vibe_cli.training.synth.people import SIZE, draw_look, draw_person, draw_poses
 from vibe_cli.training.synth.pictures import Pictures
 
@@ -128,15 +130,32 @@ def test_half_of_those_who_lie_or_hang_are_shown_as_they_stand(lean: float) -> N
     root = poses.IMAGE_FROM_WORLD @ Rotation.from_euler("z", -lean).as_matrix()  # leans to the picture's right
     turned = [_stand_up(rng, place, root) for _ in range(200)]
     others = [p for p in turned if p is not place]
-    room = 1 / max(abs(np.sin(lean)), abs(np.cos(lean)))
-    assert 70 < len(others) < 130 and all(p.half == pytest.approx(60 * room) for p in others)
+    rooms = [1 / max(abs(np.sin(p.angle)), abs(np.cos(p.angle))) for p in others]
+    assert 70 < len(others) < 130 and all(p.stood_up for p in others)
+    assert [p.half for p in others] == pytest.approx([60 * room for room in rooms])
     head = np.array([80 + 30 * np.sin(lean), 80 - 30 * np.cos(lean)])
-    x, y = np.mean([p.points(head[None])[0] for p in others], axis=0)
-    assert abs(x) < 0.1 and -0.5 < y * room < -0.4  # above the middle, 30 of 60 pixels less what the noise takes
+    x, y = np.mean([p.points(head[None])[0] * room for p, room in zip(others, rooms, strict=True)], axis=0)
+    assert abs(x) < 0.1 and -0.5 < y < -0.4  # above the middle, 30 of 60 pixels less what the noise takes
     seen_from_above = np.array([[1.0, 0, 0], [0, 0.1, 1], [0, -1, 0.1]])
     stoops = poses.IMAGE_FROM_WORLD @ Rotation.from_euler("xz", [0.8, -0.4]).as_matrix()
     for root in (poses.IMAGE_FROM_WORLD, seen_from_above, stoops) * 20:
         assert _stand_up(rng, place, root) is place
+
+
+@pytest.mark.parametrize("lean", [-1.1, 0.9, 2.6])
+def test_a_crop_that_stands_up_is_smeared_as_the_second_look_smears_it(lean: float) -> None:
+    square = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (192, 192, 3)).astype(np.uint8), (0, 0), 4)
+    square = cv2.normalize(square, None, 0, 255, cv2.NORM_MINMAX)
+    whole = Placement(np.full(2, 96.0), 48.0)  # beyond it the picture goes on, and a crop does not show that
+    room = 1 / max(abs(np.sin(lean)), abs(np.cos(lean)))
+    crop = torch.from_numpy(whole.sample(square, 96)).permute(2, 0, 1)[None].float()
+    expected = turn_crops(crop, torch.tensor([lean]))
+    wider = Placement(np.full(2, 96.0), 48.0 * room, angle=lean).sample(square, 96)
+
+    def off(crop: np.ndarray) -> np.ndarray:
+        return np.abs(crop - expected[0].permute(1, 2, 0).numpy()).max(-1)[8:-8, 8:-8]
+
+    assert off(wider).max() > 60 > 20 > np.percentile(off(smeared(wider, lean)), 99)
 
 
 def test_training_sees_more_people_who_do_not_stand_than_there_are() -> None:

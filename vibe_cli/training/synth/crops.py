@@ -11,7 +11,7 @@ import numpy as np
 
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
 from vibe_cli.networks.upright import LEANS
-from vibe_cli.training.synth.faults import bordered, degrade, tone_curve
+from vibe_cli.training.synth.faults import bordered, degrade, smeared, tone_curve
 from vibe_cli.training.synth.people import MARGIN, SIZE, Picture
 
 # Points whose bounding box a tight crop may be cut to: upper body, head and arms, legs, head and hips.
@@ -43,6 +43,7 @@ class Placement:
     angle: float = 0.0
     flip: bool = False
     ends: np.ndarray | None = None  # (4,) left, top, right, bottom of the visible part, where that is not all
+    stood_up: bool = False          # turned since the person leans, out of a crop that was not
 
     def matrix(self) -> np.ndarray:
         """(2, 3): crop coordinates in −1..1 → source pixels."""
@@ -111,8 +112,8 @@ class CropSource:
         A share `easy` of them shows the whole person, alone, clearly.
         """
         placed = [self._compose(rng, int(i), size, augment, rng.random() < easy) for i in index]
-        crops = np.ascontiguousarray(np.stack([crop for crop, _ in placed])[..., ::-1])
-        return crops, move_labels(self.labels, index, [p for _, p in placed])
+        crops = np.stack([smeared(crop, -p.angle if p.flip else p.angle) if p.stood_up else crop for crop, p in placed])
+        return np.ascontiguousarray(crops[..., ::-1]), move_labels(self.labels, index, [p for _, p in placed])
 
     def masked(self, rng: np.random.Generator, index: int, size: int) -> tuple[np.ndarray, np.ndarray, Placement]:
         """One crop (size, size, 3) uint8 RGB, how much of a pixel is the person (size, size) uint8, and its place."""
@@ -303,8 +304,8 @@ def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> P
     lean = math.atan2(root[0, 1], -root[1, 1])
     if abs(lean) < LEANS or np.hypot(root[0, 1], root[1, 1]) < SHOWN or rng.random() < 0.5:
         return place
-    return replace(place, angle=lean + rng.normal(0, 0.3),
-                   half=place.half / max(abs(math.cos(lean)), abs(math.sin(lean))))
+    found = lean + rng.normal(0, 0.3)
+    return replace(place, angle=found, half=place.half / max(abs(math.cos(found)), abs(math.sin(found))), stood_up=True)
 
 
 def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> None:

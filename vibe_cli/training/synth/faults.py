@@ -38,6 +38,20 @@ def bordered(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     return _black_border(rng, image) if rng.random() < 0.2 else image
 
 
+def smeared(image: np.ndarray, lean: float) -> np.ndarray:
+    """A crop that was turned by `lean` radians to show somebody upright, with no more than was cut out before.
+
+    As `networks.upright.turn_crops` leaves it: beyond the crop that it turned, that crop's edge is drawn out.
+    """
+    size = len(image)
+    c, s = math.cos(lean), math.sin(lean)
+    room = 1 / max(abs(c), abs(s))
+    x, y = np.meshgrid(*[np.arange(size, dtype=np.float32) - size / 2] * 2)
+    before = np.clip(np.stack([c * x - s * y, s * x + c * y]) * room, -size / 2, size / 2 - 1) / room
+    at = np.stack([c * before[0] + s * before[1], c * before[1] - s * before[0]]).astype(np.float32) + size / 2
+    return cv2.remap(image, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
 def tone_curve(rng: np.random.Generator) -> np.ndarray:
     """(1, 256, 3) uint8: exposure, contrast and a colour cast, for cv2.LUT."""
     x = np.arange(256) / 255
