@@ -32,9 +32,9 @@ class Proposer:
 class CornerEye(nn.Module):
     """Sees its points at the corners of whatever is bright, and is unsure where nothing is."""
 
-    def __init__(self) -> None:
+    def __init__(self, strength: float = 20.0) -> None:
         super().__init__()
-        self.config = SimpleNamespace(scale=1.2)
+        self.config, self.strength = SimpleNamespace(scale=1.2), strength
         self.register_buffer("gain", torch.ones(1))
 
     def look(self, crops: torch.Tensor) -> KeypointMaps:
@@ -45,7 +45,7 @@ class CornerEye(nn.Module):
             rows, columns = bright.any(1).nonzero()[:, 0], bright.any(0).nonzero()[:, 0]
             if len(rows):
                 for k in range(44):
-                    heat[n, k, rows[-(k % 2)], columns[-(k // 2 % 2)]] = 20.0
+                    heat[n, k, rows[-(k % 2)], columns[-(k // 2 % 2)]] = self.strength
         blank = torch.zeros_like(heat)
         return KeypointMaps(heat, blank, blank, torch.zeros(len(crops), 12), torch.zeros(len(crops), 6),
                             torch.zeros(len(crops), 8))
@@ -65,6 +65,16 @@ def test_a_box_on_a_part_grows_to_the_person() -> None:
     found = verified([[160, 100, 70, 90]])
     assert len(found) == 1
     assert box_maths.iou(found.boxes, PERSON)[0, 0] > 0.7 > box_maths.iou(np.array([[160.0, 100, 70, 90]]), PERSON)
+
+
+def test_the_less_sure_the_points_the_nearer_the_box_stays_to_the_proposal() -> None:
+    part, judge = np.array([[160.0, 100, 70, 90]]), Judge(bias=0, votes=0, sureness=0, share=0, steadiness=0)
+    unsure, doubtful, sure = (VerifiedDetector(Proposer(part), CornerEye(strength), judge).detect([scene()])[0].boxes
+                              for strength in (4.2, 5, 20))
+    assert np.array_equal(unsure, part)
+    assert np.allclose(sure, verified([part]).boxes) and box_maths.iou(sure, PERSON)[0, 0] > 0.7
+    shares = (doubtful - part)[0, [1, 3]] / (sure - part)[0, [1, 3]]  # of the way, of the top and of the height
+    assert ((shares > 0.1) & (shares < 0.9)).all()
 
 
 def test_finds_that_come_to_the_same_box_are_one_person() -> None:

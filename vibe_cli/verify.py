@@ -3,7 +3,8 @@
 A centre detector trained on synthetic scenes alone proposes well and judges poorly: it takes textures for people
 and parts for wholes. Each proposal is therefore cropped, its box moved to the points found in it, and looked at
 again; proposals that come to the same box are one person. Four pieces of evidence, weighed as a logistic
-regression on synthetic scenes found best (training/judging.py), give the score.
+regression on synthetic scenes found best (training/judging.py), give the score. The surer the points, the more
+the person's box is theirs, and the less the proposals'.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ LOOK_SIZE = 96     # pixels of the crops looked at; the network was trained on t
 PROPOSALS = 6      # best proposals of a frame that are looked at
 SURE = 0.35        # share of full confidence from which a point counts and shapes the box
 MARGIN = 0.06      # of the points' larger extent, on each side: flesh around the joints
+TRUSTED = 0.6, 0.9  # shares of full confidence, the points' mean, where their box begins to count and alone counts
 PART_INSIDE = 0.4  # share of its area within somebody from which a box is a part
 WHOLE = 2.5        # times a part's area is the least of a whole's
 PART_SCORE = 0.1   # least score of the whole, as a share of the part's
@@ -92,7 +94,7 @@ class VerifiedDetector:
                 here[i] = True
                 left &= ~here
                 chance = np.clip(1 - np.prod(1 - votes[here]), 1e-3, 1 - 1e-3)
-                people.append(boxes[i])
+                people.append(_between(np.average(first[here], axis=0, weights=votes[here]), boxes[i], mean[i]))
                 share = (confidence[i] > SURE * FULL_CONFIDENCE).mean()
                 steadiness = box_maths.iou(second[i:i + 1], boxes[i:i + 1])[0, 0]
                 evidence.append([np.log(chance / (1 - chance)), mean[i], share, steadiness])
@@ -108,6 +110,15 @@ class VerifiedDetector:
         confidence = sure.cpu().numpy()
         moved = [box_of_points(*row) for row in zip(points, confidence / FULL_CONFIDENCE, boxes, strict=True)]
         return np.stack(moved), confidence
+
+
+def _between(proposed: np.ndarray, found: np.ndarray, confidence: float) -> np.ndarray:
+    """The box (4,) of the proposals, that of the points, or one between them by the points' mean confidence.
+
+    Points that are unsure are often of what is hidden, or of somebody else.
+    """
+    low, high = TRUSTED
+    return proposed + np.clip((confidence / FULL_CONFIDENCE - low) / (high - low), 0, 1) * (found - proposed)
 
 
 def is_part(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
