@@ -28,7 +28,7 @@ class KeypointConfig:
     width: int = 32      # channels of the first stage; 2, 4 and 8 times as many follow
     channels: int = 96   # of the pyramid
     size: int = 128      # pixels of a crop, a multiple of 32
-    scale: float = 1.15  # side of the crop over the larger side of the person's box: the mean of training's crops
+    scale: float = 1.2  # side of the crop over the larger side of the person's box: found best, benchmarks/WEIGHTS.md
     layers: tuple[int, ...] = RESNET_18  # blocks of the four stages
 
 
