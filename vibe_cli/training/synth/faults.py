@@ -45,11 +45,13 @@ def smeared(image: np.ndarray, lean: float) -> np.ndarray:
     """
     size = len(image)
     c, s = math.cos(lean), math.sin(lean)
-    room = 1 / max(abs(c), abs(s))
-    x, y = np.meshgrid(*[np.arange(size, dtype=np.float32) - size / 2] * 2)
-    before = np.clip(np.stack([c * x - s * y, s * x + c * y]) * room, -size / 2, size / 2 - 1) / room
-    at = np.stack([c * before[0] + s * before[1], c * before[1] - s * before[0]]).astype(np.float32) + size / 2
-    return cv2.remap(image, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    shown = max(abs(c), abs(s)) * size / 2  # half the side of the crop before, in pixels of this one
+    at = np.arange(size, dtype=np.float32) - size / 2
+    x, y = c * at - s * at[:, None], s * at + c * at[:, None]
+    for before in (x, y):
+        np.clip(before, -shown, shown * (1 - 2 / size), out=before)
+    return cv2.remap(image, c * x + s * y + size / 2, c * y - s * x + size / 2, cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)
 
 
 def tone_curve(rng: np.random.Generator) -> np.ndarray:
