@@ -64,12 +64,12 @@ def lean_of(seen: Observation) -> Tensor:
 def turn_crops(crops: Tensor, lean: Tensor) -> Tensor:
     """Crops (N, 3, S, S) turned about their middle so that what leans by (N,) radians stands; pixel d at 2d/S − 1.
 
-    A crop as wide as somebody who leans is too low for them as they stand: what is shown is larger by `_room`.
+    A crop as wide as somebody who leans is too low for them as they stand: what is shown is larger by `room`.
     """
     size = crops.shape[-1]
     at = torch.arange(size, device=crops.device) - size / 2
     y, x = torch.meshgrid(at, at, indexing="ij")
-    where = torch.stack(turned(x, y, lean[:, None, None]), -1) * _room(lean)[:, None, None, None]
+    where = torch.stack(turned(x, y, lean[:, None, None]), -1) * room(lean)[:, None, None, None]
     grid = ((where + size / 2) * 2 / (size - 1) - 1).to(crops.dtype)
     return grid_sample(crops, grid, align_corners=True, padding_mode="border")
 
@@ -79,7 +79,7 @@ def turn_back(seen: Observation, lean: Tensor) -> Observation:
 
     The facing alone stays as it was seen: from where one stands, not as the picture is turned.
     """
-    points = torch.stack(turned(*seen.points.unbind(-1), lean[:, None]), -1) * _room(lean)[:, None, None]
+    points = torch.stack(turned(*seen.points.unbind(-1), lean[:, None]), -1) * room(lean)[:, None, None]
     beyond = (points.abs() >= EDGE).any(-1) & (seen.points.abs() < EDGE).all(-1)
     confidence = seen.confidence * torch.where(beyond, OUTSIDE, 1.0)
     across, down, deep = seen.root.unflatten(1, (3, 2)).unbind(1)  # of the two columns of 6D
@@ -87,7 +87,7 @@ def turn_back(seen: Observation, lean: Tensor) -> Observation:
     return replace(seen, points=points, confidence=confidence, root=root)
 
 
-def _room(lean: Tensor) -> Tensor:
+def room(lean: Tensor) -> Tensor:
     """(N,) how much taller than the square around them somebody is who leans by (N,) radians, 1..√2."""
     return 1 / torch.maximum(torch.cos(lean).abs(), torch.sin(lean).abs())
 

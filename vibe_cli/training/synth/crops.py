@@ -8,9 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
-from vibe_cli.networks.upright import LEANS
+from vibe_cli.networks.upright import LEANS, room
 from vibe_cli.training.synth.faults import bordered, degrade, smeared, tone_curve
 from vibe_cli.training.synth.people import MARGIN, SIZE, Picture
 
@@ -305,7 +306,8 @@ def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> P
     if abs(lean) < LEANS or np.hypot(root[0, 1], root[1, 1]) < SHOWN or rng.random() < 0.5:
         return place
     found = lean + rng.normal(0, 0.3)
-    return replace(place, angle=found, half=place.half / max(abs(math.cos(found)), abs(math.sin(found))), stood_up=True)
+    wider = float(room(torch.tensor(found, dtype=torch.float64)))
+    return replace(place, angle=found, half=place.half * wider, stood_up=True)
 
 
 def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> None:

@@ -7,6 +7,9 @@ from functools import cache
 
 import cv2
 import numpy as np
+import torch
+
+from vibe_cli.networks.upright import room, turned
 
 
 def degrade(rng: np.random.Generator, image: np.ndarray, borders: bool = True) -> np.ndarray:
@@ -43,15 +46,11 @@ def smeared(image: np.ndarray, lean: float) -> np.ndarray:
 
     As `networks.upright.turn_crops` leaves it: beyond the crop that it turned, that crop's edge is drawn out.
     """
-    size = len(image)
-    c, s = math.cos(lean), math.sin(lean)
-    shown = max(abs(c), abs(s)) * size / 2  # half the side of the crop before, in pixels of this one
-    at = np.arange(size, dtype=np.float32) - size / 2
-    x, y = c * at - s * at[:, None], s * at + c * at[:, None]
-    for before in (x, y):
-        np.clip(before, -shown, shown * (1 - 2 / size), out=before)
-    return cv2.remap(image, c * x + s * y + size / 2, c * y - s * x + size / 2, cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_REPLICATE)
+    size, angle = len(image), torch.tensor(lean)
+    at, shown = torch.arange(size) - size / 2, size / 2 / float(room(angle))  # of the crop before, in this one's pixels
+    before = (axis.clamp(-shown, shown * (1 - 2 / size)) for axis in turned(at, at[:, None], angle))
+    x, y = ((axis + size / 2).numpy() for axis in turned(*before, -angle))
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def tone_curve(rng: np.random.Generator) -> np.ndarray:
