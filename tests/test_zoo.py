@@ -209,6 +209,17 @@ def test_an_encoder_that_serves_the_detector_too_is_loaded_once() -> None:
     assert model.detector.encoder is model.encoder
 
 
+def test_models_that_were_made_together_stay_together_in_another_folder(tmp_path: Path) -> None:
+    for name in ("open-vibe", "open-detector", "open-encoder"):
+        shutil.copytree(models_dir() / name, tmp_path / "mine" / name)
+    model = zoo.load_model(tmp_path / "mine" / "open-vibe", tmp_path / "mine" / "open-detector", device="cpu")
+    assert model.detector.encoder is model.encoder
+    shutil.rmtree(tmp_path / "mine" / "open-encoder")
+    for needy in ({"name": tmp_path / "mine" / "open-vibe"}, {"detector": tmp_path / "mine" / "open-detector"}):
+        with pytest.raises(ModelError, match=re.escape(f"no model named {tmp_path / 'mine' / 'open-encoder'}")):
+            zoo.load_model(**needy, device="cpu")
+
+
 @pytest.mark.parametrize("name", ["open-encoder", "open-body", "open-detector", "spin"])
 def test_what_is_no_temporal_model_is_refused(name: str, own_models: Path) -> None:
     imported(own_models / "spin", "spin")

@@ -116,7 +116,7 @@ def load_model(name: str | Path | None = None, detector: str | Path | None = Non
     encoder_entry = _encoder_of(entry)
     encoder, network = load_network(encoder_entry).to(where), load_network(entry).to(where)
     _check_pair(entry, network, encoder_entry, encoder)
-    finder, finder_name = load_detector(detector, where, {encoder_entry.folder: encoder})
+    finder, finder_name = load_detector(detector, where, {encoder_entry.folder.resolve(): encoder})
     posed, other_shape = _load_body(body, entry)
     return Model(
         name=entry.name, detector_name=finder_name, detector=finder, encoder=encoder, network=network,
@@ -130,8 +130,8 @@ def load_detector(name: str | Path | None, device: torch.device,
                   loaded: dict[Path, nn.Module] | None = None) -> tuple[Detector, str]:
     """A detector and its name: a model of the zoo, an ultralytics weights file or an ultralytics name.
 
-    By default that of `default_detector`. `loaded` are networks by folder that are on the device already and may be
-    shared.
+    By default that of `default_detector`. `loaded` are networks by resolved folder that are on the device already and
+    may be shared.
     """
     from vibe_cli.detect import CentreDetector, YoloDetector
     name = default_detector() if name is None else name
@@ -146,8 +146,8 @@ def load_detector(name: str | Path | None, device: torch.device,
         return CentreDetector(network, device, size=size, threshold=threshold, name=entry.name), entry.name
     from vibe_cli.verify import Judge, VerifiedDetector
     proposer = CentreDetector(network, device, size=size, threshold=verify["proposals_from"], name=entry.name)
-    looker = find_model(verify["encoder"])
-    encoder = (loaded or {}).get(looker.folder) or load_network(looker).to(device)
+    looker = _named_by(entry, str(verify["encoder"]))
+    encoder = (loaded or {}).get(looker.folder.resolve()) or load_network(looker).to(device)
     return VerifiedDetector(proposer, encoder, Judge(**verify["judge"]), threshold), entry.name
 
 
@@ -222,8 +222,7 @@ def _lacking(own: list[Imported], system: System) -> tuple[str, str]:
 def _encoder_of(entry: Entry) -> Entry:
     """The encoder a temporal network was trained on: ours by name, of official ones SPIN's backbone."""
     if "encoder" in entry.config:
-        named = str(entry.config["encoder"])  # beside it, or of the zoo
-        encoder = find_model(entry.folder / named if named.startswith("./") else named)
+        encoder = _named_by(entry, str(entry.config["encoder"]))
         if encoder.task != "encoder":
             raise ModelError(f"{entry.name} names {encoder.name} as its encoder, which is of the kind: {encoder.task}",
                              hint=f"name an encoder in {entry.folder / CONFIG}")
@@ -234,6 +233,14 @@ def _encoder_of(entry: Entry) -> Entry:
     needs = entry.config.get("needs") or [{"what": "SPIN's checkpoint", "from": "its authors"}]
     raise ModelError(f"{entry.name} needs an encoder: {needs[0]['what']}",
                      hint=f"get it from {needs[0]['from']}, then: {IMPORT_HINT}")
+
+
+def _named_by(entry: Entry, named: str) -> Entry:
+    """The model that another's config.yaml names: of its own folders, where the name begins with "./", or of the zoo.
+
+    Models that were made together name each other by folder, so that they stay together wherever they lie.
+    """
+    return find_model((entry.folder / named).resolve() if named.startswith("./") else named)
 
 
 def _check_pair(entry: Entry, network: nn.Module, encoder_entry: Entry, encoder: nn.Module) -> None:

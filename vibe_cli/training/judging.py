@@ -48,7 +48,7 @@ def fit_judge(evidence: np.ndarray, right: np.ndarray, penalty: float = 1e-3) ->
     return Judge(float(w[-1] - weights @ mean), *(float(v) for v in weights))
 
 
-def verify_settings(judge: Judge, encoder: str = "open-encoder", proposals_from: float = PROPOSALS_FROM) -> dict:
+def verify_settings(judge: Judge, encoder: str, proposals_from: float) -> dict:
     """What a detector's config.yaml says of its second look."""
     return {"encoder": encoder, "proposals_from": proposals_from,
             "judge": {k: round(v, 4) for k, v in asdict(judge).items()}}

@@ -30,6 +30,7 @@ STILLS_A_MINUTE = 4000   # drawn by a worker
 LOOKED_A_MINUTE = 2500   # crops that the keypoint network sees
 SCENES_A_MINUTE = 250    # looked at twice
 PRIOR_ROUNDS_A_MINUTE = 20
+BESIDE = "./../open-encoder"  # as the other models name the encoder they were made with, wherever they are written
 
 
 def make_models(mocap: Path, backgrounds: Path | None, work: Path, out: Path, minutes: float,
@@ -138,7 +139,7 @@ def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> Non
     else:
         report("the detector finds nobody yet: its second look believes everything equally")
     judge = fit_judge(evidence, right) if len(right) else Judge(0, 0, 0, 0, 0)
-    (work / "judge.yaml").write_text(yaml.safe_dump(verify_settings(judge, proposals_from=least)), encoding="utf-8")
+    (work / "judge.yaml").write_text(yaml.safe_dump(verify_settings(judge, BESIDE, least)), encoding="utf-8")
 
 
 def _look(work: Path, minutes: float) -> None:
@@ -219,7 +220,7 @@ def write_models(work: Path, out: Path) -> None:
     verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
     write_model(out / "open-detector", {"task": "detector", "verify": verify}, halved(detector["averaged"]),
                 CentreConfig(**detector["config"]))
-    facts = {"task": "temporal", "encoder": "open-encoder", "body": "open-body"}
+    facts = {"task": "temporal", "encoder": BESIDE, "body": "open-body"}
     write_model(out / "open-frame", facts, halved(motion["regressor"]), RegressorConfig(**motion["regressor_config"]))
     for system in SYSTEMS:
         state = torch.load(work / f"{system}.pt", weights_only=True)
