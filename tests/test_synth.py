@@ -18,9 +18,10 @@ from vibe_cli.training.mocap import Clip
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.crops import CropSource, Labels, Placement, _stand_up, mirror_labels
+from vibe_cli.training.synth.crops import CropSource, Labels, _stand_up, mirror_labels
 from vibe_cli.training.synth.draw import TUMBLED_IN_TRAINING
 from vibe_cli.training.synth.faults import smeared
+from vibe_cli.training.synth.layers import Placement
 from vibe_cli.training.synth.people import SIZE, draw_look, draw_person, draw_poses
 from vibe_cli.training.synth.pictures import Pictures
 

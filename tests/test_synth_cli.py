@@ -196,3 +196,8 @@ def test_a_flow_picture_keeps_flow_to_a_128th_of_a_pixel(tmp_path: Path) -> None
     write_flow(tmp_path / "000001.png", flow, seen)
     read, same = read_flow(tmp_path / "000001.png")
     assert np.abs(read - flow).max() <= 1 / 128 and np.array_equal(same, seen)
+
+
+def test_whoever_only_draws_crops_starts_without_torch() -> None:
+    code = "import sys, vibe_cli.training.synth.crop_data; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

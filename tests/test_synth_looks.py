@@ -8,7 +8,8 @@ from test_synth import bank, body, cache, pictures  # noqa: F401 (fixtures)
 
 from vibe_cli.training.synth import poses
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.crops import CropSource, Placement, _clutter
+from vibe_cli.training.synth.crops import CropSource, _clutter
+from vibe_cli.training.synth.layers import Placement
 from vibe_cli.training.synth.people import (
     AROUND,
     CHILDREN,
@@ -126,9 +127,9 @@ def test_those_in_front_of_a_throng_stand_aside(cache) -> None:  # noqa: ANN001,
     throngs = [(company, before) for company, before in (source._company(rng, SIZE / 2, 64) for _ in range(150))
                if len(company) > 3]
     assert 5 < len(throngs) < 40
-    front = [picture for company, before in throngs for picture, near in zip(company, before, strict=True) if near]
-    back = [picture for company, before in throngs for picture, near in zip(company, before, strict=True) if not near]
-    middle = [np.mean([picture[16:48, 28:36, 3].mean() for picture in some]) for some in (front, back)]
+    front = [layer for company, before in throngs for layer, near in zip(company, before, strict=True) if near]
+    back = [layer for company, before in throngs for layer, near in zip(company, before, strict=True) if not near]
+    middle = [np.mean([layer.opacity(64)[16:48, 28:36].mean() for layer in some]) for some in (front, back)]
     assert middle[0] < 0.7 * middle[1]
 
 

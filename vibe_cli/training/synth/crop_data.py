@@ -25,8 +25,9 @@ from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.results import AXES, write_npz
 from vibe_cli.skeleton import JOINTS_49
 from vibe_cli.training.synth.bodies import SynthBody
-from vibe_cli.training.synth.crops import CropSource, Labels, Placement, move_labels
+from vibe_cli.training.synth.crops import CropSource, Labels, move_labels
 from vibe_cli.training.synth.labels import flesh_depth, mask_box
+from vibe_cli.training.synth.layers import Placement
 from vibe_cli.training.synth.people import FRAMED, FRAMED_SHARES, Picture, draw_look, draw_poses
 from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.poses import PoseBank, view
@@ -100,7 +101,7 @@ def write_crops(studio: Studio, number: int, folder: Path, count: int, size: int
     block = draw_block(rng, studio.body, bank, studio.pictures, BLOCK, size)
     keep = min(BLOCK, count - first)
     for i, crop in enumerate(block.crops[:keep]):
-        cv2.imwrite(str(folder / "images" / f"{first + i:06d}.jpg"), crop[..., ::-1],
+        cv2.imwrite(str(folder / "images" / f"{first + i:06d}.jpg"), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR),
                     [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     seen = block.masks > 127
     rotations = Rotation.from_matrix(block.labels.rotations.reshape(-1, 3, 3).astype(float)).as_rotvec()

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
-from vibe_cli.networks.upright import LEANS, room
 from vibe_cli.training.synth.faults import bordered, degrade, smeared, tone_curve
+from vibe_cli.training.synth.layers import Layer, Placement, with_fourth
 from vibe_cli.training.synth.people import MARGIN, SIZE, Picture
 
 # Points whose bounding box a tight crop may be cut to: upper body, head and arms, legs, head and hips.
@@ -33,35 +32,6 @@ class Labels:
     betas: np.ndarray      # (N, 10)
     points: np.ndarray     # (N, K, 3) metres from the pelvis, camera axes
     pixels: np.ndarray     # (N, K, 2) in −1..1 of the crop
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How a crop samples its source: centre and half side in source pixels, turn, mirror."""
-
-    centre: np.ndarray
-    half: float
-    angle: float = 0.0
-    flip: bool = False
-    ends: np.ndarray | None = None  # (4,) left, top, right, bottom of the visible part, where that is not all
-    stood_up: bool = False          # turned since the person leans, out of a crop that was not
-
-    def matrix(self) -> np.ndarray:
-        """(2, 3): crop coordinates in −1..1 → source pixels."""
-        c, s, f = math.cos(self.angle), math.sin(self.angle), -1 if self.flip else 1
-        return np.array([[self.half * c * f, -self.half * s, self.centre[0]],
-                         [self.half * s * f, self.half * c, self.centre[1]]])
-
-    def sample(self, image: np.ndarray, size: int) -> np.ndarray:
-        """Warp the source to (size, size), pixel d at 2d / size − 1 as in vibe_cli.crops."""
-        to_unit = np.array([[2 / size, 0, -1], [0, 2 / size, -1], [0, 0, 1]])
-        warp = (np.vstack([self.matrix(), [0, 0, 1]]) @ to_unit)[:2]
-        warp[:, 2] -= 0.5
-        return cv2.warpAffine(image, warp, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-
-    def points(self, pixels: np.ndarray) -> np.ndarray:
-        """Source pixels (K, 2) → −1..1 of the crop."""
-        return (pixels - self.centre) @ np.linalg.inv(self.matrix()[:, :2]).T
 
 
 class CropSource:
@@ -113,13 +83,14 @@ class CropSource:
         A share `easy` of them shows the whole person, alone, clearly.
         """
         placed = [self._compose(rng, int(i), size, augment, rng.random() < easy) for i in index]
-        crops = np.stack([smeared(crop, -p.angle if p.flip else p.angle) if p.stood_up else crop for crop, p in placed])
-        return np.ascontiguousarray(crops[..., ::-1]), move_labels(self.labels, index, [p for _, p in placed])
+        crops = (smeared(crop, -p.angle if p.flip else p.angle) if p.stood_up else crop for crop, p in placed)
+        return (np.stack([cv2.cvtColor(crop, cv2.COLOR_BGR2RGB) for crop in crops]),
+                move_labels(self.labels, index, [p for _, p in placed]))
 
     def masked(self, rng: np.random.Generator, index: int, size: int) -> tuple[np.ndarray, np.ndarray, Placement]:
         """One crop (size, size, 3) uint8 RGB, how much of a pixel is the person (size, size) uint8, and its place."""
         image, place = self._compose(rng, index, size, augment=True, masked=True)
-        return np.ascontiguousarray(image[..., 2::-1]), image[..., 3], place
+        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB), cv2.extractChannel(image, 3), place
 
     def clip(self, rng: np.random.Generator, first: int, length: int, size: int) -> tuple[np.ndarray, Labels]:
         """Compose a clip's frames, (length, size, size, 3) uint8 RGB, on one background under one camera's defects.
@@ -137,13 +108,13 @@ class CropSource:
         for t in range(length):
             centre = SIZE / 2 + (shift + wander[t, :2]) * half
             place = Placement(centre, half * math.exp(wander[t, 2]), angle, flip)
-            image = over(background, place.sample(self.cutout(first + t), size))
+            image = background.copy()
+            place.layer(self.cutout(first + t), size).lay(image)
             if hidden.start <= t < hidden.stop:
                 image = np.where(blocked.any(axis=-1, keepdims=True), blocked, image)
-            frames.append(degrade(np.random.default_rng(state), image))
+            frames.append(cv2.cvtColor(degrade(np.random.default_rng(state), image), cv2.COLOR_BGR2RGB))
             places.append(place)
-        crops = np.ascontiguousarray(np.stack(frames)[..., ::-1])
-        return crops, move_labels(self.labels, np.arange(first, first + length), places)
+        return np.stack(frames), move_labels(self.labels, np.arange(first, first + length), places)
 
     def _compose(self, rng: np.random.Generator, index: int, size: int, augment: bool,
                  easy: bool = False, masked: bool = False) -> tuple[np.ndarray, Placement]:
@@ -154,43 +125,45 @@ class CropSource:
         cutout = self.cutout(index)
         if augment and rng.random() < 0.6:  # a lens draws no hard edges; premultiplied, colour and mask soften alike
             cutout = cv2.GaussianBlur(cutout, (3, 3), rng.uniform(0.4, 0.9))
-        person = place.sample(cutout, size)
-        image = self._background(rng, size)
+        person, image = place.layer(cutout, size), self._background(rng, size)
         if not augment:
-            return over(image, person), place
+            person.lay(image)
+            return image, place
         if easy:
-            image = self._cut_off(rng, over(image, person), place, cutout[..., 3])
+            person.lay(image)
+            image = self._cut_off(rng, image, place, cutout[..., 3])
             return cv2.LUT(image, tone_curve(rng)), place
         if rng.random() < 0.1:  # a crowd far behind
             for _ in range(int(rng.integers(3, 9))):
-                image = over(image, self._somebody(rng, place.half * rng.uniform(1.6, 4), size))
+                self._somebody(rng, place.half * rng.uniform(1.6, 4), size).lay(image)
         company, before = self._company(rng, place.half, size)
         for other, near in zip(company, before, strict=True):
-            image = image if near else over(image, other)
-        image = over(image, person)
+            if not near:
+                other.lay(image)
+        person.lay(image)
         if masked:  # a fourth channel goes through all that follows: how much of a pixel is the person
-            image = cv2.merge([*cv2.split(image), cv2.extractChannel(person, 3)])
+            image = with_fourth(image, person.opacity(size))
         if rng.random() < 0.15:
             _hold(rng, image, place.points(self.labels.pixels[index])[WRISTS])
         for other, near in zip(company, before, strict=True):
-            image = over(image, other) if near else image
+            if near:
+                other.lay(image)
         if rng.random() < 0.3:
             image = self._occlude(rng, image)
         image = self._cut_off(rng, image, place, cutout[..., 3])
         if rng.random() < 0.15:
             _clutter(rng, image)
-        shown = cv2.split(image)[3:]  # the mask, or nothing
-        image = degrade(rng, np.ascontiguousarray(image[..., :3]), borders=False)
-        image = cv2.merge([*cv2.split(image), *shown]) if shown else image
-        return bordered(rng, image), place
+        if not masked:
+            return bordered(rng, degrade(rng, image, borders=False)), place
+        seen = degrade(rng, cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), borders=False)
+        return bordered(rng, with_fourth(seen, cv2.extractChannel(image, 3))), place
 
     def _cut_off(self, rng: np.random.Generator, image: np.ndarray, place: Placement, alpha: np.ndarray) -> np.ndarray:
         """What hides the rest of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
         if place.ends is None:
             return image
-        size, given = len(image), image
+        size = len(image)
         unit, matrix = np.arange(size) * 2 / size - 1, place.matrix()
-        at = [unit * matrix[axis, 0] + (unit * matrix[axis, 1])[:, None] + place.centre[axis] for axis in (0, 1)]
         left, top, right, bottom = place.ends.astype(int).clip(1, SIZE - 2)
         for axis, sign, end, beyond in ((0, -1, left, alpha[:, :left]), (1, -1, top, alpha[:top]),
                                         (0, 1, right, alpha[:, right:]), (1, 1, bottom, alpha[bottom:])):
@@ -198,9 +171,12 @@ class CropSource:
             if kind > 0.75 or not beyond.any():
                 continue
             tilt = 0.0 if kind < 0.4 else rng.normal(0, 0.1)
-            hidden = sign * (at[axis] + tilt * (at[1 - axis] - SIZE / 2) - end) > rng.normal(0, 2)
-            image = np.array(image) if image is given else image
-            image[hidden] = 0 if kind < 0.4 else self._background(rng, size, image.shape[2])[hidden]
+            # how far a pixel lies beyond, of which a column and a row each have their share
+            column, row = sign * (matrix[axis, :2] + tilt * matrix[1 - axis, :2])
+            start = sign * (place.centre[axis] + tilt * (place.centre[1 - axis] - SIZE / 2) - end) - rng.normal(0, 2)
+            hidden = (unit * column + (unit * row + start)[:, None] > 0).view(np.uint8)
+            cover = np.zeros_like(image) if kind < 0.4 else self._background(rng, size, image.shape[2])
+            image = cv2.copyTo(cover, hidden, image.copy())
         return image
 
     def _background(self, rng: np.random.Generator, size: int, channels: int = 3) -> np.ndarray:
@@ -208,11 +184,11 @@ class CropSource:
         half = share * len(source) / 2
         centre = len(source) / 2 + rng.uniform(-1, 1, 2) * (len(source) / 2 - half)
         image = Placement(centre, half, flip=rng.random() < 0.5).sample(np.ascontiguousarray(source), size)
-        planes = cv2.split(image)
-        planes = [planes[i] for i in rng.permutation(3)] if rng.random() < 0.5 else planes
-        return cv2.merge([*planes, *[np.zeros((size, size), np.uint8)] * (channels - 3)])
+        if rng.random() < 0.5:
+            image = image.take(rng.permutation(3), axis=2)
+        return image if channels == 3 else with_fourth(image)
 
-    def _company(self, rng: np.random.Generator, half: float, size: int) -> tuple[list[np.ndarray], list[bool]]:
+    def _company(self, rng: np.random.Generator, half: float, size: int) -> tuple[list[Layer], list[bool]]:
         """Who is near the person, and which of them are nearer to the camera: nobody, a few, or a throng.
 
         In a throng those in front stand aside, or the crop would be of them.
@@ -224,14 +200,14 @@ class CropSource:
         return company, [rng.random() < 0.25 for _ in company]
 
     def _somebody(self, rng: np.random.Generator, half: float, size: int, spread: float = 1.12,
-                  aside: float = 0.0) -> np.ndarray:
-        """Somebody else, (size, size, 4), within `spread` and farther than `aside` to the side, in shares of SIZE."""
+                  aside: float = 0.0) -> Layer:
+        """Somebody else within `spread` and farther than `aside` to the side, in shares of SIZE."""
         away = rng.uniform(-0.5, 0.5, 2) * [spread, 0.45]
         away[0] = np.copysign(max(abs(away[0]), aside), away[0])
         centre = SIZE / 2 + away * SIZE
         place = Placement(centre, half * math.exp(rng.uniform(-0.3, 0.5)), rng.normal() * 0.15,
                           rng.random() < 0.5)
-        return place.sample(self.cutout(int(rng.choice(self.complete))), size)
+        return place.layer(self.cutout(int(rng.choice(self.complete))), size)
 
     def _occlude(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         size = len(image)
@@ -243,15 +219,6 @@ class CropSource:
         else:
             cv2.fillPoly(mask, [cv2.boxPoints((centre, (2 * a, 2 * b), angle)).astype(np.int32)], 1)
         return cv2.copyTo(self._background(rng, size, image.shape[2]), mask, np.array(image))
-
-def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
-    """Lay a premultiplied BGRA picture over a BGR one, or over one with a fourth channel, which it covers."""
-    rest, colour = cv2.bitwise_not(cv2.extractChannel(above, 3)), above
-    if below.shape[2] == 4:
-        rest, colour = cv2.merge([rest] * 4), cv2.merge([*cv2.split(above)[:3], np.zeros_like(rest)])
-    else:
-        rest, colour = cv2.merge([rest] * 3), cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
-    return cv2.add(cv2.multiply(np.ascontiguousarray(below), rest, scale=1 / 255), colour)
 
 
 def move_labels(labels: Labels, index: np.ndarray, places: list[Placement]) -> Labels:
@@ -302,6 +269,9 @@ def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> P
 
     Half of them, as the second look at such people sees them (networks/upright.py).
     """
+    import torch  # here, since whoever only draws starts without it in a fifth of the time
+
+    from vibe_cli.networks.upright import LEANS, room
     lean = math.atan2(root[0, 1], -root[1, 1])
     if abs(lean) < LEANS or np.hypot(root[0, 1], root[1, 1]) < SHOWN or rng.random() < 0.5:
         return place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -111,6 +112,7 @@ def visibility(placed: np.ndarray, pixels: np.ndarray, own: np.ndarray, others: 
     return np.stack([inside, behind_self, inside & (others[at] < front - 0.01)], axis=1)
 
 
+@lru_cache(maxsize=4)
 def flesh_depth(body: SynthBody) -> np.ndarray:
     """(K,) metres: how far each of the 44 points may lie behind the own skin and still count as seen.
 

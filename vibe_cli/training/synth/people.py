@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from vibe_cli.training.synth.bodies import SynthBody
+from vibe_cli.training.synth.bodies import SynthBody, rows
 from vibe_cli.training.synth.heads import add_face, add_hair
 from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.textures import colour, creases, fabric, waves
 
 SIZE = 160          # pixels of a cut-out
 MARGIN = 1.4        # its side over the person's larger extent
+FAR = 100.0         # metres, the depth where nobody is
 DARK, LIGHT = np.array([0.16, 0.23, 0.36]), np.array([0.62, 0.72, 0.92])  # BGR of skin
 # Joints a close-up may frame: upper body and hips, chest and arms, head and shoulders, legs.
 FRAMED = ([0, 1, 2, 12, 15, 16, 17, 18, 19], [9, 12, 15, 16, 17, 18, 19, 20, 21], [9, 12, 15, 16, 17],
@@ -77,15 +79,15 @@ def _younger(body: SynthBody, look: Look, share: float) -> Look:
 
 
 def _dress(rng: np.random.Generator, body: SynthBody, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
-    points, part = body.vertices, body.weights.argmax(axis=1)
+    points = body.vertices
     away, height = np.abs(points[:, 0]), points[:, 1]
     tone = rng.random()
     skin = (DARK * (1 - tone) + LIGHT * tone) * rng.uniform(0.8, 1.1) + rng.normal(0, 0.02, 3)
     colours = skin + waves(rng, points, 12)[:, None] * 0.02
     displacement = np.zeros(len(points))
     sleeve, leg = rng.choice([0, 0.12, 0.3, 0.6, 0.66]), rng.choice([0.05, 0.2, 0.4, 0.7, 0.85])
-    trunk = np.isin(part, [0, 3, 6, 9, 13, 14]) | ((part == 12) & (height < 0.5))
-    arm, foot = np.isin(part, [16, 17, 18, 19]), np.isin(part, [7, 8, 10, 11])
+    trunk = body.moved_by(0, 3, 6, 9, 13, 14) | (body.moved_by(12) & (height < 0.5))
+    arm, foot = body.moved_by(16, 17, 18, 19), body.moved_by(7, 8, 10, 11)
     shirt = (trunk & (height > -0.02 - rng.uniform(0, 0.1))) | (arm & (away < 0.17 + sleeve))
     shirt &= rng.random() > 0.06
     trousers = ~shirt & ~foot & (height < 0.02) & (height > -0.08 - leg) & (away < 0.35)
@@ -100,11 +102,11 @@ def _dress(rng: np.random.Generator, body: SynthBody, pictures: Pictures) -> tup
         colours[shirt | trousers] = fabric(rng, points[shirt | trousers], pictures)
     if rng.random() < 0.25:  # an open jacket over another shirt
         _open_jacket(rng, points, shirt & trunk, colours)
-    add_face(rng, body, part, colours)
-    add_hair(rng, body, part, colours, displacement)
+    add_face(rng, body, colours)
+    add_hair(rng, body, colours, displacement)
     if rng.random() < 0.2:  # gloves, one or both
-        hands = np.isin(part, [[20, 22], [21, 23], [20, 21, 22, 23]][rng.integers(3)])
-        colours[hands] = colour(rng)
+        hands = ([20, 22], [21, 23], [20, 21, 22, 23])[rng.integers(3)]
+        colours[body.moved_by(*hands)] = colour(rng)
     return colours, displacement
 
 
@@ -129,7 +131,7 @@ def draw_poses(body: SynthBody, look: Look, poses: Iterable[tuple[np.ndarray, li
 
 def dressed(body: SynthBody, look: Look) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) at rest in their clothes, and the normals (V, 3) of the bare skin."""
-    bare = body.vertices + body.shapedirs @ look.shape
+    bare = body.shaped(look.shape)
     normals = body.normals(bare)
     return bare + normals * look.displacement[:, None], normals
 
@@ -140,9 +142,10 @@ def _draw_pose(body: SynthBody, look: Look, rest: np.ndarray, normals: np.ndarra
     world, offsets, points = body.pose(rotations, look.shape)
     vertices, normals = body.skin(world, offsets, rest, normals)
     offset, focal = _frame(vertices, look.distance, vertices if framed is None else _around(points[framed]))
-    shade = (look.ambient + (1 - look.ambient) * 1.2 * np.clip(normals @ look.light, 0, 1)
-             + np.clip(normals @ look.fill, 0, 1)) * (1 - 0.25 * np.clip(normals[:, 1], 0, 1))
-    lit = np.clip(look.colours * shade[:, None] * look.tint, 0, 1).astype(np.float32)
+    towards_light, towards_fill = np.stack([look.light, look.fill]).astype(np.float32) @ normals.T
+    shade = (float(look.ambient) + (1 - float(look.ambient)) * 1.2 * np.clip(towards_light, 0, 1)
+             + np.clip(towards_fill, 0, 1)) * (1 - 0.25 * np.clip(normals[:, 1], 0, 1))
+    lit = np.clip(rows(look.colours) * shade * look.tint[:, None].astype(np.float32), 0, 1).T
     placed = points + offset
     pixels = placed[:, :2] / placed[:, 2:] * focal + SIZE / 2
     rgba, depth = _rasterise(vertices + offset, body.faces, lit, focal, look.contact)
@@ -159,36 +162,53 @@ def _around(joints: np.ndarray) -> np.ndarray:
 
 def _frame(vertices: np.ndarray, distance: float, shown: np.ndarray) -> tuple[np.ndarray, float]:
     """Translation (3,) and focal length in pixels that put the points `shown` in the middle of the cut-out."""
-    rows = np.ascontiguousarray(shown.T)  # (3, P): extremes of long rows are found much faster
-    offset = -(rows.min(axis=1) + rows.max(axis=1)) / 2
+    at = rows(shown)
+    offset = -(at.min(axis=1) + at.max(axis=1)).astype(float) / 2
     offset[2] = max(distance - vertices[:, 2].mean(), 0.5 - vertices[:, 2].min())
-    depth = rows[2] + offset[2]
+    depth = at[2] + np.float32(offset[2])
     for _ in range(2):
-        flat = (rows[:2] + offset[:2, None]) / depth
+        flat = (at[:2] + offset[:2, None].astype(np.float32)) / depth
         offset[:2] -= (flat.min(axis=1) + flat.max(axis=1)) / 2 * depth.mean()
-    flat = (rows[:2] + offset[:2, None]) / depth
-    return offset, SIZE / MARGIN / (flat.max(axis=1) - flat.min(axis=1)).max()
+    flat = (at[:2] + offset[:2, None].astype(np.float32)) / depth
+    return offset, float(SIZE / MARGIN / (flat.max(axis=1) - flat.min(axis=1)).max())
 
 
 def _rasterise(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, focal: float,
                contact: float) -> tuple[np.ndarray, np.ndarray]:
-    image, depth = np.full((SIZE, SIZE, 3), -1, np.float32), np.full((SIZE, SIZE), 100, np.float32)
-    flipped = (vertices * [1, -1, -1]).astype(np.float32)
-    field = float(2 * np.arctan(SIZE / 2 / focal))
-    image, depth = cv2.triangleRasterize(flipped, faces, colours, image, depth, np.eye(4, dtype=np.float32), field,
-                                         0.1, 100.0)
-    inside = image[..., 0] >= 0
-    image = np.clip(image, 0, 1) * contact_shadow(depth, inside, focal / vertices[:, 2].mean(), contact)[..., None]
-    rgba = np.zeros((SIZE, SIZE, 4), np.uint8)
-    rgba[..., :3] = image * 255 * inside[..., None]
-    rgba[..., 3] = inside * 255
+    """Vertices (V, 3) in camera axes and their colours (V, 3) in 0..1 → premultiplied BGRA, and depths in metres."""
+    image, depth = np.zeros((SIZE, SIZE, 3), np.float32), np.full((SIZE, SIZE), FAR, np.float32)
+    flipped = np.ascontiguousarray(vertices * [1, -1, -1], np.float32)
+    image, depth = cv2.triangleRasterize(flipped, faces, np.ascontiguousarray(colours, np.float32), image, depth,
+                                         np.eye(4, dtype=np.float32), float(2 * np.arctan(SIZE / 2 / focal)), 0.1, FAR)
+    inside, rgba = depth < FAR, np.zeros((SIZE, SIZE, 4), np.uint8)
+    scale = focal / vertices[:, 2].mean()
+    where = _surroundings(inside, contact_reach(scale))
+    inside = inside[where]
+    light = contact_shadow(depth[where], inside, scale, contact) * inside * 255
+    colour = (image[where] * cv2.merge([light] * 3)).astype(np.uint8)
+    rgba[where] = cv2.merge([*cv2.split(colour), inside * np.uint8(255)])
     return rgba, depth
 
 
+def _surroundings(inside: np.ndarray, reach: int) -> tuple[slice, slice]:
+    """The rows and columns (of all) that lie within `reach` pixels of what is drawn."""
+    x, y, wide, high = cv2.boundingRect(inside.view(np.uint8))
+    return (slice(max(y - reach, 0), max(y + high + reach, 1)), slice(max(x - reach, 0), max(x + wide + reach, 1)))
+
+
+def contact_reach(pixels_a_metre: float) -> int:
+    """Pixels around a person that `contact_shadow` looks at."""
+    return math.ceil(4 * _contact_spread(pixels_a_metre)) + 1
+
+
+def _contact_spread(pixels_a_metre: float) -> float:
+    return max(1.0, 0.05 * pixels_a_metre)
+
+
 def contact_shadow(depth: np.ndarray, inside: np.ndarray, pixels_a_metre: float, strength: float) -> np.ndarray:
-    """(H, W) factors: darker where the person nearby is nearer to the camera (a cheap ambient occlusion)."""
-    spread = max(1.0, 0.05 * pixels_a_metre)
-    both = cv2.merge([inside.astype(np.float32), np.where(inside, depth, 0).astype(np.float32)])
-    share, total = cv2.split(cv2.GaussianBlur(both, (0, 0), spread))
-    mean = total / (share + 1e-6)
-    return 1 - strength * np.clip((depth - mean) / 0.12, 0, 0.7)
+    """(H, W) float32 factors: darker where the person nearby is nearer to the camera (a cheap ambient occlusion)."""
+    share = inside.astype(np.float32)
+    both = cv2.merge([share, depth * share])
+    share, total = cv2.split(cv2.GaussianBlur(both, (0, 0), _contact_spread(pixels_a_metre)))
+    behind = (depth - total / (share + np.float32(1e-6))) * np.float32(1 / 0.12)
+    return 1 - np.float32(strength) * np.clip(behind, 0, np.float32(0.7), out=behind)

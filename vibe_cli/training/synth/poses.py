@@ -87,30 +87,31 @@ def mirrored(rotations: np.ndarray) -> np.ndarray:
 
 def random_pose(rng: np.random.Generator) -> np.ndarray:
     """(24, 3, 3) within loose joint limits: legs that step, kick or sit, arms in any direction."""
-    angles = np.zeros((24, 3))
-
-    def turn(x: float, y: float, z: float) -> np.ndarray:
-        return Rotation.from_euler("YXZ", [y, x, z]).as_rotvec()
-
+    angles, hips, arms = np.zeros((24, 3)), [], []
     sitting = rng.random() < 0.3
-    for side, hip, knee, foot in ((1, 1, 4, 7), (-1, 2, 5, 8)):
+    for side, knee, foot in ((1, 4, 7), (-1, 5, 8)):
         flexion = rng.uniform(-1.9, -1.1) if sitting else rng.uniform(-1.9, 0.4)
-        angles[hip] = turn(flexion, rng.normal(0, 0.3), side * rng.uniform(-0.25, 0.9))
+        turn = rng.normal(0, 0.3)
+        hips.append([turn, flexion, side * rng.uniform(-0.25, 0.9)])
         angles[knee] = [rng.uniform(0, 2.3) * (rng.random() < 0.85), 0, 0]
         angles[foot] = rng.normal(0, 0.25, 3)
     for j in (3, 6, 9):
         angles[j] = [rng.normal(0.1, 0.15), rng.normal(0, 0.15), rng.normal(0, 0.12)]
     angles[12], angles[15] = rng.normal(0, 0.2, 3), rng.normal(0, 0.25, 3)
-    for side, collar, shoulder, elbow, wrist in ((1, 13, 16, 18, 20), (-1, 14, 17, 19, 21)):
-        angles[shoulder] = _arm_towards(rng, side)
+    for side, collar, elbow, wrist in ((1, 13, 18, 20), (-1, 14, 19, 21)):
+        arms.append([_somewhere(rng, side), [rng.uniform(-1.2, 1.2), 0, 0]])
         angles[elbow] = [0, -side * rng.uniform(0, 2.4) * (rng.random() < 0.8), 0] + rng.normal(0, 0.1, 3)
         angles[wrist], angles[collar] = rng.normal(0, 0.25, 3), rng.normal(0, 0.1, 3)
+    angles[[1, 2]] = Rotation.from_euler("YXZ", hips).as_rotvec()
+    directions, rolls = np.swapaxes(arms, 0, 1)
+    angles[[16, 17]] = (_arms_towards(directions) * Rotation.from_rotvec(rolls)).as_rotvec()
     if rng.random() < 0.3:  # both arms alike, which few captured motions show: raised, spread, folded
         angles[[16, 18]] = angles[[17, 19]] * [1, -1, -1]
     return Rotation.from_rotvec(angles).as_matrix()
 
 
-def _arm_towards(rng: np.random.Generator, side: int) -> np.ndarray:
+def _somewhere(rng: np.random.Generator, side: int) -> np.ndarray:
+    """(3,) a direction that an arm may point in: most often outwards, often down."""
     direction = rng.normal(size=3)
     if rng.random() < 0.12:  # overhead
         direction = rng.normal(size=3) * 0.35 + [0, 1, 0]
@@ -118,12 +119,15 @@ def _arm_towards(rng: np.random.Generator, side: int) -> np.ndarray:
         direction[0] = abs(direction[0]) * side
         if rng.random() < 0.5:
             direction[1] = -abs(direction[1])
-    direction /= np.linalg.norm(direction)
-    rest = np.array([side, 0.0, 0.0])
-    axis = np.cross(rest, direction)
-    length = np.linalg.norm(axis) + 1e-9
-    swing = Rotation.from_rotvec(axis / length * np.arctan2(length, rest @ direction))
-    return (swing * Rotation.from_rotvec([rng.uniform(-1.2, 1.2), 0, 0])).as_rotvec()
+    return direction / np.linalg.norm(direction)
+
+
+def _arms_towards(directions: np.ndarray) -> Rotation:
+    """The shortest turns of the left and the right arm, which are spread at rest, into two directions (2, 3)."""
+    rest = np.array([[1.0, 0, 0], [-1, 0, 0]])
+    axis = np.cross(rest, directions)
+    length = np.linalg.norm(axis, axis=1, keepdims=True) + 1e-9
+    return Rotation.from_rotvec(axis / length * np.arctan2(length, (rest * directions).sum(axis=1, keepdims=True)))
 
 
 def view(rng: np.random.Generator, tumbled: float = TUMBLED) -> np.ndarray:
@@ -131,11 +135,14 @@ def view(rng: np.random.Generator, tumbled: float = TUMBLED) -> np.ndarray:
 
     Yaw is uniform; pitch and roll are small, and with probability `tumbled` it is any orientation at all.
     """
-    turn = Rotation.from_euler("y", rng.uniform(0, 2 * np.pi))
-    kind = rng.random()
+    yaw, kind, fallen = rng.uniform(0, 2 * np.pi), rng.random(), None
     if kind < 0.15:
-        turn = Rotation.from_rotvec(rng.normal(0, 0.6, 3)) * turn
+        fallen = Rotation.from_rotvec(rng.normal(0, 0.6, 3))
     elif kind < 0.15 + tumbled:
-        turn = Rotation.random(random_state=int(rng.integers(1 << 31))) * turn
-    camera = Rotation.from_euler("xz", [rng.normal(0.08, 0.2), rng.normal(0, 0.08)])
-    return IMAGE_FROM_WORLD @ (camera * turn).as_matrix()
+        fallen = Rotation.random(random_state=int(rng.integers(1 << 31)))
+    camera = [rng.normal(0.08, 0.2), rng.normal(0, 0.08)]
+    if fallen is None:
+        turn = Rotation.from_euler("yxz", [yaw, *camera])
+    else:
+        turn = Rotation.from_euler("xz", camera) * fallen * Rotation.from_euler("y", yaw)
+    return IMAGE_FROM_WORLD @ turn.as_matrix()

@@ -40,16 +40,17 @@ def _drawn_place(rng: np.random.Generator, pictures: Pictures, size: int) -> np.
     image = (_outdoors if kind < 0.62 else _indoors if kind < 0.88 else _texture)(rng, size)
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 3.5))
-    shade = 1 + rng.uniform(0, 0.35) * cloud(rng, size, size, 1, 2.0, 6)
-    return np.clip(image * shade * (1 + rng.normal(0, 0.07, 3)) * 255, 0, 255).astype(np.uint8)
+    shade = 1 + rng.uniform(0, 0.35) * cloud(rng, size, size, 1, 2.0, 6)[..., 0]
+    image *= cv2.merge([shade * tint for tint in (255 * (1 + rng.normal(0, 0.07, 3))).astype(np.float32)])
+    return np.clip(image, 0, 255, out=image).astype(np.uint8)
 
 
 def cloud(rng: np.random.Generator, h: int, w: int, channels: int, fall: float, finest: int = 128) -> np.ndarray:
     """(h, w, channels) noise of about unit size whose amplitude falls with frequency to the power `fall`."""
     out, cells, total = np.zeros((h, w, channels), np.float32), 2, 0.0
     while cells <= finest:
-        layer = rng.normal(size=(cells, cells, channels)).astype(np.float32)
-        out += cv2.resize(layer, (w, h), interpolation=cv2.INTER_CUBIC).reshape(h, w, channels) * cells**-fall
+        layer = (rng.normal(size=(cells, cells, channels)) * cells**-fall).astype(np.float32)
+        out += cv2.resize(layer, (w, h), interpolation=cv2.INTER_CUBIC).reshape(h, w, channels)
         total += cells ** (-2 * fall)
         cells *= 2
     return out / math.sqrt(total)
@@ -57,8 +58,10 @@ def cloud(rng: np.random.Generator, h: int, w: int, channels: int, fall: float, 
 
 def _tinted(rng: np.random.Generator, h: int, w: int, base: np.ndarray, rough: float) -> np.ndarray:
     """A surface (h, w, 3) of one material: mostly brighter and darker, a little other hues."""
-    fall = rng.uniform(0.3, 1.1)
-    return base * (1 + rough * cloud(rng, h, w, 1, fall)) + 0.25 * rough * cloud(rng, h, w, 3, fall) * base.mean()
+    fall, base = rng.uniform(0.3, 1.1), np.asarray(base, np.float32)
+    light, hue = cloud(rng, h, w, 1, fall), cloud(rng, h, w, 3, fall)
+    bright = cv2.merge([light * (rough * b) + b for b in base])
+    return cv2.scaleAdd(hue, float(0.25 * rough * base.mean()), bright)
 
 
 def _texture(rng: np.random.Generator, size: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from vibe_cli.training.synth.crops import over
+from vibe_cli.training.synth.layers import over
 
 FIELDS_OF_VIEW = (35.0, 95.0)   # degrees, of a picture's side
 COUNTS, COUNT_SHARES = (1, 2, 4, 8), (0.4, 0.3, 0.2, 0.1)  # things in a picture
@@ -24,17 +24,19 @@ def look_around(rng: np.random.Generator, panorama: np.ndarray, size: int) -> np
     x, y = math.cos(roll) * x - math.sin(roll) * y, math.sin(roll) * x + math.cos(roll) * y
     far = 1 / math.tan(math.radians(rng.uniform(*FIELDS_OF_VIEW)) / 2)
     down, ahead = math.cos(pitch) * y - math.sin(pitch) * far, math.sin(pitch) * y + math.cos(pitch) * far
-    round_, high = np.arctan2(x, ahead) + rng.uniform(0, 2 * math.pi), np.arctan2(down, np.hypot(x, ahead))
+    round_ = np.arctan2(x, ahead) + rng.uniform(0, 2 * math.pi)
+    high = np.arctan2(down, np.sqrt(x * x + ahead * ahead))
     height, width = panorama.shape[:2]
     at = ((round_ / (2 * math.pi) % 1) * width - 0.5, (high / math.pi + 0.5) * height - 0.5)
     image = cv2.remap(panorama, *(a.astype(np.float32) for a in at), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     image = image[:, ::-1] if rng.random() < 0.5 else image
-    image = 255 * (image.astype(np.float32) / 255) ** rng.uniform(0.6, 1.6)
-    image *= (1 + rng.normal(0, 0.08, 3)) * rng.uniform(0.7, 1.25)
+    exposed = 255 * (np.arange(256) / 255) ** rng.uniform(0.6, 1.6)
+    tint = (1 + rng.normal(0, 0.08, 3)) * rng.uniform(0.7, 1.25)
+    image = cv2.LUT(np.ascontiguousarray(image), np.multiply.outer(exposed, tint).astype(np.float32)[None])
     if rng.random() < 0.5:
         image += (image - cv2.GaussianBlur(image, (0, 0), 1.2)) * rng.uniform(0, 1.5)
-    grain = rng.normal(0, rng.uniform(0, 6), image.shape)
-    return np.clip(image + grain, 0, 255).astype(np.uint8)
+    image += rng.normal(0, rng.uniform(0, 6), image.shape).astype(np.float32)
+    return np.clip(image, 0, 255, out=image).astype(np.uint8)
 
 
 def strew(rng: np.random.Generator, image: np.ndarray, things: list[np.ndarray]) -> None:
