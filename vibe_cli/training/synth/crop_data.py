@@ -36,7 +36,7 @@ from vibe_cli.training.synth.studio import Studio
 
 FORMAT, VERSION = "vibe-synth-crops", 1
 BLOCK = 96           # crops that are drawn together: they are each other's company
-POSES_A_LOOK = 3     # a look costs as much as drawing two poses of it
+POSES_A_LOOK = 3     # a look costs nearly as much as drawing a pose of it
 BACKGROUNDS = 8      # of a block, of 192 px, which are fast: each is cut, turned and coloured anew for every crop
 CLOSE = 0.15         # share of the crops that frame a part of the person
 QUALITY = 95         # JPEG's

@@ -33,7 +33,7 @@ from vibe_cli.training.synth.studio import Studio, default_workers, open_studio,
 if TYPE_CHECKING:
     import torch
 
-POSES_A_LOOK = 4   # of stills: a look costs as much as drawing three poses of it
+POSES_A_LOOK = 4   # of stills: a look costs nearly as much as drawing a pose of it
 LOOKS = 16         # of a block of stills
 CLOSE = 0.35       # share of the stills that frame a part of the person
 TUMBLED_IN_TRAINING = 0.2  # more than there are: they are hard, and there is more to learn

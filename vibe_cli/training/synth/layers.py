@@ -41,13 +41,10 @@ class Placement:
         if not wide:
             return NOTHING
         warp = self._warp(size)
-        (a, b, left), (c, d, top) = warp.tolist()
-        area, ends = a * d - b * c, []  # of the box in the crop: warp solved for its corners
-        for u, v in ((x - 1 - left, y - 1 - top), (x + wide - left, y - 1 - top),
-                     (x - 1 - left, y + high - top), (x + wide - left, y + high - top)):
-            ends.append(((d * u - b * v) / area, (a * v - c * u) / area))
-        (x0, x1), (y0, y1) = ((min(max(math.floor(min(at)), 0), size), min(max(math.ceil(max(at)) + 1, 0), size))
-                              for at in zip(*ends, strict=True))
+        (a, b, left), (c, d, top) = cv2.invertAffineTransform(warp).tolist()
+        corners = [(u, v) for u in (x - 1, x + wide) for v in (y - 1, y + high)]
+        x0, x1 = _pixels([a * u + b * v + left for u, v in corners], size)
+        y0, y1 = _pixels([c * u + d * v + top for u, v in corners], size)
         if x0 >= x1 or y0 >= y1:
             return NOTHING
         warp[:, 2] += warp[:, :2] @ [x0, y0]
@@ -63,6 +60,11 @@ class Placement:
         warp = self.matrix() @ to_unit
         warp[:, 2] -= 0.5
         return warp
+
+
+def _pixels(ends: list[float], size: int) -> tuple[int, int]:
+    """The first of `size` pixels that lies between the ends, and the one after the last."""
+    return max(math.floor(min(ends)), 0), min(math.ceil(max(ends)) + 1, size)
 
 
 @dataclass(frozen=True, eq=False)
