@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -171,6 +172,52 @@ def test_3dhp_is_in_metres_and_of_28_joints(tmp_path: Path) -> None:
     assert sequence.joints3d_valid[:, list(named)].all() and not sequence.joints3d_valid[:, [JAW, OP_NOSE]].any()
 
 
+def test_3dhp_takes_images_by_their_numbers(tmp_path: Path) -> None:
+    make_3dhp(tmp_path, count=12)
+    home = tmp_path / "S1/Seq1/imageFrames/video_1"
+    for path in sorted(home.iterdir()):
+        path.rename(home / f"frame_{int(path.stem[-6:])}.jpg")  # as ffmpeg's %d writes them
+    (sequence,) = open_dataset("mpi-inf-3dhp", tmp_path, "train")
+    assert greys(sequence) == list(range(12)) and sequence.note is None
+
+
+@pytest.mark.parametrize("extracted", [True, False])
+def test_of_a_camera_that_stops_early_the_frames_that_it_has_are_taken(tmp_path: Path, extracted: bool) -> None:
+    _, placed = make_3dhp(tmp_path, count=20)
+    home = tmp_path / "S1/Seq1"
+    if extracted:
+        for number in range(11, 21):
+            (home / f"imageFrames/video_1/frame_{number:06d}.jpg").unlink()
+    else:
+        shutil.rmtree(home / "imageFrames")
+        (home / "imageSequence").mkdir()
+        write_video(home / "imageSequence/video_1.avi", 11)
+    (sequence,) = open_dataset("mpi-inf-3dhp", tmp_path, "train")
+    assert len(list(sequence.frames.read())) == len(sequence) == 10
+    assert sequence.note == "S1/Seq1/1: 10 of its 20 labelled frames have pictures"
+    assert np.allclose(sequence.joints3d[:, R_HIP], placed[1].reshape(20, 28, 3)[:10, 23] / 1000, atol=1e-6)
+
+
+def write_video(path: Path, frames: int) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for number in range(frames):
+        writer.write(np.full((48, 64, 3), number, np.uint8))
+    writer.release()
+
+
+@pytest.mark.parametrize("names, joined", [(("annot3", "univ_annot3"), "as published numbers have it"),
+                                           (("annot3",), "not comparable")])
+def test_3dhp_is_measured_by_what_published_numbers_are(tmp_path: Path, names: tuple, joined: str) -> None:
+    home, count = tmp_path / "TS1", 2
+    placed = {name: RNG.normal(0, 400, (3, 17, 1, count)) for name in names}
+    write_images(home / "imageSequence", [f"img_{n + 1:06d}.jpg" for n in range(count)])
+    scipy.io.savemat(home / "annot_data.mat", {"annot2": RNG.uniform(5, 20, (2, 17, 1, count)), **placed,
+                                               "valid_frame": np.ones((count, 1))})
+    (sequence,) = open_dataset("mpi-inf-3dhp", tmp_path)
+    assert np.allclose(sequence.joints3d[:, R_HIP], placed[names[-1]][:, 8, 0].T / 1000, atol=1e-6)
+    assert names[-1] in sequence.note and joined in sequence.note
+
+
 @pytest.mark.parametrize("version", [5, 7.3])
 def test_3dhp_test_set_keeps_which_frames_are_valid(tmp_path: Path, version: float) -> None:
     home, count = tmp_path / "TS1", 4
@@ -198,8 +245,8 @@ def write_matlab73(path: Path, content: dict[str, np.ndarray]) -> None:
 
 def test_3dhp_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_3dhp(tmp_path)
-    (tmp_path / "S1/Seq1/imageFrames/video_1/frame_000003.jpg").unlink()
-    with pytest.raises(InputError, match="2 images for the 3 frames"):
+    (tmp_path / "S1/Seq1/imageFrames/video_1/frame_000002.jpg").unlink()
+    with pytest.raises(InputError, match="its images are not frame_000001.jpg and all that follow"):
         list(open_dataset("mpi-inf-3dhp", tmp_path, "train"))
     (tmp_path / "TS1").mkdir()
     (tmp_path / "TS1" / "annot_data.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(64))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from test_datasets import make_3dpw
 from tiny import ENCODER, TEMPORAL, install_model
 
@@ -113,13 +114,17 @@ def test_batches_mix_3d_and_2d_labels_and_short_people_repeat_their_end(records)
     assert batch["valid2d"][3:, :6].all() and not batch["valid2d"][3:, 6:].any()
     assert torch.equal(batch["features"][3, 6], batch["features"][3, 5])
     assert Mixture(records[1:], 0.5).draw(np.random.default_rng(0), 2, 4)["valid2d"].all()
+    rng, few = np.random.default_rng(0), Mixture(records, 0.3)
+    solid = [few.draw(rng, 1, 4)["valid_pose"].any().item() for _ in range(200)]
+    assert 0.2 < np.mean(solid) < 0.4  # also of batches too small for a share
     with pytest.raises(InputError):
         Mixture([], 0.5)
 
 
 def test_records_are_kept_in_a_file(records, tmp_path: Path) -> None:
-    save_records(tmp_path / "records.pt", records)
-    again = load_records(tmp_path / "records.pt")
+    save_records(tmp_path / "records.pt", records, ["3DPW, train (research)"])
+    again, sources = load_records(tmp_path / "records.pt")
+    assert sources == ["3DPW, train (research)"]
     assert all(torch.equal(a[name], b[name]) for a, b in zip(records, again, strict=True) for name in a)
     (tmp_path / "other.pt").write_text("no")
     with pytest.raises(InputError, match="other.pt"):
@@ -212,14 +217,25 @@ def test_every_system_learns_from_mixed_batches(name: str, records, joints_of, c
     before = {key: value.clone() for key, value in net.named_parameters()}
     options = replace(TINY, discriminator=name != "tcmr", rate=1e-3, refinement=0.4)
     heard: list[dict] = []
-    train_paper(net, joints_of, Mixture(records, 0.5), PoseBank(clips), options, print, surface_of=joints_of,
-                watch=lambda _, parts: heard.append(parts))
+    loop = train_paper(net, joints_of, Mixture(records, 0.5), PoseBank(clips), options, print, surface_of=joints_of,
+                       watch=lambda _, parts: heard.append(parts))
     assert [key for key, value in net.named_parameters() if torch.equal(value, before[key])] == []
     assert {"joints3d", "joints2d", "pose", "betas"} <= set(heard[0])
     own = {"vibe": {"adversary"}, "tcmr": {"past", "future"}, "dts_vibe": {"adversary"},
            "sps_net": {"feature", "same_camera", "mask", "hidden_pose", "hidden_betas", "hidden_camera",
                        "adversary"}}
     assert own[name] <= set(heard[0]) and ("flow" in heard[-1]) == (name == "dts_vibe")
+    last = loop.optimiser.param_groups[0]["lr"]
+    assert last == (options.refinement_rate if name == "dts_vibe" else pytest.approx(loop.rate()))
+
+
+def test_the_refinement_has_its_own_rate_whatever_the_schedule_says(records, joints_of, clips) -> None:
+    for record in records:
+        record["flow"] = torch.zeros(len(record["features"]), 3, 32, 32).half()
+    options = replace(TINY, rate=0.0, refinement=0.5)
+    loop = train_paper(build_network({**TEMPORAL["dts_vibe"], "flow_side": 32}), joints_of, Mixture(records, 0.5),
+                       PoseBank(clips), options, print)
+    assert loop.rate() == 0 and loop.optimiser.param_groups[0]["lr"] == options.refinement_rate
 
 
 def test_the_rate_falls_by_the_reconstruction_and_not_by_the_judge(records, joints_of, clips, monkeypatch) -> None:
@@ -283,14 +299,18 @@ def test_data_sets_are_gathered_through_an_encoder_once(home: Path, monkeypatch:
     people = [sequence(**full_labels()), Sequence(name="motion only", length=3, fps=25)]
     monkeypatch.setattr("vibe_cli.datasets.threedpw.read", lambda folder, split: people if split == "train" else [])
     told: list[str] = []
-    found = gather((f"3dpw={home}",), "tiny-encoder", "open", home, told.append, flow=("dis", 32), hidden=True)
-    assert told == ["3dpw-train: 1 people"] and len(found) == 1
+    found, sources = gather((f"3dpw={home}",), "tiny-encoder", "open", home, told.append, flow=("dis", 32), hidden=True)
+    assert told == ["3dpw-train: 1 people"] and len(found) == 1 and sources == ["3DPW, train (non-commercial research)"]
     assert [folder.name for folder in (home / "features").iterdir()] == ["3dpw-train"]
     assert found[0]["features"].shape == found[0]["hidden"].shape == (12, WIDTH)
     assert not torch.equal(found[0]["features"], found[0]["hidden"])
     assert found[0]["flow"].shape == (12, 3, 32, 32) and not found[0]["flow"][0].any() and found[0]["flow"][1:].any()
-    again = gather((str(home / "records.pt"),), "none", "open", home, told.append)
-    assert torch.equal(again[0]["features"], found[0]["features"]) and len(told) == 1
+    again, of = gather((str(home / "records.pt"),), "none", "open", home, told.append)
+    assert torch.equal(again[0]["features"], found[0]["features"]) and len(told) == 1 and of == sources
+    people.pop(0)
+    with pytest.raises(InputError, match="nobody in 3DPW is seen in a picture") as caught:
+        gather((f"3dpw={home}",), "tiny-encoder", "open", home, told.append)
+    assert "vibe synth pack --mocap" in caught.value.hint
 
 
 @pytest.fixture
@@ -302,12 +322,12 @@ def bundle(home: Path, clips: list[Clip]) -> Path:
 
 
 def test_records_of_another_system_are_refused(vibe, home: Path, bundle: Path, records) -> None:
-    save_records(home / "records.pt", records)
+    save_records(home / "records.pt", records, ["3DPW, train (research)"])
     order = ("train", "--data", "bundle.npz", "--steps", 1, "--set", 'data=["records.pt"]', "--set", "batch=2")
     answer = vibe(*order, "dts-vibe")
     assert answer.code == 3 and "lack flow" in answer.err and "name the data sets" in answer.err
     wider = [record | {"features": torch.zeros(len(record["features"]), 2 * WIDTH)} for record in records[:1]]
-    save_records(home / "records.pt", wider + records[1:])
+    save_records(home / "records.pt", wider + records[1:], [])
     answer = vibe(*order, "vibe", "--out", "other")
     assert answer.code == 3 and "different widths" in answer.err
 
@@ -316,17 +336,19 @@ def test_records_of_another_system_are_refused(vibe, home: Path, bundle: Path, r
 def test_a_papers_network_begins_at_a_lifters_run(name: str, vibe, home: Path, bundle: Path, records) -> None:
     lifter = ("--set", "batch=4", "--set", "features=16", "--set", "hidden=16", "--set", "stills=20")
     assert vibe("train", "lifter", "--data", bundle, "--steps", 2, *lifter).code == 0
-    save_records(home / "records.pt", records)
+    save_records(home / "records.pt", records, ["3DPW, train (research)"])
     order = ("train", name, "--data", bundle, "--start", "runs/lifter", "--steps", 1, "--set", "batch=2",
              "--set", 'data=["records.pt"]', "--set", "window=4")
     answer = vibe(*order)
     assert answer.code == 0, answer.err
+    config = yaml.safe_load((home / "runs" / name / "config.yaml").read_text("utf-8"))
+    assert config["data"] == "3DPW, train (research)" and config["licence"] == f"as its data allow: {config['data']}"
     state = torch.load(home / "runs" / name / "weights.pt", weights_only=True)
     single = torch.load(home / "runs" / "lifter" / "weights.pt", weights_only=True)["regressor"]
     assert (state["config"]["regressor_hidden"], paper_network(name, 16, 4).config.regressor_hidden) == (16, 1024)
     for key, value in single.items():  # a step of 5e-5 from there
         assert torch.allclose(state["network"][f"regressor.{key}"], value, atol=1e-3), key
-    save_records(home / "records.pt", [{**r, "features": r["features"].repeat(1, 2)} for r in records])
+    save_records(home / "records.pt", [{**r, "features": r["features"].repeat(1, 2)} for r in records], [])
     answer = vibe(*order, "--out", "wider")
     assert answer.code == 2 and "features" in answer.err and "--set encoder=runs/lifter/encoder" in answer.err
 
@@ -347,13 +369,13 @@ def test_a_resumed_run_reads_no_data_set_again(vibe, home: Path, bundle: Path) -
 def test_the_first_process_reads_and_each_waits_once(resumed: bool, tmp_path: Path, records, monkeypatch) -> None:
     """Or one of them would wait for ever."""
     read, waited = [], []
-    monkeypatch.setattr("vibe_cli.training.trainings.gather", lambda *_: read.append(True) or records)
+    monkeypatch.setattr("vibe_cli.training.trainings.gather", lambda *_: read.append(True) or (records, []))
     monkeypatch.setattr(Place, "told", lambda place, number: waited.append(place.rank) or number)
-    save_records(tmp_path / "records.pt", records)
+    save_records(tmp_path / "records.pt", records, [])
     if resumed:
         (tmp_path / "checkpoint.pt").touch()
     for place in (Place(rank=0, count=2), Place(rank=1, count=2)):
         job = Job(PaperTraining(data=("3dpw=set",)), "vibe", None, tmp_path / "checkpoint.pt", None, None, print,
                   {"place": place})
-        assert len(_records(job, "open")) == 2
+        assert len(_records(job, "open")[0]) == 2
     assert waited == [0, 1] and len(read) == 1 - resumed

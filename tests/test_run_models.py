@@ -15,6 +15,7 @@ from test_train import TINY, TINY_LIFTER, bundle  # noqa: F401 (a fixture)
 from vibe_cli.cli import main
 from vibe_cli.errors import ModelError
 from vibe_cli.networks.upright import LOOKS, see
+from vibe_cli.training.shipping import LICENCE
 from vibe_cli.training.trainings import load_lifter
 from vibe_cli.zoo import find_model, load_model, load_network
 
@@ -54,7 +55,7 @@ def test_the_eye_is_the_shipped_one_where_the_run_saw_no_pictures(runs: Path) ->
 def test_a_lifters_run_is_the_single_frame_model(runs: Path) -> None:
     entry = find_model(runs / "lifter")
     assert load_network(entry).config.features == 16 and entry.config["network"]["network"] == "regressor"
-    assert entry.config["made_by"] == "vibe train lifter"
+    assert entry.config["made_by"] == "vibe train lifter" and entry.config["licence"] == LICENCE
     assert entry.config["data"] == "synthetic people, moved by 5 motions of 650 frames"
     model = load_model(runs / "lifter", device="cpu")
     features = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(1))

@@ -88,10 +88,11 @@ def test_settings_are_changed_by_name_and_unknown_ones_are_refused() -> None:
 def test_data_sets_are_given_as_a_list() -> None:
     settings = CONFIGS["vibe"].settings
     assert change(settings, ['data=["3dpw=a b", "records.pt"]', "data=[]"]).data == ()
+    assert change(settings, ["data=3dpw=a b"]).data == ("3dpw=a b",)
     changed = change(settings, ['data=["3dpw=a b", "records.pt"]'])
     assert changed.data == ("3dpw=a b", "records.pt")
     assert settings_from(settings, json.loads(json.dumps(describe_settings(changed)))) == changed
-    for wrong in ("data=3dpw", "data=[1]", "data=null"):
+    for wrong in ("data=[3dpw", "data=[1]", "data=null"):
         with pytest.raises(UsageError, match="data"):
             change(settings, [wrong])
 

@@ -41,7 +41,7 @@ def _motion(content: dict[str, np.ndarray], name: str) -> Sequence:
     pose = np.zeros((len(rows), 24, 3))
     pose[:, :22] = poses[rows, :BODY].reshape(-1, 22, 3)
     gender = content["gender"][()] if "gender" in content else "neutral"
-    gender = gender.decode() if isinstance(gender, bytes) else str(gender)
+    gender = (gender.decode() if isinstance(gender, bytes) else str(gender)).lower()
     return Sequence(name=name, length=len(rows), fps=FPS, pose=pose, trans=content["trans"][rows],
                     betas=np.tile(np.asarray(content["betas"]).ravel()[:10], (len(rows), 1)), gender=gender,
                     axes=WORLD_Z_UP)

@@ -34,6 +34,10 @@ class About:
         """The error that says what is wrong, what should be there, and where the set is had."""
         return InputError(what, hint=f"{self.title} holds {self.layout}; it is had from {self.url} ({self.licence})")
 
+    def source(self, split: str | None) -> str:
+        """What something that learned from it says of it: its name and split, and its licence."""
+        return f"{self.title}{f', {split}' if split else ''} ({self.licence})"
+
     def choose(self, split: str | None) -> str | None:
         """The split, by default the first; InputError for one that the set does not have."""
         if split is not None and split not in self.splits:

@@ -142,6 +142,7 @@ class Sequence:
     mask_number: int = 1                       # which of them this person is
     intrinsics: np.ndarray | None = None       # (3, 3)     float64  K of the camera
     axes: str = CAMERA
+    note: str | None = None                    # what whoever learns from it or is measured on it should be told
 
     def __post_init__(self) -> None:
         count = self.length

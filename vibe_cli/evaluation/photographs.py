@@ -114,14 +114,17 @@ def mean_pose(people: People) -> np.ndarray:
 
 def protocol(people: People, options: MotionOptions) -> dict[str, str]:
     """How the numbers came about."""
-    return {
+    lines = {
         "people": f"{len(people.labels)}, with at least {LEAST_KEYPOINTS} plainly visible keypoints and a box at least "
                   f"{LEAST_HEIGHT} px high",
         "right": "within " + " or ".join(f"{limit:g}" for limit in LIMITS) + " of the larger side of the true box; "
                  "plainly visible keypoints only",
         "boxes": "the data set's, not a detector's",
-        "never swapped": "a person's left and right exchanged where that is nearer to the truth",
-        "body": f"the model's body projected by its camera; fitted to keypoints: {'yes' if options.refine else 'no'}"}
+        "never swapped": "a person's left and right exchanged where that is nearer to the truth"}
+    if any(label.endswith(": body") for label, _ in people.found):
+        fitted = "yes" if options.refine else "no"
+        lines["body"] = f"the model's body projected by its camera; fitted to keypoints: {fitted}"
+    return lines
 
 
 def _projected(seen: Observations, model: Model, options: MotionOptions, fps: float) -> np.ndarray:

@@ -77,6 +77,7 @@ class Geometry:
         """The truth of a sequence; InputError where it has none, ModelError where its body is not here."""
         facing = facings(sequence.pose) if sequence.pose is not None else np.full(len(sequence), -1)
         valid = sequence.valid.copy()
+        self.notes += [sequence.note] if sequence.note else []
         if sequence.pose is not None:
             body = self.body_of(sequence)
             kind = kind if body.kind == "smpl" else LSP

@@ -123,12 +123,15 @@ def _value(text: str, kind: Any, key: str) -> Any:
     plain = tuple(get_origin(one) or one for one in kinds)
     if isinstance(value, list) and tuple in plain and all(isinstance(one, str) for one in value):
         return tuple(value)
+    if isinstance(value, str) and tuple in plain and not value.startswith("["):
+        return (value,)
     if isinstance(value, int) and not isinstance(value, bool) and float in plain and int not in plain:
         value = float(value)
     if isinstance(value, bool) and bool not in plain or not isinstance(value, plain):
         named = {NoneType: "nothing", tuple: "list of texts"}
         wanted = " or ".join(named.get(one, one.__name__) for one in plain)
-        raise UsageError(f"{key}={text}: not a {wanted}", hint="values are written as in JSON; null is nothing")
+        raise UsageError(f"{key}={text}: not a {wanted}", hint="values are written as in JSON: "
+                         + ('a text, or ["a text", "another"]' if tuple in plain else "null is nothing"))
     least = 1 if int in plain and key.rpartition(".")[2] != "seed" else 0
     if isinstance(value, (int, float)) and not (least <= value < math.inf):
         raise UsageError(f"{key}={text}: not a number from {least} upwards", hint=f"give {least} or more")

@@ -125,6 +125,7 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> Path:
         for part in (0, 0.25, 0.5, 0.75, 1):
             x, _ = place(last * part, 10.0**low)
             _write(image, f"{round(last * part)}", (x - 12, HEIGHT - 14))
+        _write(image, "losses (logarithmic) over steps", (LEFT, TOP - 8))
         for index, name in enumerate(names):
             colour = COLOURS[index % len(COLOURS)]
             points = [place(row["step"], row[name]) for row in rows if row.get(name, 0) > 0]

@@ -71,7 +71,8 @@ class Materials:
 def open_materials(path: Path | None, body: Path | None = None) -> Materials:
     """Of a bundle or a work folder; InputError for anything else. A work folder's body is in a file of its own."""
     if path is None:
-        raise UsageError("nothing to train on", hint="name a bundle or a work folder: --data PATH")
+        raise UsageError("nothing to train on", hint="name a bundle or a work folder: --data PATH (the papers' "
+                         "trainings take the discriminator's motions and the open body from it, people from sets)")
     if not path.exists():
         raise InputError(f"{path}: no such file or folder", hint="check the spelling of the path")
     if path.is_file():

@@ -4,7 +4,13 @@ What the papers leave open: an epoch is 500 steps (SPS-Net's; the others state e
 sequences with 3D labels in a batch is one half, MPoser's weight is 1, DTS-VIBE's refinement is the last fifth of a run
 with a flow loss as heavy as its 2D loss. Adam is AdamW without decay. SPS-Net's mask loss (S eq. 5) counts where a data
 set gives masks, and compares them with the points of the mesh, each spread over `SPREAD`. The rate falls when the
-reconstruction is no better (V 6.1; TCMR says the 3D pose): by the supervised losses, without discriminator and prior.
+reconstruction is no better (V 6.1; TCMR says the 3D pose; the other two say nothing and have it too): by the supervised
+losses, without discriminator and prior.
+
+Where this is not what they did: TCMR also occludes its crops with objects before it takes features (T section 4, about
+a millimetre), and the features here are of the crops as they are. DTS-VIBE's second stream here is a small network
+(networks/dts_vibe.py, `small`) on flow images of 32 px, which can be kept with the features; theirs is a ResNet-50 on
+whole ones. Its refinement goes on with Adam's moments, at the paper's rate.
 """
 
 from __future__ import annotations
@@ -199,7 +205,7 @@ def train_paper(network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], 
     def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         batch = {k: v.to(place.device) for k, v in mixture.draw(rng, options.batch, objective.frames).items()}
         refining = network.flow is not None and loop.done >= 1 - options.refinement
-        loop.slower = options.refinement_rate / options.rate if refining else 1.0
+        loop.own_rate = options.refinement_rate if refining else None
         judge = None if refining else adversary
         loss, parts, output = shared(batch, judge, refining)
         if judge is not None:

@@ -202,7 +202,7 @@ def _fit_prior(work: Path, minutes: float) -> None:
 
 
 def write_models(work: Path, out: Path) -> None:
-    """Weights (float16) and configurations of the trained models; cards are written by people."""
+    """Weights (float16) and configurations of the trained models; cards and licences are written by people."""
     import shutil
 
     import torch

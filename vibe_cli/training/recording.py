@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from vibe_cli.errors import UsageError
+from vibe_cli.errors import InputError, UsageError
 from vibe_cli.training.records import Record, load_records, record_of, save_records
 
 if TYPE_CHECKING:
@@ -37,17 +37,20 @@ def find_eye(name: str, device: str) -> Eye:
 
 
 def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, report: Callable[[str], None],
-           device: str = "cpu", flow: tuple[str, int] | None = None, hidden: bool = False) -> list[Record]:
-    """Records of data sets, `NAME=FOLDER` or `NAME:SPLIT=FOLDER`, and of `records.pt` files.
+           device: str = "cpu", flow: tuple[str, int] | None = None,
+           hidden: bool = False) -> tuple[list[Record], list[str]]:
+    """Records of data sets, `NAME=FOLDER` or `NAME:SPLIT=FOLDER`, and of `records.pt` files; whose they are, and under
+    which licences.
 
     `flow` (method, side) adds flow images, `hidden` the features of crops with parts hidden, and masks. What was read
     is kept in `folder`/records.pt, from which a bare machine can train.
     """
     files = [Path(entry) for entry in entries if "=" not in entry]
     named = [entry for entry in entries if "=" in entry]
-    records = [record for file in files for record in load_records(file)]
+    loaded = [load_records(file) for file in files]
+    records, sources = [one for some, _ in loaded for one in some], [one for _, some in loaded for one in some]
     if not named:
-        return records
+        return records, sources
     from vibe_cli.datasets import open_for_training
     from vibe_cli.datasets.features import Features
 
@@ -57,6 +60,8 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
         for sequence in dataset:
             if sequence.frames is None or sequence.boxes is None:
                 continue
+            if sequence.note:
+                report(sequence.note)
             record = record_of(sequence, features.of(sequence, eye), body)
             if flow is not None:
                 record["flow"] = flow_of(sequence, eye, *flow)
@@ -64,9 +69,13 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
                 record["hidden"] = hidden_features(sequence, eye, record)
                 record["mask"], record["valid_mask"] = masks_of(sequence, record["squares"].numpy())
             records.append(record)
+        if len(records) == before:
+            raise InputError(f"{dataset.folder}: nobody in {dataset.about.title} is seen in a picture", hint="motions "
+                             "without pictures are for the discriminator: vibe synth pack --mocap FOLDER, then --data")
         report(f"{dataset.label}: {len(records) - before} people")
-    save_records(folder / "records.pt", records)
-    return records
+        sources.append(dataset.about.source(dataset.split))
+    save_records(folder / "records.pt", records, sources)
+    return records, sources
 
 
 def flow_of(sequence: Sequence, eye: Eye, method: str, side: int) -> Tensor:
@@ -101,7 +110,10 @@ def masks_of(sequence: Sequence, squares: np.ndarray) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def hidden_features(sequence: Sequence, eye: Eye, record: Record) -> Tensor:
-    """(T, F): features of the crops with 3 to 5 regions about keypoints blacked out (S section 4.1)."""
+    """(T, F): features of the crops with 3 to 5 regions about keypoints blacked out (S section 4.1).
+
+    They are drawn once, with the features, and not anew in every epoch.
+    """
     from vibe_cli.boxes import square
     from vibe_cli.crops import normalise
     from vibe_cli.datasets.features import track_of
@@ -120,6 +132,7 @@ def hidden_features(sequence: Sequence, eye: Eye, record: Record) -> Tensor:
 def cover(rng: np.random.Generator, crop: np.ndarray, points: np.ndarray) -> np.ndarray:
     """A crop (S, S, 3) with boxes of 25 to 50 pixels (of 224) each way about 3 to 5 of the points (N, 2) black."""
     crop, scale = crop.copy(), len(crop) / SIDE
+    points = np.unique(points, axis=0)  # of the 49 rows some are the same joint twice
     chosen = rng.permutation(len(points))[:rng.integers(HIDDEN[0], HIDDEN[1] + 1)]
     for x, y in points[chosen]:
         w, h = rng.uniform(*REACH, 2) * scale

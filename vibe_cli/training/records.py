@@ -84,8 +84,8 @@ class Mixture:
         self.share = share_3d if all(self.groups) else float(bool(self.groups[0]))
 
     def draw(self, rng: np.random.Generator, count: int, frames: int) -> Record:
-        """`count` windows of `frames` frames, (B, T, …) by name."""
-        solid = round(count * self.share)
+        """`count` windows of `frames` frames, (B, T, …) by name; the share is kept on average."""
+        solid = int(count * self.share + rng.random())
         windows = [self._window(rng, self.groups[0 if row < solid else 1], frames) for row in range(count)]
         return {name: torch.stack([window[name] for window in windows]) for name in windows[0]}
 
@@ -105,16 +105,17 @@ class Mixture:
         return window
 
 
-def save_records(path: Path, records: list[Record]) -> None:
-    """All records in one file, for other runs and machines."""
+def save_records(path: Path, records: list[Record], sources: list[str]) -> None:
+    """All records in one file, for other runs and machines, and where they are from."""
     with replacing_file(path) as part:
-        torch.save({"records": records}, part)
+        torch.save({"records": records, "sources": sources}, part)
 
 
-def load_records(path: Path) -> list[Record]:
+def load_records(path: Path) -> tuple[list[Record], list[str]]:
     """The inverse of save_records; InputError for another file."""
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")["records"]
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        return content["records"], content.get("sources", [f"{path.name}, which does not say whose people it holds"])
     except Exception as error:  # torch raises whatever it likes
         raise InputError(f"{path}: holds no records ({type(error).__name__})",
                          hint="name records.pt of a run that read the data sets") from None

@@ -33,7 +33,7 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
     """
     from vibe_cli.training.shipping import halved, write_model
 
-    facts = {"made_by": f"vibe train {name}", "data": _data_of(job)}
+    facts = {"made_by": f"vibe train {name}", "data": _data_of(job, weights)}
     if kind in ("TemporalTraining", "LiftingTraining"):
         eye, sizes, looks = _eye(job.materials.folder)
         lifter = weights if kind == "LiftingTraining" else _start_of(job)
@@ -44,8 +44,9 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
                     halved(network), config)
     elif kind == "PaperTraining":
         body = "open-body" if job.settings.body is None else _found_from_anywhere(job.settings.body)
-        write_model(out, {"task": "temporal", "encoder": job.settings.encoder, "body": body, **facts},
-                    halved(weights["network"]), weights["config"])
+        licence = f"as its data allow: {'; '.join(weights['sources'])}{'' if body == 'open-body' else '; SMPL'}"
+        write_model(out, {"task": "temporal", "encoder": job.settings.encoder, "body": body, **facts,
+                          "licence": licence}, halved(weights["network"]), weights["config"])
     elif kind == "KeypointTraining":
         lifter, config = _shipped_encoder()
         part = {k.removeprefix("lifter."): v for k, v in lifter.items() if k.startswith("lifter.")}
@@ -75,11 +76,10 @@ def write_encoder(folder: Path, eye: Mapping[str, Tensor], sizes: Mapping[str, o
     write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, **looks))
 
 
-def _data_of(job: Job) -> str:
+def _data_of(job: Job, weights: dict) -> str:
     """What a run learned from, for the protocol of vibe eval."""
-    sets = getattr(job.settings, "data", None)
-    if sets:
-        return ", ".join(sets)
+    if sources := weights.get("sources"):
+        return "; ".join(sources)
     return "synthetic people, moved by {motions} motions of {frames} frames".format(**job.materials.describe())
 
 

@@ -14,18 +14,21 @@ from torch import Tensor
 
 from vibe_cli.networks import describe
 
+LICENCE = "yours, as far as the motions and pictures that it learned from allow"
+
 
 def write_model(folder: Path, facts: dict, weights: dict[str, Tensor], config: object | None = None) -> None:
     """Write weights.safetensors and config.yaml: the facts, the weights' checksum and the network's configuration (or
     what `describe` made of it).
 
-    Both are whole or not there; numbers that were measured with other weights do not outlive them.
+    Both are whole or not there; numbers that were measured with other weights do not outlive them. The licence is
+    that of the facts, else LICENCE: what is shipped gets its own by hand, for people know what their data allow.
     """
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "weights.safetensors.part"
     save_file({name: value.contiguous() for name, value in weights.items()}, part)
     part.chmod(0o644)  # safetensors leaves it readable by its owner alone, and it is to be shipped
-    content = {**facts, "licence": "CC0-1.0", "sha256": hashlib.sha256(part.read_bytes()).hexdigest()}
+    content = {"licence": LICENCE, **facts, "sha256": hashlib.sha256(part.read_bytes()).hexdigest()}
     if config is not None:
         content["network"] = dict(config) if isinstance(config, Mapping) else describe(config)
     os.replace(part, folder / "weights.safetensors")

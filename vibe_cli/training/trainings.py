@@ -170,7 +170,7 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
 
     single = load_lifter(job.start)[1] if job.start is not None else None
     torch.manual_seed(o.seed)
-    records = _records(job, kind)
+    records, sources = _records(job, kind)
     mixture = Mixture(records, o.share_3d)
     network = paper_network(job.system, records[0]["features"].shape[1], o.window,
                             *([single.config.hidden] if single is not None else []))
@@ -184,21 +184,22 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
     surface_of = surface_points(full or job.materials.synth_body, place.device) if masks else None
     loop = train_paper(network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint, surface_of,
                        **job.loop_options)
-    return [loop], {"network": network.state_dict(), "config": describe(network.config)}
+    return [loop], {"network": network.state_dict(), "config": describe(network.config), "sources": sources}
 
 
-def _records(job: Job, kind: str) -> list[Record]:
-    """What a system learns from: read by the first process, taken from its file by the others and by a resumed run.
-    InputError for records that were read for another system or by another encoder."""
+def _records(job: Job, kind: str) -> tuple[list[Record], list[str]]:
+    """What a system learns from, and whose it is: read by the first process, taken from its file by the others and by a
+    resumed run. InputError for records that were read for another system or by another encoder."""
     o, place, folder = job.settings, job.loop_options["place"], job.checkpoint.parent
     kept = folder / "records.pt"  # whether it is there the first process says: to the others it may appear any moment
     if not any("=" in entry for entry in o.data) or place.first and not (job.checkpoint.exists() and kept.exists()):
         flow = ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None
-        records = gather(o.data, o.encoder, kind, folder, job.report, place.device.type, flow, job.system == "sps-net")
+        records, sources = gather(o.data, o.encoder, kind, folder, job.report, place.device.type, flow,
+                                  job.system == "sps-net")
         place.agree(True)
     else:
         place.agree(True)  # once the first has written them
-        records = load_records(kept)
+        records, sources = load_records(kept)
     names = {name for record in records for name in record} | ({"flow"} if job.system == "dts-vibe" else set())
     for record in records:
         if lacking := sorted(names - set(record)):
@@ -207,7 +208,7 @@ def _records(job: Job, kind: str) -> list[Record]:
     if len({record["features"].shape[1] for record in records}) > 1:
         raise InputError(f"records of {', '.join(o.data)} are of encoders of different widths",
                          hint="take records of one encoder, or name the data sets instead of records.pt")
-    return records
+    return records, sources
 
 
 def surface_points(body: Body | SynthBody, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
@@ -235,7 +236,10 @@ def surface_points(body: Body | SynthBody, device: torch.device) -> Callable[[Te
 
 
 def paper_network(system: str, features: int, window: int, hidden: int = RegressorConfig.hidden) -> TemporalNetwork:
-    """A system's network in its published shape, for features of any width; `hidden` is its regressor's width."""
+    """A system's network in its published shape, for features of any width; `hidden` is its regressor's width.
+
+    DTS-VIBE's flow stream alone is smaller than its paper's (papers.py).
+    """
     kinds = {"vibe": (Vibe, VibeConfig), "tcmr": (Tcmr, TcmrConfig), "dts-vibe": (DtsVibe, DtsVibeConfig),
              "sps-net": (SpsNet, SpsNetConfig)}
     network, config = kinds[system]
