@@ -117,6 +117,18 @@ def test_keypoints_in_videos_are_measured_the_same_way(vibe, tiny: Path) -> None
     assert numbers(tiny / "output" / "eval" / "penn-action")["models"][1]["runs"][0]["people"] == 3
 
 
+def test_whoever_is_measured_on_what_they_learned_from_is_told(vibe, tiny: Path) -> None:
+    make_penn(tiny / "penn", bbox=np.tile([2.0, 1, 12, 101], (3, 1)))
+    file = tiny / ".vibe" / "models" / "tiny-encoder" / "config.yaml"
+    before = file.read_text("utf-8")
+    for split, warned in (("test", True), ("train", False)):
+        file.write_text(f"{before}data: Penn Action, {split} (research)\n", "utf-8")
+        answer = vibe("eval", "--dataset", "penn-action", "penn", "--model", "tiny-encoder", "--device", "cpu",
+                      "--no-plots", "-o", split)
+        assert answer.code == 0, answer.err
+        assert ("tiny-encoder: keypoints learned from Penn Action, test itself" in answer.err) == warned
+
+
 def test_detectors_are_measured_by_recall(vibe, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Perfect:
         def detect(self, frames: list[np.ndarray]) -> list[Detections]:

@@ -49,7 +49,12 @@ def evaluate(options: EvaluationOptions, progress: Progress = quiet) -> Outcome:
     task = about(options.dataset).task
     who.check_task(task, options.dataset)
     dataset = open_dataset(options.dataset, options.folder, options.split, options.limit)
-    return {"motion": _motion, "keypoints": _keypoints, "detection": _detection}[task](options, dataset, progress)
+    measure = {"motion": _motion, "keypoints": _keypoints, "detection": _detection}[task]
+    outcome = measure(options, dataset, progress)
+    seen = dataset.about.source(dataset.split)
+    outcome.warnings += [f"{row.label} learned from {seen.partition(' (')[0]} itself: this is no measure of it"
+                         for row in outcome.report.rows if any(seen in data.split("; ") for data in row.data)]
+    return outcome
 
 
 def _motion(options: EvaluationOptions, dataset: Dataset, progress: Progress) -> Outcome:
