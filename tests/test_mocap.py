@@ -119,3 +119,20 @@ def test_where_there_is_no_motion_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(io.BytesIO(b"not a tar").getvalue())
     with pytest.raises(InputError, match="cannot read"):
         read_mocap(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("kind", ["xz", "gz", "bz2"])
+@pytest.mark.parametrize("harm", ["cut short", "overwritten"])
+def test_an_archive_that_was_not_downloaded_whole_is_refused_by_name(kind: str, harm: str, tmp_path: Path) -> None:
+    path, packed = tmp_path / f"cmu.tar.{kind}", io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=f"w:{kind}") as archive:
+        content = tarfile.TarInfo("01/01_01.amc")
+        content.size = 300_000
+        archive.addfile(content, io.BytesIO(np.random.default_rng(0).bytes(content.size)))
+    whole = packed.getvalue()
+    part = whole[:len(whole) * 9 // 10]
+    path.write_bytes(part if harm == "cut short" else whole[:150_000] + bytes(400) + whole[150_400:])
+    with pytest.raises(InputError, match=f"cmu.tar.{kind}") as caught:
+        read_mocap(path)
+    if harm == "cut short":
+        assert "cannot read motion capture" in caught.value.message and "download" in caught.value.hint

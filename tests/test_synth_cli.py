@@ -19,6 +19,7 @@ from vibe_cli.paths import models_dir
 from vibe_cli.training.synth import crop_data, studio, video_data
 from vibe_cli.training.synth.bodies import SynthBody
 from vibe_cli.training.synth.bundle import write_bundle
+from vibe_cli.training.synth.faults import degrade
 from vibe_cli.training.synth.pictures import Pictures
 from vibe_cli.training.synth.video_data import read_flow, write_flow
 
@@ -116,9 +117,13 @@ def test_a_clip_has_all_its_labels_and_is_filmed_once(bundle: Path, home: Path, 
             feet = labels[f"person{i}/joints24_m"][:, [7, 8, 10, 11]] @ world[:, :3, :3].swapaxes(1, 2)
             assert (feet + world[:, None, :3, 3])[..., 1].min() > -0.2, "nobody sinks into the floor"
     before = files(home / "a")
-    assert "0 frames in " in vibe("synth", "video", home / "a", *options).err and files(home / "a") == before
-    other = vibe("synth", "video", home / "a", *options, "--seed", 5)
-    assert other.code == 3 and "holds something else" in other.err and files(home / "a") == before
+    again = vibe("synth", "video", home / "a", *options)
+    assert "0 frames, 1 of 1 clips were there already in " in again.err and files(home / "a") == before
+    (home / "pictures").mkdir()
+    cv2.imwrite(str(home / "pictures" / "a.png"), np.zeros((20, 30, 3), np.uint8))
+    for more in (("--seed", 5), ("--backgrounds", home / "pictures")):
+        other = vibe("synth", "video", home / "a", *options, *more)
+        assert other.code == 3 and "holds something else" in other.err and files(home / "a") == before
 
 
 @pytest.mark.parametrize("kind", ["crops", "yolo", "video"])
@@ -174,6 +179,7 @@ def test_pack_writes_what_it_was_given(bundle: Path, home: Path, vibe) -> None:
     (("yolo", "out", "--mocap", "{bundle}", "--count", "0"), 2, "--count"),
     pytest.param(("pack", "x", "--mocap", "cut", "--backgrounds", "pictures"), 3, "cut: cannot read motion capture",
                  marks=COARSENS),
+    (("video", "out", "--mocap", "{bundle}", "--people", "5"), 2, "--people"),
 ])
 def test_bad_input_is_one_line_and_a_hint(words: tuple, code: int, said: str, bundle: Path, home: Path, vibe) -> None:
     (home / "full" / "clip_0000").mkdir(parents=True)
@@ -196,6 +202,12 @@ def test_a_flow_picture_keeps_flow_to_a_128th_of_a_pixel(tmp_path: Path) -> None
     write_flow(tmp_path / "000001.png", flow, seen)
     read, same = read_flow(tmp_path / "000001.png")
     assert np.abs(read - flow).max() <= 1 / 128 and np.array_equal(same, seen)
+
+
+@pytest.mark.parametrize("size", [32, 399, 400])
+def test_a_crop_may_be_as_large_as_is_said(size: int) -> None:
+    image = np.full((size, size, 3), 99, np.uint8)
+    assert all(degrade(np.random.default_rng(seed), image).shape == image.shape for seed in range(12))
 
 
 def test_whoever_only_draws_crops_starts_without_torch() -> None:

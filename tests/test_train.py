@@ -25,8 +25,10 @@ from vibe_cli.training.configs import CONFIGS, change, describe_settings, settin
 from vibe_cli.training.curves import Curves, draw_curves, read_curves
 from vibe_cli.training.devices import Place, take_place
 from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
+from vibe_cli.training.loop import Loop
 from vibe_cli.training.materials import Materials
 from vibe_cli.training.mocap import Clip
+from vibe_cli.training.parts import is_of, split_file
 from vibe_cli.training.points import PointBody
 from vibe_cli.training.runs import with_budget
 from vibe_cli.training.synth.bodies import SynthBody
@@ -180,6 +182,35 @@ def test_a_run_that_pauses_and_resumes_is_the_run_that_did_not(args: tuple, vibe
     name = {"mposer": "mposer", "lifter": "lifter", "open-vibe": "network"}[args[0]]
     assert torch.equal(weights(home / "whole", name), weights(home / "cut", name))
     assert (home / "whole" / "curves.csv").read_bytes() == (home / "cut" / "curves.csv").read_bytes()
+
+
+def test_parts_that_went_on_elsewhere_come_back(vibe, home: Path, bundle: Path) -> None:
+    order = ("train", *MPOSER, "--data", bundle, "--steps", 12)
+    assert vibe(*order, "--out", "here", "--stop-after", 0, "--parts").code == 0
+    older = (home / "here" / "checkpoint.pt").read_bytes()
+    shutil.copytree(home / "here", home / "there")
+    assert vibe(*order, "--out", "there", "--resume", "--parts").code == 0
+    shutil.copytree(home / "there" / "parts", home / "here" / "parts", dirs_exist_ok=True)
+    (home / "here" / "parts" / "weights.pt.parts").unlink()
+    back = vibe(*order, "--out", "here", "--resume")
+    assert back.code == 0 and "goes on from the 12 steps in parts/, not from the 1 that were here" in back.err, back.err
+    assert torch.equal(weights(home / "there", "mposer"), weights(home / "here", "mposer"))
+    newer = (home / "here" / "checkpoint.pt").read_bytes()
+    split_file(home / "here" / "checkpoint.pt", home / "here" / "parts")
+    (home / "older.pt").write_bytes(older)
+    split_file((home / "older.pt").rename(home / "checkpoint.pt"), home / "here" / "parts")
+    assert "goes on from" not in vibe(*order, "--out", "here", "--resume").err
+    assert len((home / "here" / "checkpoint.pt").read_bytes()) == len(newer)
+    assert not list((home / "here").glob("*.carried"))
+
+
+def test_a_killed_run_leaves_parts_of_its_last_checkpoint(vibe, home: Path, bundle: Path, monkeypatch) -> None:
+    def killed(loop: Loop, *_: object) -> None:
+        Loop.save(loop)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(Loop, "step", killed)
+    vibe("train", *MPOSER, "--data", bundle, "--steps", 12, "--out", "run", "--parts")
+    assert is_of(home / "run" / "parts" / "checkpoint.pt.parts", home / "run" / "checkpoint.pt")
 
 
 def test_a_run_goes_on_elsewhere_from_its_parts(vibe, home: Path, bundle: Path) -> None:

@@ -173,6 +173,24 @@ def test_a_work_folder_is_not_mixed_of_two_recipes(tmp_path: Path) -> None:
     assert done.returncode == 3 and "typo: no such" in done.stderr and not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("words, code, said", [
+    ((), 3, "no motion capture found"), (("--work", "a file"), 3, "a file: cannot write there"),
+    (("--minutes", "-5"), 2, "not a time"), (("--minutes", "nan"), 2, "not a time"),
+    (("--work", "damaged"), 3, "damaged: was begun with something else")])
+def test_a_recipe_that_cannot_begin_leaves_nothing(words: tuple, code: int, said: str, tmp_path: Path) -> None:
+    if not words:
+        pytest.importorskip("fast_simplification", reason="needs vibe-cli[synth]")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a file").touch()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "recipe.json").write_text("{")
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", "empty", *words], text=True,
+                          capture_output=True, cwd=tmp_path, check=False, env={**os.environ, "PYTHONPATH": str(root)})
+    assert done.returncode == code and said in done.stderr and "hint: " in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and not any((tmp_path / "work").glob("*"))
+
+
 @pytest.mark.slow
 def test_make_weights_makes_a_complete_set_of_models_from_a_clean_checkout(tmp_path: Path) -> None:
     """The Makefile's own command, run where nothing is but the source, the open body and a folder of motions."""

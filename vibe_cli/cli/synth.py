@@ -19,9 +19,10 @@ from vibe_cli.outputs import make_writable, replacing_folder
 if TYPE_CHECKING:
     from vibe_cli.training.synth.studio import Studio
 
-MOCAP_HELP = ("Motion capture to move them by: a folder or .tar of CMU's .asf and .amc or .bvh files or of AMASS's "
-              "_poses.npz; or a bundle of `vibe synth pack`.")
+MOCAP_HELP = ("Motion capture to move them by: a folder or .tar of CMU's .asf and .amc files, with or without those "
+              "re-rigged as .bvh beside them, or of AMASS's _poses.npz; or a bundle of `vibe synth pack`.")
 ELSEWHERE = "choose another OUT"
+MOST_PEOPLE = 4  # in a clip
 
 
 def source_options(function: Function) -> Function:
@@ -130,12 +131,13 @@ def yolo_command(out: Path, mocap: Path, backgrounds: Path | None, count: int, s
               help="Frames of a clip.")
 @click.option("--size", default="640x360", show_default=True, metavar="WxH", help="Pixels of a frame, even numbers.")
 @click.option("--fps", default="30", show_default=True, metavar="RATE", help="Frames a second; a fraction will do.")
-@click.option("--people", type=click.IntRange(1), metavar="N", help="At most so many in a clip. [default: 1 to 4]")
+@click.option("--people", type=click.IntRange(1, MOST_PEOPLE), default=MOST_PEOPLE, show_default=True, metavar="N",
+              help="At most so many in a clip.")
 @click.option("--flow/--no-flow", default=True, show_default=True, help="Write optical flow, a picture a frame.")
 @click.option("--held-out", is_flag=True, help="Only motions that training never sees: one in eight.")
 @debug_option
 def video_command(out: Path, mocap: Path, backgrounds: Path | None, count: int, seed: int, workers: int | None,
-                  frames: int, size: str, fps: str, people: int | None, flow: bool, held_out: bool) -> None:
+                  frames: int, size: str, fps: str, people: int, flow: bool, held_out: bool) -> None:
     """Whole clips: people who act before a moving camera, everything labelled.
 
     OUT/clip_0000 holds video.mp4, labels.npz (per person and frame: pose, betas, 24 and 49 joints in metres and
@@ -143,14 +145,14 @@ def video_command(out: Path, mocap: Path, backgrounds: Path | None, count: int, 
     same command goes on where it was stopped.
     """
     from vibe_cli.training.synth import video_data
+    from vibe_cli.training.synth.studio import check_sources, mark_sources, work
 
     width, height = _size(size)
-    options = video_data.VideoOptions(frames, width, height, _rate(fps), people, flow, held_out, seed)
     make_writable(out, ELSEWHERE)
-    for number in range(count):
-        video_data.is_written(video_data.clip_folder(out, number), number, options)
-
-    from vibe_cli.training.synth.studio import work
+    check_sources(mocap, backgrounds)
+    options = video_data.VideoOptions(frames, width, height, _rate(fps), people, flow, held_out, seed,
+                                      mark_sources(mocap, backgrounds))
+    kept = sum(video_data.is_written(video_data.clip_folder(out, number), number, options) for number in range(count))
 
     studio, bar = _studio(mocap, backgrounds), terminal_progress()
     with _Told("frames", out) as told:
@@ -159,6 +161,7 @@ def video_command(out: Path, mocap: Path, backgrounds: Path | None, count: int, 
         else:
             film = partial(video_data.write_clip, out=out, options=options)
             told.count = sum(bar(work(studio, film, range(count), _workers(workers)), "Filming", count))
+        told.more = f", {kept} of {count} clips were there already" if kept else ""
 
 
 @command.command("pack", short_help="One file of under 40 MB with all that training draws from.")

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vibe_cli.errors import VibeError
+from vibe_cli.outputs import write_json
+
 SHORTEST = 0.02  # minutes that a stage gets even where nothing is left, or its model would not be there at all
 
 
@@ -29,11 +32,13 @@ class Budget:
         ahead = list(self.shares)[list(self.shares).index(name):]
         minutes = max(SHORTEST, self.left * self.shares[name] / sum(self.shares[stage] for stage in ahead))
         self.report(f"{name}: {minutes:.1f} of the {max(0.0, self.left):.1f} minutes left")
-        start = time.monotonic()
+        start, counts = time.monotonic(), True
         try:
             yield minutes
+        except VibeError:  # what was asked for cannot be: nothing has begun
+            counts = False
+            raise
         finally:
-            self.spent[name] = self.spent.get(name, 0.0) + (time.monotonic() - start) / 60
-            part = self.file.with_name(self.file.name + ".part")
-            part.write_text(json.dumps(self.spent), encoding="utf-8")
-            part.replace(self.file)
+            if counts:
+                self.spent[name] = self.spent.get(name, 0.0) + (time.monotonic() - start) / 60
+                write_json(self.file, self.spent)

@@ -62,14 +62,16 @@ class Loop:
     """One run: `while loop.goes_on(): loop.step(*loss_of(...))`.
 
     With `out` it writes checkpoints there and resumes from one that is there; `facts` are written into them, and the
-    states of `others` by name. `watch` hears of every step: its number, its loss and the parts of it.
+    states of `others` by name. `watch` hears of every step: its number, its loss and the parts of it; `saved` of every
+    checkpoint that was written.
     """
 
     def __init__(self, network: nn.Module, schedule: Schedule, report: Callable[[str], None], name: str,
                  out: Path | None = None, facts: dict | None = None, others: Mapping[str, Stateful] | None = None,
-                 watch: Callable[[int, dict[str, float]], None] | None = None, place: Place | None = None) -> None:
+                 watch: Callable[[int, dict[str, float]], None] | None = None, place: Place | None = None,
+                 saved: Callable[[Path], None] | None = None) -> None:
         self.network, self.schedule, self.report, self.name = network, schedule, report, name
-        self.out, self.facts, self.others, self.watch = out, facts or {}, others or {}, watch
+        self.out, self.facts, self.others, self.watch, self.saved = out, facts or {}, others or {}, watch, saved
         self.place = place or Place()
         self._scaler = self.place.scaler()
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
@@ -187,6 +189,8 @@ class Loop:
                     "scaler": self._scaler.state_dict(),
                     "others": {name: other.state_dict() for name, other in self.others.items()}, **self.facts}, part)
         part.replace(self.out)
+        if self.saved is not None:
+            self.saved(self.out)
 
     def _look_for_a_plateau(self, loss: float) -> None:
         """The rate falls to a tenth when an epoch's loss was not the best for `patience` epochs."""

@@ -9,9 +9,11 @@ CMU's data is free for any use (mocap.cs.cmu.edu); it is read from where the use
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,10 +98,10 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 if member.isfile() and member.name.endswith(wanted):
                     yield member.name, archive.extractfile(member).read()
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error) as error:
         why = getattr(error, "strerror", None) or "not a .tar archive, or a damaged one"
         raise InputError(f"{path}: cannot read motion capture: {why}",
-                         hint="give --mocap a folder or a .tar archive") from None
+                         hint="give --mocap a folder or a .tar archive; download a damaged one again") from None
 
 
 def _read_asf(data: bytes) -> tuple[dict, dict]:

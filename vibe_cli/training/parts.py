@@ -49,6 +49,14 @@ def split_file(path: Path, folder: Path | None = None, largest: int = LARGEST) -
     return [listed, *(folder / part["name"] for part in parts)]
 
 
+def is_of(listed: Path, path: Path) -> bool:
+    """Whether a list of parts is that of this very file."""
+    try:
+        return json.loads(listed.read_text("utf-8"))["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def join_files(listed: Path, out: Path | None = None) -> Path:
     """Put the parts of a list (`NAME.parts`) together into `out` (beside the list by default), checked to the bit.
 

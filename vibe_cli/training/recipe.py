@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from vibe_cli.errors import InputError, VibeError
-from vibe_cli.outputs import write_json
+from vibe_cli.errors import InputError, UsageError, VibeError
+from vibe_cli.outputs import make_writable, write_json
 from vibe_cli.systems import SYSTEMS
 from vibe_cli.training.budget import Budget
 from vibe_cli.training.devices import take_place
@@ -36,14 +37,16 @@ BESIDE = "./../open-encoder"  # as the other models name the encoder they were m
 def make_models(mocap: Path, backgrounds: Path | None, work: Path, out: Path, minutes: float,
                 report: Callable[[str], None]) -> None:
     """Run all stages and write the model folders' weights and configurations into `out`."""
+    if not 0 < minutes < math.inf:
+        raise UsageError(f"--minutes {minutes:g}: not a time", hint="give more than 0")
     check_sources(mocap, backgrounds)
-    work.mkdir(parents=True, exist_ok=True)
-    _same_recipe(work / "recipe.json", {"minutes": minutes, "mocap": mocap.name,
-                                        **({"backgrounds": backgrounds.name} if backgrounds else {})})
+    make_writable(work, "choose another --work")
+    order = {"minutes": minutes, "mocap": mocap.name, **({"backgrounds": backgrounds.name} if backgrounds else {})}
+    _check_recipe(work / "recipe.json", order)
     budget = Budget(minutes, SHARES, work / "budget.json", report)
     report(f"making the models in {minutes:g} minutes")
     with budget.stage("drawing") as given:
-        _draw(mocap, backgrounds, work, given, report)
+        _draw(mocap, backgrounds, work, order, given, report)
     with budget.stage("keypoints") as given:
         _train_keypoints(work, given, report)
     with budget.stage("detector") as given:
@@ -63,17 +66,20 @@ def make_models(mocap: Path, backgrounds: Path | None, work: Path, out: Path, mi
     report(f"done in {sum(budget.spent.values()):.1f} of {minutes:g} minutes")
 
 
-def _same_recipe(file: Path, order: dict) -> None:
-    """Note what a work folder is made by; InputError where it was made by something else, or its parts would not
-    belong together."""
-    if not file.exists():
-        write_json(file, order)
-    elif (before := json.loads(file.read_text(encoding="utf-8"))) != order:
-        raise InputError(f"{file.parent}: was begun with " + ", ".join(f"{k} {v}" for k, v in before.items()),
+def _check_recipe(file: Path, order: dict) -> None:
+    """InputError where a work folder was made by another recipe, or its parts would not belong together."""
+    try:
+        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else order
+    except (OSError, ValueError):
+        before = {}
+    if before != order:
+        told = ", ".join(f"{k} {v}" for k, v in before.items()) if isinstance(before, dict) else ""
+        raise InputError(f"{file.parent}: was begun with {told or 'something else'}",
                          hint="go on with the same, or remove that folder to begin anew")
 
 
-def _draw(mocap: Path, backgrounds: Path | None, work: Path, minutes: float, report: Callable[[str], None]) -> None:
+def _draw(mocap: Path, backgrounds: Path | None, work: Path, order: dict, minutes: float,
+          report: Callable[[str], None]) -> None:
     import torch
 
     from vibe_cli.training.synth.draw import draw_folder, plan
@@ -87,7 +93,9 @@ def _draw(mocap: Path, backgrounds: Path | None, work: Path, minutes: float, rep
     if all(file.exists() for file in drawn):
         return
     report("reading motion capture")
-    draw_folder(open_studio(mocap, backgrounds), work, jobs, max(100, int(minutes * 140)), torch.device("cpu"),
+    studio = open_studio(mocap, backgrounds)
+    write_json(work / "recipe.json", order)  # from here on the folder holds something of it
+    draw_folder(studio, work, jobs, max(100, int(minutes * 140)), torch.device("cpu"),
                 workers, report)
 
 

@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from vibe_cli.training.curves import Curves
 from vibe_cli.training.devices import Place
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.materials import open_materials
-from vibe_cli.training.parts import join_files, split_file
+from vibe_cli.training.parts import is_of, join_files, split_file
 from vibe_cli.training.trainings import TRAININGS, Job
 
 FORMAT = "vibe-run"
@@ -67,7 +68,7 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
                "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__}}
     _prepare(order, content, place)
     if place.first:
-        _put_together(order.out)
+        _put_together(order.out, report)
     place.agree(True)  # that nobody looks for the checkpoint before it is whole
     every = min(order.curve_every, planned_steps(order.settings) or order.curve_every)
     curves = Curves(order.out, every) if place.first else None
@@ -79,8 +80,9 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
 
     if curves is not None and curves.board_note:
         report(curves.board_note)
+    in_parts = partial(split_file, folder=order.out / PARTS) if order.in_parts else None
     job = Job(order.settings, named.system, materials, order.out / "checkpoint.pt", order.start, order.prior, report,
-              {"place": place, "watch": watch, "facts": {"run": content},
+              {"place": place, "watch": watch, "facts": {"run": content}, "saved": in_parts,
                "others": {"curves": curves} if curves is not None else {}})
     loops, weights = TRAININGS[kind_of(named)](job)
     if place.first:
@@ -89,17 +91,29 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
             with replacing_file(order.out / "weights.pt") as part:
                 torch.save({**weights, "run": content}, part)
             _write_model(job, order, kind_of(named), weights, report)
-        if order.in_parts:
+        if in_parts:
             for file in sorted([*order.out.glob("checkpoint*.pt"), *order.out.glob("weights.pt")]):
-                split_file(file, order.out / PARTS)
+                in_parts(file)
     return loops
 
 
-def _put_together(out: Path) -> None:
-    """Make whole what a run's folder holds in parts only, as where it was carried to in small files."""
+def _put_together(out: Path, report: Callable[[str], None]) -> None:
+    """Make whole what a run's folder holds in parts, as where it was carried to in small files.
+
+    Of a checkpoint that is there in both ways, the one of more steps is gone on from.
+    """
     for listed in sorted((out / PARTS).glob("*.parts")):
-        if not (whole := out / listed.stem).exists():
+        whole = out / listed.stem
+        if not whole.exists():
             join_files(listed, whole)
+        elif whole.name.startswith("checkpoint") and not is_of(listed, whole):
+            carried = join_files(listed, whole.with_name(f"{whole.name}.carried"))
+            here, there = (torch.load(file, weights_only=True, mmap=True)["steps"] for file in (whole, carried))
+            if there > here:
+                carried.replace(whole)
+                report(f"{whole}: goes on from the {there} steps in {PARTS}/, not from the {here} that were here")
+            else:
+                carried.unlink()
 
 
 def _write_model(job: Job, order: Order, kind: str, weights: dict, report: Callable[[str], None]) -> None:

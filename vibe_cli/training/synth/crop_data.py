@@ -3,12 +3,15 @@
 OUT/images/000000.jpg …    the crops, RGB
 OUT/labels.npz             N of them; `header` is JSON that says what the rest is
     pose (N, 24, 3)        axis-angle, radians; joint 0 is the root, in camera axes (x right, y down, z forward)
-    betas (N, 10)          of the open body; of a child the nearest, which are not its shape (its joints are exact)
+    betas (N, 10)          of the open body; of a child the nearest, which are not its shape
     joints24_m, joints49_m (N, J, 3)    metres from the pelvis, camera axes
     joints24_px, joints49_px (N, J, 2)  pixels of the crop; the first pixel's centre is (0.5, 0.5)
     visible24, visible49 (N, J)         bool: in the crop, and neither hidden by the own body nor by anything else
     boxes (N, 4)           centre x, centre y, width, height of what is seen of the person; zeros where nothing is
     masks (N, S, S/8)      uint8, np.packbits along the rows: the pixels that are the person
+
+Joints are those of what is drawn. Half of the crops are mirrored, and the body is not quite the same on both sides:
+what pose and betas make of it is then up to 6 mm from there, and of a child up to 35 mm.
 """
 
 from __future__ import annotations

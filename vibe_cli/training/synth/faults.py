@@ -27,7 +27,7 @@ def degrade(rng: np.random.Generator, image: np.ndarray, borders: bool = True) -
         image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
     if rng.random() < 0.4:
         noise = _grain()
-        y, x = rng.integers(0, noise.shape[1] - size, 2)
+        y, x = rng.integers(0, max(noise.shape[1] - size, 1), 2)
         grain = noise[rng.integers(len(noise)), y:y + size, x:x + size]
         image = cv2.add(image, grain * rng.uniform(2, 16) - 0.5, dtype=cv2.CV_8U)
     return bordered(rng, image) if borders else image

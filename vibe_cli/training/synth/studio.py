@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -72,6 +73,16 @@ def check_sources(mocap: Path, backgrounds: Path | None) -> None:
                          hint="CMU's motion capture is free: mocap.cs.cmu.edu; AMASS: amass.is.tue.mpg.de")
     if backgrounds is not None and not backgrounds.is_dir():
         raise InputError(f"{backgrounds}: no such folder", hint="give --backgrounds a folder of .jpg, .png, .hdr files")
+
+
+def mark_sources(mocap: Path, backgrounds: Path | None) -> str:
+    """What tells motions and pictures from others without reading them: a hash of their files' names and sizes."""
+    found = []
+    for source in (mocap, backgrounds):
+        files = sorted(source.rglob("*")) if source is not None and source.is_dir() else [source] if source else []
+        found.append([(str(file.relative_to(source)) if file != source else file.name, file.stat().st_size)
+                      for file in files if file.is_file()])
+    return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
 def work(studio: Studio, task: Callable[[Studio, int], Made], numbers: range, workers: int) -> Iterator[Made]:

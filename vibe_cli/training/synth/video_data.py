@@ -55,6 +55,7 @@ class VideoOptions:
     flow: bool = True
     held_out: bool = False      # motions that training never sees
     seed: int = 0
+    drawn_from: str = ""        # of what motions and pictures (studio.mark_sources)
 
 
 def clip_folder(out: Path, number: int) -> Path:
