@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -98,10 +100,15 @@ def work(studio: Studio, task: Callable[[Studio, int], Made], numbers: range, wo
             cv2.setNumThreads(threads)
         return
     context = multiprocessing.get_context("spawn")
-    with one_thread_each():
-        pool = context.Pool(min(workers, len(numbers)), _enter, (studio,))
-    with pool:
-        yield from pool.imap(partial(_run, task), numbers)
+    # By a file: what is handed to a process as it starts holds up the next one until it has been read.
+    with tempfile.TemporaryDirectory(prefix="vibe-studio-") as folder:
+        file = Path(folder) / "studio.pickle"
+        with file.open("wb") as target:
+            pickle.dump(studio, target, pickle.HIGHEST_PROTOCOL)
+        with one_thread_each():
+            pool = context.Pool(min(workers, len(numbers)), _enter, (file,))
+        with pool:
+            yield from pool.imap(partial(_run, task), numbers)
 
 
 @contextmanager
@@ -129,14 +136,15 @@ def default_workers() -> int:
 _here: Studio | None = None  # a worker's
 
 
-def _enter(studio: Studio) -> None:
+def _enter(file: Path) -> None:
     global _here
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
-    _here = studio
+    with file.open("rb") as source:
+        _here = pickle.load(source)  # written by the parent a moment ago, where nobody else may write
 
 
 def _run(task: Callable[[Studio, int], Made], number: int) -> Made:
