@@ -108,12 +108,20 @@ def _put_together(out: Path, report: Callable[[str], None]) -> None:
             join_files(listed, whole)
         elif whole.name.startswith("checkpoint") and not is_of(listed, whole):
             carried = join_files(listed, whole.with_name(f"{whole.name}.carried"))
-            here, there = (torch.load(file, weights_only=True, mmap=True)["steps"] for file in (whole, carried))
+            here, there = _steps(whole), _steps(carried)
             if there > here:
                 carried.replace(whole)
                 report(f"{whole}: goes on from the {there} steps in {PARTS}/, not from the {here} that were here")
             else:
                 carried.unlink()
+
+
+def _steps(checkpoint: Path) -> int:
+    """How far a checkpoint is; 0 of one that cannot be read."""
+    try:
+        return int(torch.load(checkpoint, weights_only=True, mmap=True)["steps"])
+    except Exception:  # torch raises whatever it likes
+        return 0
 
 
 def _write_model(job: Job, order: Order, kind: str, weights: dict, report: Callable[[str], None]) -> None:
