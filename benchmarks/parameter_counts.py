@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from vibe_cli.networks import build_network
-from vibe_cli.zoo import find_model, list_models
+from vibe_cli.zoo import encoder_of, list_models
 
 ENCODER = ({"network": "backbone"}, {"network": "regressor"})
 
@@ -52,7 +52,7 @@ PUBLISHED = (
 
 def open_models() -> list[Row]:
     """The temporal models of the zoo that say which encoder they read."""
-    return [Row(entry.name, (find_model(entry.config["encoder"]).config["network"], entry.config["network"]), None,
+    return [Row(entry.name, (encoder_of(entry).config["network"], entry.config["network"]), None,
                 "ours") for entry in list_models() if {"encoder", "network"} <= set(entry.config)]
 
 

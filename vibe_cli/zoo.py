@@ -113,7 +113,7 @@ def load_model(name: str | Path | None = None, detector: str | Path | None = Non
                          hint=f"use {DEFAULT_MODEL}, or see: vibe models list")
     where = choose_device(device)
     dtype = choose_dtype(where, precision)
-    encoder_entry = _encoder_of(entry)
+    encoder_entry = encoder_of(entry)
     encoder, network = load_network(encoder_entry).to(where), load_network(entry).to(where)
     _check_pair(entry, network, encoder_entry, encoder)
     finder, finder_name = load_detector(detector, where, {encoder_entry.folder.resolve(): encoder})
@@ -219,7 +219,7 @@ def _lacking(own: list[Imported], system: System) -> tuple[str, str]:
     return f"the imported {own[0].name} still needs {what}", f"get that from {pages}, then: {IMPORT_HINT}"
 
 
-def _encoder_of(entry: Entry) -> Entry:
+def encoder_of(entry: Entry) -> Entry:
     """The encoder a temporal network was trained on: ours by name, of official ones SPIN's backbone."""
     if "encoder" in entry.config:
         encoder = _named_by(entry, str(entry.config["encoder"]))
