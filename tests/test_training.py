@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from vibe_cli.motion import regress
 from vibe_cli.systems import SYSTEMS
+from vibe_cli.training import recipe
 from vibe_cli.training.budget import Budget
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.synth.poses import random_pose
@@ -158,37 +159,42 @@ def test_the_box_loss_is_torchvisions() -> None:
     assert torch.allclose(*(torch.autograd.grad(loss, found)[0] for loss in (theirs, ours)), atol=1e-6)
 
 
-def test_a_work_folder_is_not_mixed_of_two_recipes(tmp_path: Path) -> None:
+def ordered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str]:
+    """The recipe's exit code and what it says of it."""
+    monkeypatch.setattr(sys, "argv", ["recipe", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        recipe.main()
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_a_work_folder_is_not_mixed_of_two_recipes(tmp_path: Path, monkeypatch, capsys) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "cmu.tar").touch()
     (tmp_path / "work" / "recipe.json").write_text('{"minutes": 5.0, "mocap": "cmu.tar"}')
-    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "cmu.tar",
-                           "--minutes", "150", "--work", tmp_path / "work"], capture_output=True, text=True,
-                          check=False)
-    assert done.returncode == 3 and "begun with minutes 5.0" in done.stderr and "hint: " in done.stderr
-    assert "Traceback" not in done.stderr
-    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "cmu.tar",
-                           "--backgrounds", tmp_path / "typo", "--work", tmp_path / "other"], capture_output=True,
-                          text=True, check=False)
-    assert done.returncode == 3 and "typo: no such" in done.stderr and not (tmp_path / "other").exists()
+    code, said = ordered(monkeypatch, capsys, "--mocap", tmp_path / "cmu.tar", "--minutes", 150, "--work",
+                         tmp_path / "work")
+    assert code == 3 and "begun with minutes 5.0" in said and "hint: " in said
+    code, said = ordered(monkeypatch, capsys, "--mocap", tmp_path / "cmu.tar", "--backgrounds", tmp_path / "typo",
+                         "--work", tmp_path / "other")
+    assert code == 3 and "typo: no such" in said and not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("words, code, said", [
     ((), 3, "no motion capture found"), (("--work", "a file"), 3, "a file: cannot write there"),
     (("--minutes", "-5"), 2, "not a time"), (("--minutes", "nan"), 2, "not a time"),
     (("--work", "damaged"), 3, "damaged: was begun with something else")])
-def test_a_recipe_that_cannot_begin_leaves_nothing(words: tuple, code: int, said: str, tmp_path: Path) -> None:
+def test_a_recipe_that_cannot_begin_leaves_nothing(words: tuple, code: int, said: str, tmp_path: Path, monkeypatch,
+                                                   capsys) -> None:
     if not words:
         pytest.importorskip("fast_simplification", reason="needs vibe-cli[synth]")
     (tmp_path / "empty").mkdir()
     (tmp_path / "a file").touch()
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "recipe.json").write_text("{")
-    root = Path(__file__).resolve().parent.parent
-    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", "empty", *words], text=True,
-                          capture_output=True, cwd=tmp_path, check=False, env={**os.environ, "PYTHONPATH": str(root)})
-    assert done.returncode == code and said in done.stderr and "hint: " in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr and not any((tmp_path / "work").glob("*"))
+    monkeypatch.chdir(tmp_path)
+    ended, told = ordered(monkeypatch, capsys, "--mocap", "empty", *words)
+    assert ended == code and said in told and "hint: " in told, told
+    assert not any((tmp_path / "work").glob("*"))
 
 
 @pytest.mark.slow
