@@ -21,7 +21,7 @@ from vibe_cli.paths import models_dir, user_models_dir
 from vibe_cli.results import Person
 from vibe_cli.rotations import matrix_from_axis_angle
 from vibe_cli.safe_read import read_npy, read_safetensors, sniff
-from vibe_cli.skeleton import JOINTS_49, PARENTS
+from vibe_cli.skeleton import JOINTS_49, PARENTS, levels_of
 
 OPEN_BODY = "open-body"
 _CHUNK = 64  # bodies computed at once: 20 MB of vertices and transforms
@@ -154,7 +154,7 @@ def pose_joints(rotations: Tensor, joints: Tensor, parents: tuple[int, ...]) -> 
 
     One step a level of the tree, all joints of a level at once.
     """
-    levels = _levels(parents)
+    levels = levels_of(parents)
     world, posed = [rotations[:, levels[0]]], [joints[:, levels[0]]]
     for above, level in zip(levels[:-1], levels[1:], strict=True):
         up = [above.index(parents[joint]) for joint in level]
@@ -250,14 +250,6 @@ def _geometry(person: Person, body: Body, what: str) -> np.ndarray:
             output = body(matrix_from_axis_angle(pose.to(device)), betas.expand(len(pose), -1))
             parts.append((getattr(output, what) - pelvis).cpu().numpy())
     return np.concatenate(parts)
-
-
-def _levels(parents: tuple[int, ...]) -> list[list[int]]:
-    """Joints of a tree by their distance from the root."""
-    depth: list[int] = []
-    for parent in parents:
-        depth.append(0 if parent < 0 else depth[parent] + 1)
-    return [[joint for joint, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
 
 
 def _select_49(joints: Tensor, regressed: Tensor) -> Tensor:

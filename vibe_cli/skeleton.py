@@ -16,3 +16,11 @@ JOINTS_49 = OPENPOSE_25 + LSP_14 + EXTRA_10
 EVALUATION_14 = slice(25, 39)  # of the 49
 # The same 14 from the 17 joints of J_regressor_h36m.npy.
 H36M_TO_14 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
+
+
+def levels_of(parents: tuple[int, ...]) -> list[list[int]]:
+    """Joints of a tree by their distance from the root."""
+    depth: list[int] = []
+    for parent in parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    return [[joint for joint, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]

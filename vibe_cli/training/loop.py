@@ -77,8 +77,7 @@ class Loop:
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
         self._averaged = AveragedModel(network, multi_avg_fn=self._blend, use_buffers=True)
         self.steps, self.spent, self._recent = 0, 0.0, {}
-        self.slower = 1.0  # of the rate, as a stage of a run wants it
-        self.own_rate: float | None = None  # a stage's, whatever the schedule says
+        self.own_rate: float | None = None  # a stage's, instead of the schedule's
         self._plateau = {"factor": 1.0, "best": math.inf, "bad": 0, "sum": 0.0}
         if out is not None and out.exists():
             self._resume(torch.load(out, weights_only=True, map_location="cpu"))
@@ -156,7 +155,7 @@ class Loop:
     def _descend(self, loss: float, values: dict[str, float]) -> None:
         """The step itself, once the gradients are there."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate() * self.slower if self.own_rate is None else self.own_rate
+            group["lr"] = self.rate() if self.own_rate is None else self.own_rate
         if self.schedule.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
         self._scaler.step(self.optimiser)

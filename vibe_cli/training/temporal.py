@@ -175,7 +175,7 @@ def train_temporal(network: TemporalNetwork, lifter: Lifter, body: PointBody, dr
         observed, labels = clips.draw(rng, objective.frames)
         observed, labels = shaken(observed).map(to_device), {k: to_device(v) for k, v in labels.items()}
         refining = network.flow is not None and loop.done >= 1 - options.refinement
-        loop.slower = 0.2 if refining else 1.0
+        loop.own_rate = 0.2 * loop.rate() if refining else None
         judge = adversary if not refining else None
         loss, parts, output = shared(observed, labels, judge, refining)
         if judge is not None:

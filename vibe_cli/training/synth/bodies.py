@@ -11,22 +11,12 @@ from scipy import sparse
 from scipy.optimize import lsq_linear
 
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
-from vibe_cli.skeleton import PARENTS
+from vibe_cli.skeleton import PARENTS, levels_of
 from vibe_cli.training.open_body import coarsen
 
 PARENTS_OR_SELF = np.maximum(PARENTS, 0)
-
-
-def _levels() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Joints that hang as far from the pelvis, and their parents: they can be turned together."""
-    depth = [0] * 24
-    for joint in range(1, 24):
-        depth[joint] = depth[PARENTS[joint]] + 1
-    levels = [np.flatnonzero(np.equal(depth, d)) for d in range(1, max(depth) + 1)]
-    return [(level, np.asarray(PARENTS)[level]) for level in levels]
-
-
-LEVELS = _levels()
+# joints that hang as far from the pelvis, which can be turned together, and their parents
+LEVELS = [(np.array(level), PARENTS_OR_SELF[level]) for level in levels_of(PARENTS)[1:]]
 
 
 @dataclass(frozen=True, eq=False)

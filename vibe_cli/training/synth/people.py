@@ -182,7 +182,7 @@ def _rasterise(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, foc
                                          np.eye(4, dtype=np.float32), float(2 * np.arctan(SIZE / 2 / focal)), 0.1, FAR)
     inside, rgba = depth < FAR, np.zeros((SIZE, SIZE, 4), np.uint8)
     scale = focal / vertices[:, 2].mean()
-    where = _surroundings(inside, contact_reach(scale))
+    where = _surroundings(inside, _contact_reach(scale))
     inside = inside[where]
     light = contact_shadow(depth[where], inside, scale, contact) * inside * 255
     colour = (image[where] * cv2.merge([light] * 3)).astype(np.uint8)
@@ -196,7 +196,7 @@ def _surroundings(inside: np.ndarray, reach: int) -> tuple[slice, slice]:
     return (slice(max(y - reach, 0), max(y + high + reach, 1)), slice(max(x - reach, 0), max(x + wide + reach, 1)))
 
 
-def contact_reach(pixels_a_metre: float) -> int:
+def _contact_reach(pixels_a_metre: float) -> int:
     """Pixels around a person that `contact_shadow` looks at."""
     return math.ceil(4 * _contact_spread(pixels_a_metre)) + 1
 
