@@ -16,21 +16,21 @@ import cv2
 import numpy as np
 import torch
 
-from vibe_cli import boxes as box_maths
-from vibe_cli.camera import crop_to_image_camera
 from vibe_cli.datasets import open_dataset
 from vibe_cli.datasets.features import Features, open_eye
 from vibe_cli.datasets.sequence import Sequence
 from vibe_cli.evaluation.motion import compare, recover_sequence
 from vibe_cli.evaluation.people import RIGHT
 from vibe_cli.evaluation.truth import FACINGS, LSP, Geometry
+from vibe_cli.geometry import boxes as box_maths
+from vibe_cli.geometry.camera import crop_to_image_camera
+from vibe_cli.geometry.skeleton import EVALUATION_14
 from vibe_cli.options import RAW
-from vibe_cli.render import Mesh, make_renderer
 from vibe_cli.rendering.place import from_the_side
-from vibe_cli.skeleton import EVALUATION_14
+from vibe_cli.rendering.renderer import Mesh, make_renderer
+from vibe_cli.synth.scenes import SceneSource
 from vibe_cli.training.detector import MIN_VISIBLE
-from vibe_cli.training.synth.scenes import SceneSource
-from vibe_cli.zoo import Entry, find_model, load_detector, load_model
+from vibe_cli.zoo.reader import Entry, find_model, load_detector, load_model
 
 SIDE, ROWS, COLUMNS, QUALITY = 176, 3, 2, 82
 LIMBS = [(0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (9, 10), (10, 11), (2, 3), (8, 9), (12, 13), (2, 8), (3, 9)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from vibe_cli.networks import build_network
-from vibe_cli.zoo import encoder_of, list_models
+from vibe_cli.zoo.reader import encoder_of, list_models
 
 ENCODER = ({"network": "backbone"}, {"network": "regressor"})
 

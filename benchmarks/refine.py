@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from vibe_cli.body import Body, load_body
-from vibe_cli.landmarks import Landmarks
-from vibe_cli.metrics import centre_on_pelvis
-from vibe_cli.refine import refine_person
+from vibe_cli.body.body_models import Body, load_body
+from vibe_cli.body.joint_regressor import Landmarks
+from vibe_cli.evaluation.metrics import centre_on_pelvis
+from vibe_cli.geometry.rotations import matrix_from_axis_angle
+from vibe_cli.geometry.skeleton import EVALUATION_14
+from vibe_cli.motion.refine import refine_person
+from vibe_cli.motion.smplify import FitOptions
 from vibe_cli.results import Person
-from vibe_cli.rotations import matrix_from_axis_angle
-from vibe_cli.skeleton import EVALUATION_14
-from vibe_cli.smplify import FitOptions
-from vibe_cli.training.mocap import read_clips
-from vibe_cli.training.synth.poses import HOLD_OUT_EVERY, view
+from vibe_cli.synth.mocap import read_clips
+from vibe_cli.synth.poses import HOLD_OUT_EVERY, view
 
 FRAMES, STEPS = 1500, 100
 
@@ -96,9 +96,9 @@ def cost(body: Body) -> None:
 
 def descend(person: Person, body: Body) -> float:
     """Seconds of CPU of plain gradient descent on the 24 joints' places in the image."""
-    from vibe_cli.body import pose_joints
+    from vibe_cli.body.body_models import pose_joints
+    from vibe_cli.geometry.skeleton import JOINTS_49, PARENTS
     from vibe_cli.networks.lifter import fit_camera
-    from vibe_cli.skeleton import JOINTS_49, PARENTS
 
     names = (1, 2, 4, 5, 7, 8, 12, 16, 17, 18, 19, 20, 21)
     wanted = torch.from_numpy(person.keypoints[:, [JOINTS_49.index(j) for j in names], :2] / 100).double()

@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 import torch
 
-from vibe_cli.training.synth.batched import Looks, PeopleDrawer
-from vibe_cli.training.synth.bundle import read_bundle
-from vibe_cli.training.synth.crops import CropSource
-from vibe_cli.training.synth.film import draw_faults, film
-from vibe_cli.training.synth.people import draw_look, draw_person
-from vibe_cli.training.synth.poses import PoseBank, view
-from vibe_cli.training.synth.scenery import place
-from vibe_cli.training.synth.stage import SceneOptions, build_scene
+from vibe_cli.synth.batched import Looks, PeopleDrawer
+from vibe_cli.synth.bundle import read_bundle
+from vibe_cli.synth.crops import CropSource
+from vibe_cli.synth.film import draw_faults, film
+from vibe_cli.synth.people import draw_look, draw_person
+from vibe_cli.synth.poses import PoseBank, view
+from vibe_cli.synth.scenery import place
+from vibe_cli.synth.stage import SceneOptions, build_scene
 
 SIZE = 128   # pixels of a crop, as training has them
 

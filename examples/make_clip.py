@@ -21,10 +21,10 @@ from room import SKY_COLOUR, SUN, SUN_COLOUR, Camera, Room, paint_room
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation
 
-from vibe_cli.body import Body, load_body, skin
+from vibe_cli.body.body_models import Body, load_body, skin
+from vibe_cli.geometry.skeleton import JOINT_NAMES, PARENTS
 from vibe_cli.rendering.light import Topology
-from vibe_cli.skeleton import JOINT_NAMES, PARENTS
-from vibe_cli.video import VideoWriter
+from vibe_cli.video.writer import VideoWriter
 
 WIDTH, HEIGHT, FPS, FRAMES, SEED = 640, 480, Fraction(25), 120, 7
 SAMPLES = 2                                     # pictures are drawn at twice the size

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vibe_cli.video import open_video
+from vibe_cli.video.reader import open_video
 
 MOMENTS = (0.90, 2.00, 2.80, 3.40)  # seconds
 FPS = 25

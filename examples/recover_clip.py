@@ -12,7 +12,7 @@ import numpy as np
 
 from vibe_cli import Result, load_model, recover
 from vibe_cli.body import joints_of
-from vibe_cli.skeleton import JOINTS_49
+from vibe_cli.geometry.skeleton import JOINTS_49
 
 LEFT_WRIST = JOINTS_49.index(20)
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.people import make_person, make_result
-from vibe_cli.body import joints_of, load_body
+from tests.helpers.people import make_person, make_result
+from vibe_cli.body.body_models import joints_of, load_body
+from vibe_cli.evaluation.metrics import pa_mpjpe
 from vibe_cli.export import ExportOptions, format_writer
-from vibe_cli.metrics import pa_mpjpe
+from vibe_cli.geometry.skeleton import JOINTS_49
 from vibe_cli.progress import quiet
 from vibe_cli.results import Result
-from vibe_cli.skeleton import JOINTS_49
-from vibe_cli.video import open_video
+from vibe_cli.video.reader import open_video
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CLIP = EXAMPLES / "dance.mp4"

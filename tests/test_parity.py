@@ -20,17 +20,18 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from bodies import write_official_pickle
-from tiny import BrightDetector, make_walk
 
-from vibe_cli import boxes, camera, metrics
-from vibe_cli.body import load_body
+from tests.helpers.bodies import write_official_pickle
+from tests.helpers.tiny import BrightDetector, make_walk
+from vibe_cli.body.body_models import load_body
+from vibe_cli.evaluation import metrics
+from vibe_cli.geometry import boxes, camera
+from vibe_cli.geometry.rotations import matrix_from_axis_angle
+from vibe_cli.importing.library import find_body, import_file, list_imported, missing
+from vibe_cli.importing.safe_read import read_safetensors
 from vibe_cli.networks import build_network, load_network
 from vibe_cli.networks.outputs import split_theta
 from vibe_cli.results import Result
-from vibe_cli.rotations import matrix_from_axis_angle
-from vibe_cli.safe_read import read_safetensors
-from vibe_cli.user_models import find_body, import_file, list_imported, missing
 
 FOLDER = Path(os.environ.get("VIBE_PARITY_DIR", Path(__file__).resolve().parents[2] / "shared" / "parity"))
 FILES = ("seeded.py", "vibe_expected.npz", "tcmr_expected.npz")
@@ -196,7 +197,7 @@ def test_motion_discriminator(root, seeded, expected):
 
 
 def test_crop(seeded, expected):
-    from vibe_cli.crops import crop_person, normalise
+    from vibe_cli.people.crops import crop_person, normalise
     image = cv2.GaussianBlur(seeded.image(), (0, 0), 3)
     crop = crop_person(image, boxes.square(seeded.BOXES[0], 1.1), 224)
     close("crop", normalise(crop[None])[0, :, ::8, ::8], expected.vibe["crop"], 0.02)
@@ -218,7 +219,7 @@ def test_metrics(seeded, expected):
 
 
 def test_one_euro_filter(seeded, expected):
-    from vibe_cli.smooth import one_euro
+    from vibe_cli.motion.filters import one_euro
     close("euro", one_euro(seeded.jittery_pose(), 0.004, 0.7, 1.0), expected.vibe["euro"], 1e-6)
 
 
@@ -231,7 +232,8 @@ def test_an_official_checkpoint_runs_from_clip_to_export(name, root, vibe, tmp_p
     for kind in ("spin", name):
         (own / kind).symlink_to(root / kind, target_is_directory=True)
     monkeypatch.setenv("VIBE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("vibe_cli.zoo.load_detector", lambda chosen, device, loaded: (BrightDetector(), "bright"))
+    monkeypatch.setattr("vibe_cli.zoo.reader.load_detector",
+                        lambda chosen, device, loaded: (BrightDetector(), "bright"))
     monkeypatch.chdir(tmp_path)
     assert find_body(prefer=own / name) == own / name / "body.safetensors"
     answer = vibe("demo", make_walk(tmp_path / "walk.mp4", frames=6), "--model", name, "--device", "cpu",

@@ -11,10 +11,10 @@ from torch import nn
 
 from vibe_cli.errors import UsageError
 from vibe_cli.networks.outputs import EncoderOutput
+from vibe_cli.people.track import smooth_boxes
 from vibe_cli.pipeline import Options, Run, cut_people, observe
 from vibe_cli.progress import quiet
 from vibe_cli.results import Track
-from vibe_cli.track import smooth_boxes
 
 SIZE = 8
 

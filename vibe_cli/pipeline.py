@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from vibe_cli.boxes import square
-from vibe_cli.camera import crop_points_to_image
 from vibe_cli.device import halving_batches
 from vibe_cli.errors import UsageError
+from vibe_cli.geometry.boxes import square
+from vibe_cli.geometry.camera import crop_points_to_image
 from vibe_cli.options import MotionOptions
+from vibe_cli.people.track import TrackOptions, TrackReport, link_tracks, smooth_boxes
 from vibe_cli.progress import Progress, Stopwatch, quiet
 from vibe_cli.results import Observations, Person, Result, Track
-from vibe_cli.track import TrackOptions, TrackReport, link_tracks, smooth_boxes
 
 if TYPE_CHECKING:
-    from vibe_cli.detect import Detector
-    from vibe_cli.keypoint_sources import KeypointSource
-    from vibe_cli.model import Model
-    from vibe_cli.video import VideoReader
+    from vibe_cli.people.detectors import Detector
+    from vibe_cli.people.keypoint_sources import KeypointSource
+    from vibe_cli.video.reader import VideoReader
+    from vibe_cli.zoo.model import Model
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ def recover(path: str | Path, model: Model | None = None, options: Options | Non
             progress: Progress = quiet, watch: Stopwatch | None = None) -> Result:
     """Recover every person's motion in a clip. Writes nothing.
 
-    `model` is the default one of `zoo.load_model` when left out; `watch` collects the seconds of each stage.
+    `model` is the default one of `load_model` when left out; `watch` collects the seconds of each stage.
     A clip with nobody in it gives an empty result.
     """
-    from vibe_cli.keypoint_sources import open_keypoints
-    from vibe_cli.motion import check_windows
-    from vibe_cli.video import open_video
+    from vibe_cli.motion.regress import check_windows
+    from vibe_cli.people.keypoint_sources import open_keypoints
+    from vibe_cli.video.reader import open_video
 
     if model is None:
-        from vibe_cli.zoo import load_model
+        from vibe_cli.zoo.reader import load_model
         model = load_model()
     options, run = options or Options(), Run(progress, watch or Stopwatch(), list(model.notes))
     check_windows(model.network, options.motion)
@@ -118,7 +118,7 @@ def observe(video: VideoReader, tracks: list[Track], model: Model, batch_size: i
     observed = [_gather(track, boxes, rows) for track, boxes, rows in zip(tracks, squares, seen, strict=True)]
     if source is None:
         return observed
-    from vibe_cli.keypoint_sources import give_keypoints
+    from vibe_cli.people.keypoint_sources import give_keypoints
     return give_keypoints(observed, source, video.info.frames)
 
 
@@ -136,7 +136,7 @@ def cut_people(frames: Iterable[tuple[int, np.ndarray]], tracks: list[Track], sq
 
     Frames after the last that anybody is in are not asked for.
     """
-    from vibe_cli.crops import crop_person
+    from vibe_cli.people.crops import crop_person
 
     place = [0] * len(tracks)  # the next row of each track
     left = sum(map(len, tracks))
@@ -163,8 +163,8 @@ def encode(model: Model, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.nda
     """
     import torch
 
-    from vibe_cli.crops import normalise
-    from vibe_cli.flow import flow_back, flow_images
+    from vibe_cli.people.crops import normalise
+    from vibe_cli.people.flow import flow_back, flow_images
 
     numbers, pictures = [cut.number for cut in batch], np.stack([cut.crop for cut in batch])
     images = normalise(pictures).to(model.device)
@@ -184,8 +184,8 @@ def encode(model: Model, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.nda
 
 def move(seen: Observations, model: Model, options: MotionOptions, fps: float, run: Run) -> Person:
     """One track's features → its motion, smoothed; the run keeps the jitter before and after, mm/frame²."""
-    from vibe_cli.motion import estimate_motion
-    from vibe_cli.steady import jitter_of, smooth_person
+    from vibe_cli.motion.regress import estimate_motion
+    from vibe_cli.motion.smooth import jitter_of, smooth_person
 
     with run.watch("regress"):
         person = estimate_motion(seen, model, options)

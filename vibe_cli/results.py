@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vibe_cli import camera
 from vibe_cli.errors import InputError, ModelError
-from vibe_cli.safe_read import read_npz
+from vibe_cli.geometry import camera
+from vibe_cli.importing.safe_read import read_npz
 
 FORMAT = "vibe-result"
 FORMAT_VERSION = 1

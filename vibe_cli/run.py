@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from vibe_cli import report
 from vibe_cli.errors import NobodyFound, VibeError
 from vibe_cli.export import ExportOptions, format_writer
-from vibe_cli.finished import draw, picture_name
-from vibe_cli.outputs import REPORT_NAME, RESULT_NAME, write_json
+from vibe_cli.finished_run import draw, picture_name
 from vibe_cli.pipeline import Options, recover
 from vibe_cli.progress import Progress, Stopwatch, quiet
+from vibe_cli.run_folder import REPORT_NAME, RESULT_NAME, write_json
 
 if TYPE_CHECKING:
-    from vibe_cli.body import Body
-    from vibe_cli.model import Model
+    from vibe_cli.body.body_models import Body
     from vibe_cli.results import Result
+    from vibe_cli.zoo.model import Model
 
 OTHER_DETECTOR = "try another detector: --detector yolo11n.pt"
 

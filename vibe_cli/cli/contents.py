@@ -76,7 +76,7 @@ def _rows(value: Any, name: str = "") -> Iterator[tuple[str, str, str, str]]:
 
 def describe_json(path: Path) -> Iterator[str]:
     """A run's report or somebody's keypoints; InputError for any other JSON."""
-    from vibe_cli.keypoint_files import read_keypoints
+    from vibe_cli.people.keypoint_files import read_keypoints
 
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -162,7 +162,7 @@ def _describe_meshes(path: Path, meshes: list[Path]) -> Iterator[str]:
 
 def _describe_motions(path: Path, motions: list[Path]) -> Iterator[str]:
     """The .npz files of a folder, one after the other."""
-    from vibe_cli.safe_read import read_npz
+    from vibe_cli.importing.safe_read import read_npz
 
     yield f"{path}: {len(motions)} .npz files"
     for file in motions[:MOST_FILES]:

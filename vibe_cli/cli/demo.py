@@ -16,14 +16,14 @@ from vibe_cli.device import DEVICES, PRECISIONS
 from vibe_cli.errors import EXIT_BATCH, EXIT_OK, UsageError
 from vibe_cli.export import FORMATS, ExportOptions
 from vibe_cli.options import MotionOptions
-from vibe_cli.outputs import make_writable, plan_folders, remove_if_empty
+from vibe_cli.people.track import TrackOptions
 from vibe_cli.pipeline import Options
-from vibe_cli.render import STYLES
+from vibe_cli.rendering.renderer import STYLES
 from vibe_cli.run import OTHER_DETECTOR, Outcome, RunOptions, run_clip
-from vibe_cli.track import TrackOptions
+from vibe_cli.run_folder import make_writable, plan_folders, remove_if_empty
 
 if TYPE_CHECKING:
-    from vibe_cli.model import Model
+    from vibe_cli.zoo.model import Model
 
 DEFAULT_STYLE = next(iter(STYLES))
 
@@ -106,7 +106,7 @@ class Job:
 
     def run(self, path: Path, folder: Path) -> None:
         """One clip, start to end; cheap checks first, then the model, then the work."""
-        from vibe_cli.video import open_video
+        from vibe_cli.video.reader import open_video
 
         make_writable(folder)
         try:
@@ -129,8 +129,8 @@ class Job:
     @cached_property
     def model(self) -> Model:
         """The model, loaded when the first clip needs it."""
-        from vibe_cli.motion import check_windows
-        from vibe_cli.zoo import load_model
+        from vibe_cli.motion.regress import check_windows
+        from vibe_cli.zoo.reader import load_model
 
         names = ("model", "detector", "body", "device", "precision")
         name, *rest = (self.choices[key] for key in names)

@@ -17,7 +17,7 @@ import click
 from vibe_cli._version import __version__
 from vibe_cli.cli.options import debug_option, output_option, table
 from vibe_cli.errors import EXIT_BUG, EXIT_OK, VibeError
-from vibe_cli.outputs import make_writable, remove_if_empty
+from vibe_cli.run_folder import make_writable, remove_if_empty
 
 OLDEST_PYTHON = (3, 10)
 ROOM_WANTED = 1_000_000_000  # bytes: a long clip's overlay and meshes
@@ -113,7 +113,7 @@ def check_ffmpeg() -> Finding:
     """Which ffmpeg program is used."""
     import subprocess
 
-    from vibe_cli.video import ffmpeg_program
+    from vibe_cli.video.ffmpeg import ffmpeg_program
 
     program = ffmpeg_program()
     answer = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=30, check=False)
@@ -127,7 +127,8 @@ def check_video() -> Finding:
     """Write a small clip as H.264 and read it back."""
     import numpy as np
 
-    from vibe_cli.video import VideoWriter, open_video
+    from vibe_cli.video.reader import open_video
+    from vibe_cli.video.writer import VideoWriter
 
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "try.mp4"
@@ -144,7 +145,7 @@ def check_video() -> Finding:
 
 def check_renderer() -> Finding:
     """Which renderer starts."""
-    from vibe_cli.render import make_renderer
+    from vibe_cli.rendering.renderer import make_renderer
 
     with make_renderer(64, 48) as renderer:
         what = f"{renderer.name} ({renderer.device})"
@@ -156,7 +157,7 @@ def check_body() -> Finding:
     """Pose the shipped body."""
     import torch
 
-    from vibe_cli.body import load_body
+    from vibe_cli.body.body_models import load_body
 
     body = load_body(None)
     output = body(torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 10))
@@ -166,7 +167,7 @@ def check_body() -> Finding:
 
 def check_models() -> Finding:
     """Load the shipped models."""
-    from vibe_cli.zoo import load_model
+    from vibe_cli.zoo.reader import load_model
 
     model = load_model(device="cpu")
     return Finding(True, f"{model.name}, detector {model.detector_name}")
@@ -174,7 +175,7 @@ def check_models() -> Finding:
 
 def check_smpl() -> Finding:
     """Whether the user has SMPL; it is not needed."""
-    from vibe_cli.user_models import find_body
+    from vibe_cli.importing.library import find_body
 
     body = find_body()
     return Finding(True, f"{body}" if body else "not here; not needed, the open body is used")

@@ -14,7 +14,7 @@ from vibe_cli.datasets import DATASETS
 from vibe_cli.device import DEVICES, PRECISIONS
 from vibe_cli.errors import EXIT_OK
 from vibe_cli.options import RAW, MotionOptions
-from vibe_cli.outputs import DEFAULT_OUTPUT, make_writable, remove_if_empty
+from vibe_cli.run_folder import DEFAULT_OUTPUT, make_writable, remove_if_empty
 
 if TYPE_CHECKING:
     from vibe_cli.evaluation.report import Report

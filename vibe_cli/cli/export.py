@@ -50,7 +50,7 @@ def command(result: Path | None, formats: tuple[str, ...], to: Path | None, body
     motion = Result.load(path)
     folder = place_below(to, path, output)
     with writing_to(folder):
-        from vibe_cli.finished import posed_by
+        from vibe_cli.finished_run import posed_by
 
         motion, chosen_body, warning = posed_by(motion, body)
         if warning:

@@ -12,7 +12,7 @@ import click
 from vibe_cli.cli.options import debug_option, table
 from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.errors import InputError, ModelError
-from vibe_cli.outputs import RESULT_NAME
+from vibe_cli.run_folder import RESULT_NAME
 
 if TYPE_CHECKING:
     from vibe_cli.results import Result
@@ -44,7 +44,7 @@ def command(path: Path) -> None:
 def describe(path: Path) -> Iterator[str]:
     """What is at `path`, line by line; InputError where nothing is known about it."""
     from vibe_cli.cli.contents import describe_json, describe_keypoints, describe_mesh, exported_folder
-    from vibe_cli.keypoint_files import read_keypoints
+    from vibe_cli.people.keypoint_files import read_keypoints
 
     if path.is_dir():
         if (path / RESULT_NAME).is_file():
@@ -59,7 +59,7 @@ def describe(path: Path) -> Iterator[str]:
     if path.suffix.lower() in (".json", ".obj"):
         return describe_json(path) if path.suffix.lower() == ".json" else describe_mesh(path)
 
-    from vibe_cli.safe_read import sniff
+    from vibe_cli.importing.safe_read import sniff
 
     container = sniff(path)
     if container == "npz" and _is_result(path):
@@ -73,8 +73,8 @@ def describe(path: Path) -> Iterator[str]:
 
 def describe_name(path: Path) -> Iterator[str]:
     """A model of the zoo, by its name or a published system's; InputError where it is neither that nor a path."""
-    from vibe_cli.catalogue import catalogue, figures, megabytes
-    from vibe_cli.zoo import SYSTEMS, choose_model, find_named
+    from vibe_cli.zoo.listing import catalogue, figures, megabytes
+    from vibe_cli.zoo.reader import SYSTEMS, choose_model, find_named
 
     rows = {row.folder: row for row in catalogue() if row.network != "yolo"}
     if str(path) not in {*SYSTEMS, *(row.name for row in rows.values())}:
@@ -148,7 +148,7 @@ def describe_people(result: Result) -> Iterator[str]:
 
 def describe_video(path: Path) -> Iterator[str]:
     """A clip: decoded to its end, because headers lie about the number of frames."""
-    from vibe_cli.video import open_video
+    from vibe_cli.video.reader import open_video
 
     with open_video(path) as video:
         for _ in terminal_progress()(video, "Counting frames", video.estimated_frames):
@@ -167,8 +167,8 @@ def describe_video(path: Path) -> Iterator[str]:
 def describe_official(path: Path) -> Iterator[str]:
     """A published checkpoint, an SMPL file, YOLO weights, or other arrays."""
     from vibe_cli.cli.contents import describe_arrays
-    from vibe_cli.official import KINDS, UnknownFile, YoloFile, read_official
-    from vibe_cli.user_models import sha256
+    from vibe_cli.importing.checkpoints import KINDS, UnknownFile, YoloFile, read_official
+    from vibe_cli.importing.library import sha256
 
     try:
         official = read_official(path)
@@ -195,9 +195,9 @@ def describe_official(path: Path) -> Iterator[str]:
 
 def describe_yolo(path: Path) -> Iterator[str]:
     """Ultralytics' weights: what they find and the size of the network."""
-    from vibe_cli.catalogue import YOLO_LICENCE
-    from vibe_cli.user_models import sha256
-    from vibe_cli.yolo import read_yolo
+    from vibe_cli.importing.library import sha256
+    from vibe_cli.people.yolo_weights import read_yolo
+    from vibe_cli.zoo.listing import YOLO_LICENCE
 
     try:
         network, names = read_yolo(path)

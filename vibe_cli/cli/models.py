@@ -16,7 +16,7 @@ from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.errors import EXIT_OK, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from vibe_cli.user_models import Imported
+    from vibe_cli.importing.library import Imported
 
 
 @click.group("models", invoke_without_command=True, epilog="Begin with: vibe models list",
@@ -48,7 +48,7 @@ def import_command(ctx: click.Context, files: tuple[Path, ...], name: str | None
     if name is not None and len(files) > 1:
         raise UsageError(f"one --name for {len(files)} files", hint="import them one at a time, or leave --name out")
 
-    from vibe_cli.user_models import import_file, list_imported
+    from vibe_cli.importing.library import import_file, list_imported
 
     there = {entry.folder for entry in list_imported()}
     done: list[tuple[Path, Imported, bool]] = []
@@ -73,19 +73,19 @@ def import_command(ctx: click.Context, files: tuple[Path, ...], name: str | None
 @debug_option
 def list_command(as_json: bool, markdown: bool) -> None:
     """All models: task, size, source, licence, numbers, what is missing."""
-    from vibe_cli import catalogue
+    from vibe_cli.zoo import listing
 
     if markdown:
-        click.echo(catalogue.readme_table())
+        click.echo(listing.readme_table())
         return
-    rows, systems = catalogue.catalogue(), catalogue.systems()
+    rows, systems = listing.catalogue(), listing.systems()
     if as_json:
         models = [{**asdict(row), "folder": str(row.folder), "present": not (row.needs or row.damage)} for row in rows]
         click.echo(json.dumps({"models": models, "systems": systems}, indent=2, ensure_ascii=False))
         return
     head = ("name", "task", "network", "size", "source", "licence", "measured", "state")
-    click.echo(table([head, *((row.name, row.task, row.network or "–", catalogue.megabytes(row.bytes), row.source,
-                               catalogue.short(row.licence), catalogue.figures(row.measured) or "–", row.state)
+    click.echo(table([head, *((row.name, row.task, row.network or "–", listing.megabytes(row.bytes), row.source,
+                               listing.short(row.licence), listing.figures(row.measured) or "–", row.state)
                               for row in rows)], indent=""))
     for row in rows:
         for need in row.needs:
@@ -101,7 +101,7 @@ def list_command(as_json: bool, markdown: bool) -> None:
 def where_command(name: str | None) -> None:
     """The folders in which models lie, or one model's folder."""
     if name is not None:
-        from vibe_cli.zoo import choose_model, find_named
+        from vibe_cli.zoo.reader import choose_model, find_named
 
         named = find_named(name)
         entry, note = (named, None) if named else choose_model(name)
@@ -124,7 +124,7 @@ def where_command(name: str | None) -> None:
 
 def tell(path: Path, entry: Imported, known: bool) -> Iterator[str]:
     """What an imported file is and what it still needs, line by line."""
-    from vibe_cli.user_models import TASKS, still_needed
+    from vibe_cli.importing.library import TASKS, still_needed
 
     config = entry.config
     yield f"{path}: {config['what']}"

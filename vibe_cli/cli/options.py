@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vibe_cli.outputs import DEFAULT_OUTPUT, find_result, make_writable, newest_result, remove_if_empty
+from vibe_cli.run_folder import DEFAULT_OUTPUT, find_result, make_writable, newest_result, remove_if_empty
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

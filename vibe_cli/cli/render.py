@@ -17,7 +17,7 @@ from vibe_cli.cli.options import (
     writing_to,
 )
 from vibe_cli.cli.progress import terminal_progress
-from vibe_cli.render import STYLES
+from vibe_cli.rendering.renderer import STYLES
 
 
 @click.command("render", short_help="Draw a finished run again, in any style; nothing is recomputed.")
@@ -42,7 +42,7 @@ def command(result: Path | None, style: str, video: Path | None, to: Path | None
 
     motion = Result.load(path)
 
-    from vibe_cli.finished import draw, find_clip, picture_name, posed_by
+    from vibe_cli.finished_run import draw, find_clip, picture_name, posed_by
 
     clip = find_clip(motion, path, video)
     folder = place_below(to, path, output)

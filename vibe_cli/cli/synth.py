@@ -14,10 +14,10 @@ import click
 from vibe_cli.cli.options import Function, debug_option, path_option
 from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.errors import InputError, UsageError
-from vibe_cli.outputs import make_writable, replacing_folder
+from vibe_cli.run_folder import make_writable, replacing_folder
 
 if TYPE_CHECKING:
-    from vibe_cli.training.synth.studio import Studio
+    from vibe_cli.synth.studio import Studio
 
 MOCAP_HELP = ("Motion capture to move them by: a folder or .tar of CMU's .asf and .amc files, with or without those "
               "re-rigged as .bvh beside them, or of AMASS's _poses.npz; or a bundle of `vibe synth pack`.")
@@ -77,8 +77,8 @@ def crops_command(out: Path, mocap: Path, backgrounds: Path | None, count: int, 
     """
     _check_new(out)
 
-    from vibe_cli.training.synth import crop_data
-    from vibe_cli.training.synth.studio import work
+    from vibe_cli.synth import crop_data
+    from vibe_cli.synth.studio import work
 
     studio, blocks = _studio(mocap, backgrounds), range(-(-count // crop_data.BLOCK))
     with replacing_folder(out) as part:
@@ -110,8 +110,8 @@ def yolo_command(out: Path, mocap: Path, backgrounds: Path | None, count: int, s
     """
     _check_new(out)
 
-    from vibe_cli.training.synth import yolo_data
-    from vibe_cli.training.synth.studio import work
+    from vibe_cli.synth import yolo_data
+    from vibe_cli.synth.studio import work
 
     options = yolo_data.YoloOptions(count, size, val, task == "pose", seed)
     studio = _studio(mocap, backgrounds)
@@ -144,8 +144,8 @@ def video_command(out: Path, mocap: Path, backgrounds: Path | None, count: int, 
     pixels, which of them are hidden and by what, boxes; camera; masks) and flow/. Clips that are there are kept: the
     same command goes on where it was stopped.
     """
-    from vibe_cli.training.synth import video_data
-    from vibe_cli.training.synth.studio import check_sources, mark_sources, work
+    from vibe_cli.synth import video_data
+    from vibe_cli.synth.studio import check_sources, mark_sources, work
 
     width, height = _size(size)
     make_writable(out, ELSEWHERE)
@@ -177,7 +177,7 @@ def pack_command(out: Path, mocap: Path, backgrounds: Path | None) -> None:
         raise InputError(f"{out}: a folder", hint="name the file that is to be written")
     make_writable(out.parent, ELSEWHERE)
 
-    from vibe_cli.training.synth.bundle import write_bundle
+    from vibe_cli.synth.bundle import write_bundle
 
     studio = _studio(mocap, backgrounds)
     size = write_bundle(out, studio.body, studio.clips, studio.pictures)
@@ -206,14 +206,14 @@ class _Told:
 
 
 def _studio(mocap: Path, backgrounds: Path | None) -> Studio:
-    from vibe_cli.training.synth.studio import open_studio
+    from vibe_cli.synth.studio import open_studio
 
     click.echo(f"reading {mocap}", err=True)
     return open_studio(mocap, backgrounds)
 
 
 def _workers(given: int | None) -> int:
-    from vibe_cli.training.synth.studio import default_workers
+    from vibe_cli.synth.studio import default_workers
 
     return given or default_workers()
 

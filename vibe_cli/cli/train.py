@@ -51,7 +51,7 @@ def command(config: str | None, data: Path | None, start: Path | None, prior: Pa
     from vibe_cli.paths import models_dir
     from vibe_cli.training.__main__ import settings_of, summary
     from vibe_cli.training.configs import CONFIGS, settings_text
-    from vibe_cli.training.devices import take_place
+    from vibe_cli.training.distributed import take_place
     from vibe_cli.training.runs import Order, planned_steps, run
 
     if config is None:

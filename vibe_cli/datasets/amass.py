@@ -14,7 +14,7 @@ import numpy as np
 
 from vibe_cli.datasets.reading import About
 from vibe_cli.datasets.sequence import WORLD_Z_UP, Sequence
-from vibe_cli.safe_read import read_npz
+from vibe_cli.importing.safe_read import read_npz
 
 FPS = 25.0
 BODY = 66

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vibe_cli.boxes import square
-from vibe_cli.camera import crop_points_to_image
 from vibe_cli.datasets.sequence import Sequence
 from vibe_cli.device import halving_batches
+from vibe_cli.geometry.boxes import square
+from vibe_cli.geometry.camera import crop_points_to_image
 from vibe_cli.pipeline import cut_people, encode
 from vibe_cli.results import Observations, Track, write_npz
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from vibe_cli.model import Model
-    from vibe_cli.zoo import Entry
+    from vibe_cli.zoo.model import Model
+    from vibe_cli.zoo.reader import Entry
 
 DIGITS = 16  # of a checksum in a name
 
@@ -48,7 +48,7 @@ class Eye:
 
 def open_eye(entry: Entry, device: torch.device, dtype: torch.dtype) -> Eye:
     """An encoder of the zoo by itself."""
-    from vibe_cli.zoo import crop_scale, crop_size, load_network
+    from vibe_cli.zoo.reader import crop_scale, crop_size, load_network
 
     return Eye(load_network(entry).to(device), crop_size(entry), crop_scale(entry, entry), device, dtype)
 

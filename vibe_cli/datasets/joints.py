@@ -1,4 +1,4 @@
-"""The joints of each data set, as numbers among the 54 (vibe_cli/skeleton.py), and how they become the 49.
+"""The joints of each data set, as numbers among the 54 (vibe_cli/geometry/skeleton.py), and how they become the 49.
 
 None: a joint that none of the 54 is.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vibe_cli.keypoint_files import LAYOUTS
-from vibe_cli.skeleton import JOINTS_49
+from vibe_cli.geometry.skeleton import JOINTS_49
+from vibe_cli.people.keypoint_files import LAYOUTS
 
 COCO_17 = LAYOUTS[17]          # nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left first
 OPENPOSE_18 = LAYOUTS[18]      # of 3DPW's poses2d

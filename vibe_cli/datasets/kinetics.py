@@ -14,9 +14,9 @@ import numpy as np
 
 from vibe_cli.datasets.reading import About, boxes_of_points
 from vibe_cli.datasets.sequence import Sequence, VideoFrames
-from vibe_cli.keypoint_files import People, count_from_zero, read_keypoints
+from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoints
+from vibe_cli.people.track import TrackOptions, link_tracks
 from vibe_cli.results import Detections, Track
-from vibe_cli.track import TrackOptions, link_tracks
 
 SURE = 0.2        # mean confidence of the 49 from which a detected person counts
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
@@ -29,7 +29,7 @@ ABOUT = About(
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
     """Everybody who is followed in every video that there are keypoints of."""
-    from vibe_cli.video import open_video
+    from vibe_cli.video.reader import open_video
 
     ABOUT.choose(split)
     labels = ABOUT.need(folder / "keypoints")

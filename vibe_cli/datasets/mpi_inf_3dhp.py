@@ -19,7 +19,7 @@ import numpy as np
 from vibe_cli.datasets.joints import MPI_17, MPI_28, to_49
 from vibe_cli.datasets.reading import About, boxes_of_points, read_mat
 from vibe_cli.datasets.sequence import Frames, ImageFiles, Sequence, VideoFrames
-from vibe_cli.video import open_video
+from vibe_cli.video.reader import open_video
 
 MM = 1000.0
 FAST_FROM = 10_000  # frames of the sequences that were filmed at 50 a second; the others, of 6,000, at 25

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vibe_cli import boxes as box_maths
 from vibe_cli.datasets.joints import PENN_13, to_49
 from vibe_cli.datasets.reading import About, boxes_of_points, fill_boxes, read_mat
 from vibe_cli.datasets.sequence import ImageFiles, Sequence
+from vibe_cli.geometry import boxes as box_maths
 
 FPS = 30.0  # nominal: the set does not say
 ABOUT = About(

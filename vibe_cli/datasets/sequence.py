@@ -43,7 +43,7 @@ class ImageFiles:
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """See Frames; InputError where an image is missing or damaged."""
-        from vibe_cli.video_images import read_image
+        from vibe_cli.video.images import read_image
 
         for path in self.paths[start:stop]:
             image = read_image(path)
@@ -65,7 +65,7 @@ class VideoFrames:
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """See Frames; InputError where the video is shorter than its labels."""
-        from vibe_cli.video import open_video
+        from vibe_cli.video.reader import open_video
 
         wanted = self.numbers[start:stop].tolist()
         if not wanted:

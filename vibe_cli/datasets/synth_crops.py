@@ -1,6 +1,6 @@
 """Crops that `vibe synth crops` wrote: `images/000000.jpg` and `labels.npz`; sequences of one frame.
 
-The format is stated in `training.synth.crop_data`; pixels as in `synth_video`.
+The format is stated in `synth.crop_data`; pixels as in `synth_video`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from vibe_cli.datasets.reading import About
 from vibe_cli.datasets.sequence import ImageFiles, Sequence
 from vibe_cli.datasets.synth_video import HALF_PIXEL, HIDDEN, read_header
-from vibe_cli.safe_read import read_npz
+from vibe_cli.importing.safe_read import read_npz
 
 FORMAT, VERSION = "vibe-synth-crops", 1
 ABOUT = About(name="synth-crops", title="Crops of vibe synth crops", url="vibe synth crops OUT --mocap ...",

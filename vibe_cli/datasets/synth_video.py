@@ -1,6 +1,6 @@
 """Clips that `vibe synth video` wrote: `clip_0000/video.mp4` and `clip_0000/labels.npz`, everybody in them.
 
-The format is stated in `training.synth.video_data`. Its pixels count from the picture's corner and ours from the middle
+The format is stated in `synth.video_data`. Its pixels count from the picture's corner and ours from the middle
 of the first pixel, half a pixel less. Boxes are of what is seen of a person; a frame in which next to nothing of them
 is seen is not valid, and its box lies between its neighbours'.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from vibe_cli.datasets.reading import About, fill_boxes
 from vibe_cli.datasets.sequence import Sequence, VideoFrames
-from vibe_cli.safe_read import read_npz
+from vibe_cli.importing.safe_read import read_npz
 
 FORMAT, VERSION = "vibe-synth-clip", 1
 HALF_PIXEL = 0.5

@@ -1,4 +1,4 @@
-"""Our synthetic people: clips or stills of a work folder (`training.synth.draw`), composed into pictures.
+"""Our synthetic people: clips or stills of a work folder (`synth.draw`), composed into pictures.
 
 A work folder does not say how long its clips are; a person's shape does, which is constant over a clip. Stills may be
 of one shape in a row and are a sequence each. Each clip is composed with a seed of its own, so that its pictures are
@@ -31,7 +31,7 @@ ABOUT = About(
 
 def read(folder: Path, split: str | None = None, size: int = SIZE) -> Iterator[Sequence]:
     """Every clip, or still, of a split, composed at `size` pixels."""
-    from vibe_cli.training.synth.crops import SCALE, CropSource
+    from vibe_cli.synth.crops import SCALE, CropSource
 
     split = ABOUT.choose(split)
     files = sorted(folder.glob(f"{split}_*.npy"))

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from vibe_cli.datasets.joints import OPENPOSE_18, SMPL_24, to_49
 from vibe_cli.datasets.reading import MARGIN, About, boxes_of_points
 from vibe_cli.datasets.sequence import ImageFiles, Sequence
-from vibe_cli.safe_read import read_pickle
+from vibe_cli.importing.safe_read import read_pickle
 
 FPS = 30.0
 GENDERS = {"m": "male", "f": "female"}

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vibe_cli import metrics
+from vibe_cli.evaluation import metrics
 from vibe_cli.evaluation.truth import FACINGS, H36M, LSP, Geometry, Truth
 from vibe_cli.options import MotionOptions
 
 if TYPE_CHECKING:
     from vibe_cli.datasets.features import Features
     from vibe_cli.datasets.sequence import Sequence
-    from vibe_cli.evaluation.contenders import Contender, Run
-    from vibe_cli.model import Model
+    from vibe_cli.evaluation.candidates import Contender, Run
     from vibe_cli.results import Observations, Person
+    from vibe_cli.zoo.model import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +72,8 @@ def evaluate_motion(datasets: Callable[[int], Iterable[Sequence]], contenders: l
 
 def recover_sequence(seen: Observations, model: Model, options: MotionOptions, fps: float) -> Person:
     """What was observed of a sequence → its motion."""
-    from vibe_cli.motion import estimate_motion
-    from vibe_cli.steady import smooth_person
+    from vibe_cli.motion.regress import estimate_motion
+    from vibe_cli.motion.smooth import smooth_person
 
     return smooth_person(estimate_motion(seen, model, options), options.smooth, fps)
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vibe_cli import boxes as box_maths
+from vibe_cli.geometry import boxes as box_maths
 
 if TYPE_CHECKING:
     from vibe_cli.datasets.coco import Photograph
-    from vibe_cli.detect import Detector
+    from vibe_cli.people.detectors import Detector
     from vibe_cli.results import Detections
 
 RATES = (0.25, 0.5, 1.0)   # false finds a picture

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vibe_cli.geometry.skeleton import JOINTS_49
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.options import MotionOptions
-from vibe_cli.skeleton import JOINTS_49
 
 if TYPE_CHECKING:
     from vibe_cli.datasets.features import Eye, Features
     from vibe_cli.datasets.sequence import Sequence
-    from vibe_cli.evaluation.contenders import Contender
-    from vibe_cli.model import Model
+    from vibe_cli.evaluation.candidates import Contender
     from vibe_cli.results import Observations
+    from vibe_cli.zoo.model import Model
 
 LIMITS = (0.1, 0.2)           # of the larger side of the box
 LEAST_KEYPOINTS, LEAST_HEIGHT = 8, 80
@@ -129,9 +129,9 @@ def protocol(people: People, options: MotionOptions) -> dict[str, str]:
 
 def _projected(seen: Observations, model: Model, options: MotionOptions, fps: float) -> np.ndarray:
     """The recovered body's 49 joints in pixels (T, 49, 2)."""
-    from vibe_cli.body import joints_of
-    from vibe_cli.camera import crop_points_to_image
+    from vibe_cli.body.body_models import joints_of
     from vibe_cli.evaluation.motion import recover_sequence
+    from vibe_cli.geometry.camera import crop_points_to_image
 
     person = recover_sequence(seen, model, options, fps)
     joints = joints_of(person, model.body)[..., :2]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vibe_cli.datasets import Dataset, about, open_dataset
 from vibe_cli.errors import InputError
-from vibe_cli.evaluation import contenders as who
+from vibe_cli.evaluation import candidates as who
 from vibe_cli.evaluation.report import DETECTION, KEYPOINTS, MOTION, Column, Report, Row
 from vibe_cli.options import RAW, MotionOptions
 from vibe_cli.progress import Progress, quiet
@@ -61,7 +61,7 @@ def _motion(options: EvaluationOptions, dataset: Dataset, progress: Progress) ->
     from vibe_cli.datasets.features import Features
     from vibe_cli.evaluation import motion, plots
     from vibe_cli.evaluation.truth import Geometry
-    from vibe_cli.motion import check_windows
+    from vibe_cli.motion.regress import check_windows
 
     rivals = who.open_models(options.models, options.body, options.device, options.precision)
     for run in (run for rival in rivals for run in rival.runs):

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vibe_cli.body import Body, BodyOutput, load_body
+from vibe_cli.body.body_models import Body, BodyOutput, load_body
 from vibe_cli.datasets.sequence import Sequence
 from vibe_cli.errors import InputError, ModelError
-from vibe_cli.rotations import matrix_from_axis_angle
-from vibe_cli.safe_read import read_safetensors
-from vibe_cli.skeleton import EVALUATION_14, H36M_TO_14
-from vibe_cli.user_models import find_body, list_imported, says_gender
+from vibe_cli.geometry.rotations import matrix_from_axis_angle
+from vibe_cli.geometry.skeleton import EVALUATION_14, H36M_TO_14
+from vibe_cli.importing.library import find_body, list_imported, says_gender
+from vibe_cli.importing.safe_read import read_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from vibe_cli.progress import Progress
 if TYPE_CHECKING:
     import numpy as np
 
-    from vibe_cli.body import Body
+    from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result
 
 # name → the module that writes it (in its class `Writer`), and one line for people; nothing is imported here

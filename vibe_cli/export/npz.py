@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vibe_cli.export import ExportOptions, person_name
-from vibe_cli.outputs import replacing_folder
+from vibe_cli.importing.library import gender_of
 from vibe_cli.progress import Progress
-from vibe_cli.user_models import gender_of
+from vibe_cli.run_folder import replacing_folder
 
 if TYPE_CHECKING:
-    from vibe_cli.body import Body
+    from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result
 
 CAMERA_TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # a rotation: (x, y, z) → (x, z, −y)
@@ -71,7 +71,7 @@ def to_z_up(pose: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> tuple[np.
     """
     import torch
 
-    from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+    from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
     turn = torch.from_numpy(CAMERA_TO_Z_UP)
     root = axis_angle_from_matrix(turn @ matrix_from_axis_angle(torch.from_numpy(pose[:, 0]).double()))

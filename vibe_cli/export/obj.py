@@ -14,11 +14,11 @@ import numpy as np
 
 from vibe_cli.errors import UsageError
 from vibe_cli.export import ExportOptions, chunks, person_name, select
-from vibe_cli.outputs import replacing_folder
 from vibe_cli.progress import Progress
+from vibe_cli.run_folder import replacing_folder
 
 if TYPE_CHECKING:
-    from vibe_cli.body import Body
+    from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result
 
 CAMERA_TO_Y_UP = np.array([1, -1, -1], np.float32)  # 180° about x
@@ -58,7 +58,7 @@ def thinned(person: Person, every: int) -> Person:
 def _meshes(person: Person, result: Result, body: Body,
             options: ExportOptions) -> Iterator[tuple[Person, int, np.ndarray]]:
     """The person, the clip's frame and the vertices (V, 3), y up, of every frame."""
-    from vibe_cli.body import vertices_of
+    from vibe_cli.body.body_models import vertices_of
 
     for _, some in chunks(person):
         vertices = vertices_of(some, body)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vibe_cli import camera
 from vibe_cli.export import ExportOptions, chunks
-from vibe_cli.outputs import replacing_file
+from vibe_cli.geometry import camera
 from vibe_cli.progress import Progress
+from vibe_cli.run_folder import replacing_file
 
 if TYPE_CHECKING:
-    from vibe_cli.body import Body
+    from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result
 
 FILE_NAME = "vibe_output.pkl"
@@ -47,7 +47,7 @@ class Writer:
 
 def person_fields(person: Person, result: Result, body: Body) -> dict[str, Any]:
     """Everything of a person but the vertices, under VIBE's names."""
-    from vibe_cli.body import joints_of
+    from vibe_cli.body.body_models import joints_of
 
     joints = joints_of(person, body)
     image_camera = person.image_camera(result.video)
@@ -68,7 +68,7 @@ def person_fields(person: Person, result: Result, body: Body) -> dict[str, Any]:
 
 def _vertices(person: Person, body: Body, path: Path) -> np.ndarray:
     """(T, V, 3) float32 vertices in a file that is mapped into memory, computed a chunk at a time."""
-    from vibe_cli.body import vertices_of
+    from vibe_cli.body.body_models import vertices_of
 
     vertices = None
     for part, some in chunks(person):

@@ -10,10 +10,10 @@ What the paper leaves open or makes impossible, and what is done here:
 - Attention is told where frames stand, by the sinusoids of Vaswani et al., in its queries and keys only: the
   place in a window then shapes what a frame attends to and not its features.
 - The encoder works on the RGB stream alone and the flow features are added to what it gives (section 3.1); the
-  first frame of a track has no flow and stands still (`flow.py`).
+  first frame of a track has no flow and stands still (`people/flow.py`).
 - The feed-forward layers are four times as wide as the tokens, and dropout is 0.1, as in Vaswani et al.
 - The flow loss (equation 9) is training's: it needs the poses and cameras of consecutive frames, which are all
-  here, and the flow of each crop, which `flow.py` states.
+  here, and the flow of each crop, which `people/flow.py` states.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vibe_cli.rotations import matrix_from_6d
+from vibe_cli.geometry.rotations import matrix_from_6d
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vibe_cli.geometry.skeleton import JOINTS_49
 from vibe_cli.networks.keypoints import PIXEL_MEAN, PIXEL_STD, KeypointConfig, KeypointMaps, KeypointNet
 from vibe_cli.networks.lifter import Lifter, LifterConfig
 from vibe_cli.networks.outputs import EncoderOutput
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
 from vibe_cli.networks.upright import see
-from vibe_cli.skeleton import JOINTS_49
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 KEYPOINTS_49 = [KEYPOINTS_OF_54.index(k) for k in JOINTS_49]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_6d
+from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_6d
 
 JOINTS = 24
 CAMERA_SIZE, POSE_SIZE, BETAS_SIZE = 3, 3 * JOINTS, 10
@@ -28,7 +28,7 @@ class EncoderOutput:
 class MotionOutput:
     """The motion that a temporal network estimates; T is 1 where it estimates the middle frame only."""
 
-    pose6d: Tensor  # (B, T, 24, 6)  rotations of SMPL's joints in 6D (rotations.py)
+    pose6d: Tensor  # (B, T, 24, 6)  rotations of SMPL's joints in 6D (geometry/rotations.py)
     betas: Tensor   # (B, T, 10)     shape; the paper averages it over a sequence
     camera: Tensor  # (B, T, 3)      crop camera s, tx, ty
     others: dict[str, MotionOutput] = field(default_factory=dict)  # by name; only in training

@@ -1,7 +1,7 @@
 """The 44 points that the open encoder finds, and how they mirror.
 
-They are 44 of the 54 joints of vibe_cli/skeleton.py (the finger tips are left out): SMPL's 24 joints, 11 points
-of face and feet, and 9 regressed joints.
+They are 44 of the 54 joints of vibe_cli/geometry/skeleton.py (the finger tips are left out): SMPL's 24 joints, 11
+points of face and feet, and 9 regressed joints.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from vibe_cli.networks.outputs import MotionOutput
 
 
 class TemporalNetwork(nn.Module):
-    """Features of a window of frames → motion. `motion.py` and `pipeline.py` ask for nothing but this.
+    """Features of a window of frames → motion. `motion/` and `pipeline.py` ask for nothing but this.
 
     A network overrides what is different about it; the values here are those of most.
     """

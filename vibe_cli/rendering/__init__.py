@@ -1,1 +1,1 @@
-"""What `vibe_cli.render` is made of: light, placement in the image, and the rasterisers to choose from."""
+"""People drawn into their video: the renderer, its light and placement, and the rasterisers to choose from."""

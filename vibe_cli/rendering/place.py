@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vibe_cli import camera
+from vibe_cli.geometry import camera
 
 REACH = 4.0   # metres between people from which their order alone matters: no limb spans it
 VEIL = 0.5    # how much a wireframe darkens what lies behind it: on a busy picture thin lines drown

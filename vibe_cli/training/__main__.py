@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vibe_cli.errors import EXIT_INTERRUPTED, VibeError
 from vibe_cli.training.configs import CONFIGS, change, find_config, settings_from
-from vibe_cli.training.devices import take_place
+from vibe_cli.training.distributed import take_place
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.runs import Order, recorded, run, with_budget
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vibe_cli.geometry.rotations import axis_angle_from_matrix, sixd_from_matrix
 from vibe_cli.networks.discriminator import DiscriminatorConfig, MotionDiscriminator, ShapedMotionDiscriminator
 from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.outputs import MotionOutput
-from vibe_cli.rotations import axis_angle_from_matrix, sixd_from_matrix
-from vibe_cli.training.devices import Place
+from vibe_cli.synth.poses import PoseBank
+from vibe_cli.training.distributed import Place
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.losses import (
     absolute_discriminator_loss,
@@ -24,7 +25,6 @@ from vibe_cli.training.losses import (
     generator_loss,
     mposer_loss,
 )
-from vibe_cli.training.synth.poses import PoseBank
 
 
 def captured(bank: PoseBank, rng: np.random.Generator, count: int, length: int) -> Tensor:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vibe_cli.errors import VibeError
-from vibe_cli.outputs import write_json
+from vibe_cli.run_folder import write_json
 
 SHORTEST = 0.02  # minutes that a stage gets even where nothing is left, or its model would not be there at all
 

@@ -15,9 +15,9 @@ from torch.utils.data import IterableDataset
 
 from vibe_cli.networks.centre import BOX_UNIT, CentreConfig, CentreNet, sides_to_pixels
 from vibe_cli.networks.keypoints import STRIDE
+from vibe_cli.synth.scenes import MIN_VISIBLE, SceneSource
 from vibe_cli.training.keypoints import load, picture_loop, to_input, turns
 from vibe_cli.training.loop import Loop
-from vibe_cli.training.synth.scenes import MIN_VISIBLE, SceneSource
 from vibe_cli.training.weights import pictures_weights, take_over
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from vibe_cli.errors import UsageError
+from vibe_cli.geometry.rotations import matrix_from_6d
 from vibe_cli.networks.keypoints import (
     PIXEL_MEAN,
     PIXEL_STD,
@@ -30,11 +31,10 @@ from vibe_cli.networks.keypoints import (
 )
 from vibe_cli.networks.peaks import cell_centres
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
-from vibe_cli.rotations import matrix_from_6d
-from vibe_cli.training.devices import Place
+from vibe_cli.synth.crops import CropSource, Labels, mirror_labels
+from vibe_cli.synth.studio import one_thread_each
+from vibe_cli.training.distributed import Place
 from vibe_cli.training.loop import Loop, Schedule
-from vibe_cli.training.synth.crops import CropSource, Labels, mirror_labels
-from vibe_cli.training.synth.studio import one_thread_each
 from vibe_cli.training.weights import pictures_weights, take_over
 
 LESS_CERTAIN = [3, 6, 9, 13, 14, 22, 23]  # spine, collars and fingers: half the weight

@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vibe_cli.geometry.rotations import sixd_from_matrix
 from vibe_cli.networks.lifter import Lifter, Observation, fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor
 from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
 from vibe_cli.networks.upright import Watcher
-from vibe_cli.rotations import sixd_from_matrix
-from vibe_cli.training.devices import Place
+from vibe_cli.synth.crops import FLIP, CropSource, Labels, mirror_labels
+from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.poses import PoseBank
+from vibe_cli.training.distributed import Place
 from vibe_cli.training.keypoints import LESS_CERTAIN, to_input
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.losses import aligned
-from vibe_cli.training.points import PointBody
 from vibe_cli.training.simulate import simulate
-from vibe_cli.training.synth.crops import FLIP, CropSource, Labels, mirror_labels
-from vibe_cli.training.synth.poses import PoseBank
 
 EASY, FRONTAL = 0.5, 0.05  # shares of the crops looked at that are easy, and that are extra frontal views
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vibe_cli.errors import InputError
-from vibe_cli.training.devices import Place
+from vibe_cli.training.distributed import Place
 
 MEMORY = 0.99   # of the losses that are told
 TELL_EVERY = 60.0  # seconds

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from vibe_cli.device import exactly
+from vibe_cli.geometry.rotations import project_to_rotation, sixd_from_matrix
 from vibe_cli.networks.mposer import Mposer, MposerOutput
 from vibe_cli.networks.outputs import MotionOutput
-from vibe_cli.rotations import project_to_rotation, sixd_from_matrix
-from vibe_cli.training.devices import exactly
 
 
 def norm(x: Tensor) -> Tensor:

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vibe_cli.flow import FULL_SPEED
+from vibe_cli.geometry.skeleton import PARENTS
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.skeleton import COUNT
-from vibe_cli.skeleton import PARENTS
+from vibe_cli.people.flow import FULL_SPEED
 
 UNIT = 2 * FULL_SPEED  # the displacement, in −1..1 of a crop, that is as bright as a flow image gets
 RADIUS = 0.07          # metres about a bone

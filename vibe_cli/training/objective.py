@@ -14,10 +14,10 @@ from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.sps_net import SpsNet
 from vibe_cli.networks.temporal import TemporalNetwork
+from vibe_cli.synth.keypoint_body import PointBody
 from vibe_cli.training import losses
 from vibe_cli.training.lifting import lifting_loss
 from vibe_cli.training.motion_fields import Fields, draw_fields
-from vibe_cli.training.points import PointBody
 
 if TYPE_CHECKING:
     from vibe_cli.training.adversary import Adversary

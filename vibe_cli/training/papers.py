@@ -24,19 +24,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vibe_cli.device import exactly
 from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.sps_net import SpsNet
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.training import losses
 from vibe_cli.training.adversary import Adversary, captured
-from vibe_cli.training.devices import Place, exactly
+from vibe_cli.training.distributed import Place
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.objective import estimate, split
 from vibe_cli.training.records import Mixture, Record, about_origin
 
 if TYPE_CHECKING:
-    from vibe_cli.training.synth.poses import PoseBank
+    from vibe_cli.synth.poses import PoseBank
 
 EPOCH = 500    # steps
 SPREAD = 0.02  # of a surface's points, in −1..1 of the crop

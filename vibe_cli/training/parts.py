@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from vibe_cli.errors import InputError
-from vibe_cli.outputs import replacing_file, write_json
+from vibe_cli.run_folder import replacing_file, write_json
 
 LARGEST = 15_000_000  # bytes of a part; under 16 MB however that is counted
 FORMAT = "vibe-parts"

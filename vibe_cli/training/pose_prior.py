@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
+from vibe_cli.motion.pose_prior import JOINTS, SIZE, PosePrior
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS
-from vibe_cli.pose_prior import JOINTS, SIZE, PosePrior
-from vibe_cli.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
-from vibe_cli.training.mocap import Clip
-from vibe_cli.training.shipping import write_model
-from vibe_cli.training.synth.poses import HOLD_OUT_EVERY, mirrored, random_pose
+from vibe_cli.synth.mocap import Clip
+from vibe_cli.synth.poses import HOLD_OUT_EVERY, mirrored, random_pose
+from vibe_cli.zoo.writer import write_model
 
 # Joints whose turn from the mean the capture gets wrong at times, and the most that is believed, radians.
 LIMITS = {7: 1.6, 8: 1.6, 20: 2.2, 21: 2.2}
@@ -150,7 +150,7 @@ def make_prior(clips: list[Clip], folder: Path, options: PriorTraining | None = 
 
 def main() -> None:
     """The command line."""
-    from vibe_cli.training.mocap import read_clips, read_mocap
+    from vibe_cli.synth.mocap import read_clips, read_mocap
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path, help="mocap.npz of the recipe, or a folder or .tar of motion capture")

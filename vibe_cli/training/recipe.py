@@ -18,12 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vibe_cli.errors import InputError, UsageError, VibeError
-from vibe_cli.outputs import make_writable, write_json
-from vibe_cli.systems import SYSTEMS
+from vibe_cli.importing.systems import SYSTEMS
+from vibe_cli.run_folder import make_writable, write_json
+from vibe_cli.synth.studio import check_sources, default_workers
 from vibe_cli.training.budget import Budget
-from vibe_cli.training.devices import take_place
-from vibe_cli.training.materials import CLIP_LENGTH
-from vibe_cli.training.synth.studio import check_sources, default_workers
+from vibe_cli.training.distributed import take_place
+from vibe_cli.training.inputs import CLIP_LENGTH
 
 SHARES = {"drawing": 0.08, "keypoints": 0.42, "detector": 0.14, "looking": 0.06, "lifting": 0.08, "vibe": 0.05,
           "tcmr": 0.05, "dts-vibe": 0.05, "sps-net": 0.04, "judging": 0.02, "prior": 0.01}
@@ -82,8 +82,8 @@ def _draw(mocap: Path, backgrounds: Path | None, work: Path, order: dict, minute
           report: Callable[[str], None]) -> None:
     import torch
 
-    from vibe_cli.training.synth.draw import draw_folder, plan
-    from vibe_cli.training.synth.studio import open_studio
+    from vibe_cli.synth.draw import draw_folder, plan
+    from vibe_cli.synth.studio import open_studio
 
     workers = default_workers()
     stills = max(400, int(minutes * 0.5 * STILLS_A_MINUTE * workers))
@@ -124,12 +124,12 @@ def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> Non
     import torch
     import yaml
 
-    from vibe_cli.detect import CentreDetector
     from vibe_cli.networks.centre import CentreConfig, CentreNet
     from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
-    from vibe_cli.training.judging import PROPOSALS_FROM, fit_judge, gather_evidence, verify_settings
-    from vibe_cli.training.looking import load_keypoints
-    from vibe_cli.verify import Judge, VerifiedDetector
+    from vibe_cli.people.detectors import CentreDetector
+    from vibe_cli.people.rescore import Judge, VerifiedDetector
+    from vibe_cli.training.cache_predictions import load_keypoints
+    from vibe_cli.training.rescorer import PROPOSALS_FROM, fit_judge, gather_evidence, verify_settings
 
     if (work / "judge.yaml").exists():
         return
@@ -152,7 +152,7 @@ def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> Non
 
 def _look(work: Path, minutes: float) -> None:
     """What the trained eye sees of stills and clips; seen_*.pt in the work folder."""
-    from vibe_cli.training.looking import STILLS, look
+    from vibe_cli.training.cache_predictions import STILLS, look
 
     count = max(20 * CLIP_LENGTH, int(minutes / 2 * LOOKED_A_MINUTE))
     look(work, min(count, STILLS), count, take_place().device)
@@ -162,10 +162,10 @@ def _train_lifter(work: Path, minutes: float, report: Callable[[str], None]) -> 
     """The lifter and the single-frame regressor; lifter.pt in the work folder."""
     from vibe_cli.networks.lifter import Lifter, LifterConfig
     from vibe_cli.networks.regressor import Regressor, RegressorConfig
+    from vibe_cli.synth.crops import CropSource
+    from vibe_cli.training.cache_predictions import load_keypoints, save
+    from vibe_cli.training.inputs import open_materials
     from vibe_cli.training.lifting import LiftingTraining, tensors, together, train_lifter
-    from vibe_cli.training.looking import load_keypoints, save
-    from vibe_cli.training.materials import open_materials
-    from vibe_cli.training.synth.crops import CropSource
 
     if (work / "lifter.pt").exists():
         return
@@ -183,11 +183,11 @@ def _train_lifter(work: Path, minutes: float, report: Callable[[str], None]) -> 
 def _train_system(system: str, work: Path, minutes: float, report: Callable[[str], None]) -> None:
     """One temporal network; <system>.pt in the work folder."""
     from vibe_cli.networks import describe
-    from vibe_cli.training.looking import save
-    from vibe_cli.training.materials import open_materials
-    from vibe_cli.training.starting import start_from
+    from vibe_cli.training.cache_predictions import save
+    from vibe_cli.training.inputs import open_materials
+    from vibe_cli.training.tasks import load_lifter
     from vibe_cli.training.temporal import TemporalTraining, open_network, train_temporal, windows_of
-    from vibe_cli.training.trainings import load_lifter
+    from vibe_cli.training.warm_start import start_from
 
     if (work / f"{system}.pt").exists():
         return
@@ -201,7 +201,7 @@ def _train_system(system: str, work: Path, minutes: float, report: Callable[[str
 
 def _fit_prior(work: Path, minutes: float) -> None:
     """The pose prior; its folder in the work folder."""
-    from vibe_cli.training.mocap import read_clips
+    from vibe_cli.synth.mocap import read_clips
     from vibe_cli.training.pose_prior import PriorTraining, make_prior
 
     if not (work / "open-pose-prior" / "config.yaml").exists():
@@ -219,7 +219,7 @@ def write_models(work: Path, out: Path) -> None:
     from vibe_cli.networks.centre import CentreConfig
     from vibe_cli.networks.regressor import RegressorConfig
     from vibe_cli.training.run_models import write_encoder
-    from vibe_cli.training.shipping import halved, write_model
+    from vibe_cli.zoo.writer import halved, write_model
 
     eye = torch.load(work / "keypoints.pt", weights_only=True)
     motion = torch.load(work / "lifter.pt", weights_only=True)

@@ -28,7 +28,7 @@ def find_eye(name: str, device: str) -> Eye:
     """The encoder of that name, by itself; UsageError for another kind of model."""
     from vibe_cli.datasets.features import open_eye
     from vibe_cli.device import choose_device
-    from vibe_cli.zoo import find_model
+    from vibe_cli.zoo.reader import find_model
 
     entry = find_model(name)
     if entry.task != "encoder":
@@ -80,9 +80,9 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
 
 def flow_of(sequence: Sequence, eye: Eye, method: str, side: int) -> Tensor:
     """(T, 3, side, side) float16: the flow images of a sequence's crops, averaged to `side` pixels."""
-    from vibe_cli.boxes import square
     from vibe_cli.datasets.features import track_of
-    from vibe_cli.flow import flow_back, flow_images, open_flow
+    from vibe_cli.geometry.boxes import square
+    from vibe_cli.people.flow import flow_back, flow_images, open_flow
     from vibe_cli.pipeline import cut_people
 
     track, found, rows = track_of(sequence), open_flow(method, eye.device), []
@@ -95,7 +95,7 @@ def flow_of(sequence: Sequence, eye: Eye, method: str, side: int) -> Tensor:
 
 def masks_of(sequence: Sequence, squares: np.ndarray) -> tuple[Tensor, Tensor]:
     """(T, MASK_SIDE, MASK_SIDE) float16 in 0..1, where the squares (T, 3) show the person; (T,) whether it is known."""
-    from vibe_cli.crops import crop_person
+    from vibe_cli.people.crops import crop_person
 
     count = len(sequence)
     if sequence.masks is None:
@@ -114,9 +114,9 @@ def hidden_features(sequence: Sequence, eye: Eye, record: Record) -> Tensor:
 
     They are drawn once, with the features, and not anew in every epoch.
     """
-    from vibe_cli.boxes import square
-    from vibe_cli.crops import normalise
     from vibe_cli.datasets.features import track_of
+    from vibe_cli.geometry.boxes import square
+    from vibe_cli.people.crops import normalise
     from vibe_cli.pipeline import cut_people
 
     track, rng, rows = track_of(sequence), np.random.default_rng(0), []

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from vibe_cli.errors import InputError
-from vibe_cli.outputs import replacing_file
-from vibe_cli.rotations import matrix_from_axis_angle
+from vibe_cli.geometry.rotations import matrix_from_axis_angle
+from vibe_cli.run_folder import replacing_file
 
 if TYPE_CHECKING:
     from vibe_cli.datasets.sequence import Sequence

@@ -18,7 +18,7 @@ from vibe_cli.networks.open_encoder import OpenEncoderConfig
 from vibe_cli.networks.upright import LOOKS
 
 if TYPE_CHECKING:
-    from vibe_cli.training.trainings import Job
+    from vibe_cli.training.tasks import Job
 
 ENCODER = "encoder"  # the folder of a run's own encoder, beside its network
 SHIPPED = ("open-encoder", "open-detector")
@@ -31,7 +31,7 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
     returned. Needs safetensors and yaml, which a bare machine lacks (ImportError there). A motion prior is no model
     of the zoo.
     """
-    from vibe_cli.training.shipping import halved, write_model
+    from vibe_cli.zoo.writer import halved, write_model
 
     facts = {"made_by": f"vibe train {name}", "data": _data_of(job, weights)}
     if kind in ("TemporalTraining", "LiftingTraining"):
@@ -53,7 +53,7 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
         write_encoder(out, weights["averaged"], weights["config"], {"lifter": part, "lifter_config": asdict(
             config.lifter)}, _looks_of(config))
     elif kind == "DetectorTraining":
-        from vibe_cli.zoo import find_model
+        from vibe_cli.zoo.reader import find_model
 
         verify = find_model(SHIPPED[1]).config["verify"]  # as the shipped one's second look believes
         write_model(out, {"task": "detector", "verify": verify, **facts}, halved(weights["averaged"]),
@@ -69,7 +69,7 @@ def write_encoder(folder: Path, eye: Mapping[str, Tensor], sizes: Mapping[str, o
                   looks: Mapping[str, bool] = LOOKS) -> None:
     """Write an open encoder's folder: the eye's weights and KeypointConfig's values, a lifter's run or weights, how it
     looks."""
-    from vibe_cli.training.shipping import halved, write_model
+    from vibe_cli.zoo.writer import halved, write_model
 
     tensors = {f"eye.{k}": v for k, v in eye.items()} | {f"lifter.{k}": v for k, v in lifter["lifter"].items()}
     widths = {k: lifter["lifter_config"][k] for k in ("features", "hidden", "blocks")}
@@ -97,7 +97,7 @@ def _eye(folder: Path | None) -> tuple[dict[str, Tensor], dict, Mapping[str, boo
 
 def _shipped_encoder() -> tuple[dict[str, Tensor], OpenEncoderConfig]:
     """State and configuration of the shipped encoder."""
-    from vibe_cli.zoo import find_model, load_network
+    from vibe_cli.zoo.reader import find_model, load_network
 
     encoder = load_network(find_model(SHIPPED[0]))
     return encoder.state_dict(), encoder.config
@@ -109,7 +109,7 @@ def _looks_of(config: OpenEncoderConfig) -> dict[str, bool]:
 
 def _start_of(job: Job) -> dict:
     """What the lifter's run left, at which a temporal network began."""
-    from vibe_cli.training.trainings import starting_file
+    from vibe_cli.training.tasks import starting_file
     from vibe_cli.training.weights import read_weights
 
     return read_weights(starting_file(job), "lifter")

@@ -26,14 +26,14 @@ import torch
 
 from vibe_cli._version import __version__
 from vibe_cli.errors import InputError, UsageError
-from vibe_cli.outputs import replacing_file, write_json
+from vibe_cli.run_folder import replacing_file, write_json
 from vibe_cli.training.configs import Named, describe_settings, find_config, settings_from
 from vibe_cli.training.curves import Curves
-from vibe_cli.training.devices import Place
+from vibe_cli.training.distributed import Place
+from vibe_cli.training.inputs import open_materials
 from vibe_cli.training.loop import Loop
-from vibe_cli.training.materials import open_materials
 from vibe_cli.training.parts import is_of, join_files, split_file
-from vibe_cli.training.trainings import TRAININGS, Job
+from vibe_cli.training.tasks import TRAININGS, Job
 
 FORMAT = "vibe-run"
 PARTS = "parts"  # folder of a run
@@ -135,7 +135,7 @@ def _write_model(job: Job, order: Order, kind: str, weights: dict, report: Calla
 
 
 def kind_of(named: Named) -> str:
-    """Which function of trainings.TRAININGS does it: by the kind of its settings."""
+    """Which function of tasks.TRAININGS does it: by the kind of its settings."""
     return type(named.settings).__name__
 
 

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
+from vibe_cli.geometry.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.networks.keypoints import YAW_BINS
 from vibe_cli.networks.lifter import Observation
 from vibe_cli.networks.skeleton import COUNT, FOLLOWERS, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.networks.upright import LEANS, turned
-from vibe_cli.rotations import matrix_from_axis_angle, sixd_from_matrix
+from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.keypoints import yaw_target
-from vibe_cli.training.points import PointBody
-from vibe_cli.training.synth.poses import PoseBank
 
 TUMBLED = 0.1  # share of the people who are turned in the picture by any angle
 SHAKE = 9  # frames over which a tracker's box is steady

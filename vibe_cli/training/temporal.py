@@ -32,15 +32,15 @@ from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.upright import Watcher
 from vibe_cli.networks.vibe import Vibe, VibeConfig
+from vibe_cli.synth.crops import CropSource
+from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.adversary import Adversary, captured
-from vibe_cli.training.devices import Place
+from vibe_cli.training.distributed import Place
 from vibe_cli.training.lifting import mirror, shaken, tensors, together, watch
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.objective import Objective, Weights
-from vibe_cli.training.points import PointBody
 from vibe_cli.training.simulate import simulate_clips
-from vibe_cli.training.synth.crops import CropSource
-from vibe_cli.training.synth.poses import PoseBank
 
 Batch = tuple[Observation, dict[str, Tensor]]
 

@@ -1,0 +1,1 @@
+"""The shared conventions: boxes, cameras, rotations, and the joints of the skeleton."""

@@ -1,0 +1,1 @@
+"""Files of strangers: read safely, recognised by content, kept in the user's model folder."""

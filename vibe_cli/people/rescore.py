@@ -1,0 +1,156 @@
+"""A second look at detected people: the keypoint network says how much of a person is there, and where it ends.
+
+A centre detector trained on synthetic scenes alone proposes well and judges poorly: it takes textures for people
+and parts for wholes. Each proposal is therefore cropped, its box moved to the points found in it, and looked at
+again; proposals that come to the same box are one person. Four pieces of evidence, weighed as a logistic
+regression on synthetic scenes found best (training/rescorer.py), give the score. The surer the points, the more
+the person's box is theirs, and the less the proposals'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from vibe_cli.geometry import boxes as box_maths
+from vibe_cli.geometry.camera import crop_points_to_image
+from vibe_cli.networks.lifter import FULL_CONFIDENCE, sureness
+from vibe_cli.people.crops import crop_person, normalise
+from vibe_cli.results import Detections
+
+if TYPE_CHECKING:
+    from vibe_cli.networks.open_encoder import OpenEncoder
+    from vibe_cli.people.detectors import Detector
+
+LOOK_SIZE = 96     # pixels of the crops looked at; the network was trained on this size too
+PROPOSALS = 6      # best proposals of a frame that are looked at
+SURE = 0.35        # share of full confidence from which a point counts and shapes the box
+MARGIN = 0.06      # of the points' larger extent, on each side: flesh around the joints
+TRUSTED = 0.6, 0.9  # shares of full confidence, the points' mean, where their box begins to count and alone counts
+PART_INSIDE = 0.4  # share of its area within somebody from which a box is a part
+WHOLE = 2.5        # times a part's area is the least of a whole's
+PART_SCORE = 0.1   # least score of the whole, as a share of the part's
+BESIDE = 1.3       # how much the whole's box is enlarged to find limbs that stick out of it,
+LIMB = 10.0        # and how many times as large it is
+SAME = 0.4         # share of the smaller box from which two boxes are one person
+ALIKE = 1.3        # times as large: two boxes up to this are of one size
+WHOLE_SCORE = 0.4  # least score of the larger of two such, as a share of the smaller's
+OVERLAP = 0.5      # of two people who overlap more than this (IoU) the surer is kept
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Weights of the evidence; the logistic function of their sum is the score."""
+
+    bias: float
+    votes: float       # log odds that one of the proposals that came here is right, by their own scores
+    sureness: float    # mean confidence of the points
+    share: float       # share of points that are sure
+    steadiness: float  # overlap (IoU) of the boxes after the first and the second look
+
+    def scores(self, evidence: np.ndarray) -> np.ndarray:
+        """Evidence (N, 4) → scores (N,) in 0..1."""
+        weights = np.array([self.votes, self.sureness, self.share, self.steadiness])
+        return 1 / (1 + np.exp(-(evidence @ weights + self.bias)))
+
+
+class VerifiedDetector:
+    """A detector whose finds are looked at again by the open encoder's keypoint network."""
+
+    believed_from = 0.55  # its scores are chances: surer than not
+
+    def __init__(self, proposer: Detector, encoder: OpenEncoder, judge: Judge, threshold: float = 0.3) -> None:
+        self.proposer, self.encoder, self.judge = proposer, encoder.eval(), judge
+        self.threshold, self.name = threshold, proposer.name
+
+    def detect(self, frames: list[np.ndarray]) -> list[Detections]:
+        """The people of each RGB uint8 frame (H, W, 3), best first."""
+        proposed = self.proposer.detect(frames)
+        return [self._judge(frame, found) for frame, found in zip(frames, proposed, strict=True)]
+
+    def _judge(self, frame: np.ndarray, found: Detections) -> Detections:
+        boxes, evidence = self.gather(frame, found)
+        scores = self.judge.scores(evidence)
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= self.threshold]
+        order = order[~is_part(boxes[order], scores[order])]
+        return Detections(clip_boxes(boxes[order], *frame.shape[1::-1]), scores[order])
+
+    def gather(self, frame: np.ndarray, found: Detections) -> tuple[np.ndarray, np.ndarray]:
+        """Look twice at the best proposals → people's boxes (N, 4) and the evidence for them (N, 4)."""
+        first, votes = found.boxes[:PROPOSALS], found.scores[:PROPOSALS].astype(float)
+        if not len(first):
+            return np.zeros((0, 4)), np.zeros((0, 4))
+        second, _ = self._look(frame, first)
+        boxes, confidence = self._look(frame, second)
+        overlap, mean = box_maths.iou(boxes, boxes), confidence.mean(axis=1)
+        left, people, evidence = np.ones(len(boxes), bool), [], []
+        for i in np.argsort(-mean, kind="stable"):
+            if left[i]:
+                here = left & (overlap[i] > OVERLAP)
+                here[i] = True
+                left &= ~here
+                chance = np.clip(1 - np.prod(1 - votes[here]), 1e-3, 1 - 1e-3)
+                people.append(_between(np.average(first[here], axis=0, weights=votes[here]), boxes[i], mean[i]))
+                share = (confidence[i] > SURE * FULL_CONFIDENCE).mean()
+                steadiness = box_maths.iou(second[i:i + 1], boxes[i:i + 1])[0, 0]
+                evidence.append([np.log(chance / (1 - chance)), mean[i], share, steadiness])
+        return np.array(people), np.array(evidence)
+
+    def _look(self, frame: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (N, 4) moved to the points found in them, and the points' confidence (N, K)."""
+        squares = box_maths.square(boxes, self.encoder.config.scale)
+        crops = normalise(np.stack([crop_person(frame, square, LOOK_SIZE) for square in squares]))
+        with torch.inference_mode():
+            found, sure = sureness(self.encoder.look(crops.to(self.encoder.gain.device)))
+        points = crop_points_to_image(found.cpu().numpy(), squares)
+        confidence = sure.cpu().numpy()
+        moved = [box_of_points(*row) for row in zip(points, confidence / FULL_CONFIDENCE, boxes, strict=True)]
+        return np.stack(moved), confidence
+
+
+def _between(proposed: np.ndarray, found: np.ndarray, confidence: float) -> np.ndarray:
+    """The box (4,) of the proposals, that of the points, or one between them by the points' mean confidence.
+
+    Points that are unsure are often of what is hidden, or of somebody else.
+    """
+    low, high = TRUSTED
+    return proposed + np.clip((confidence / FULL_CONFIDENCE - low) / (high - low), 0, 1) * (found - proposed)
+
+
+def is_part(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(N,) whether a box (N, 4) is probably a part, or another view, of somebody found beside it.
+
+    A box that lies largely in one of WHOLE times its area, or just beside a far larger one, is a hand or a head, if
+    the score of the whole is not negligible beside its own. Of two of more equal size that share much of the smaller,
+    one is not a person: the smaller, unless it is much surer.
+    """
+    area = boxes[:, 2:].prod(axis=1)
+    ratio, score = area[None] / area[:, None], scores[None] / np.maximum(scores[:, None], 1e-9)  # the other's over mine
+    common = box_maths.shared(boxes, boxes)
+    around = boxes * [1, 1, BESIDE, BESIDE]
+    part = (common > PART_INSIDE) & (ratio > WHOLE) & (score > PART_SCORE)
+    limb = (box_maths.shared(boxes, around) > PART_INSIDE) & (ratio > LIMB) & (score > PART_SCORE)
+    wins = np.where(ratio > ALIKE, score > WHOLE_SCORE, np.where(ratio < 1 / ALIKE, score > 1 / WHOLE_SCORE, score > 1))
+    double = (common > SAME) & (ratio < WHOLE) & (ratio > 1 / WHOLE) & wins
+    np.fill_diagonal(double, False)
+    return (part | limb | double).any(axis=1)
+
+
+def box_of_points(points: np.ndarray, confidence: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The box (4,) around the sure ones of points (K, 2), with a margin; the given box where fewer than 6 are."""
+    sure = confidence >= SURE
+    if sure.sum() < 6:
+        return box.astype(float)
+    low, high = points[sure].min(axis=0), points[sure].max(axis=0)
+    extent = high - low + 2 * MARGIN * (high - low).max()
+    return np.concatenate([(low + high) / 2, extent])
+
+
+def clip_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Boxes (N, 4) cut at the borders of the image."""
+    corners = np.clip(box_maths.to_corners(boxes), 0, [width, height, width, height])
+    return box_maths.from_corners(corners)

@@ -1,0 +1,45 @@
+"""The 44 keypoints of the open body as a differentiable function of pose and shape, without its mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vibe_cli.body.body_models import pose_joints
+from vibe_cli.device import exactly
+from vibe_cli.geometry.skeleton import PARENTS
+from vibe_cli.synth.bodies import SynthBody
+
+
+class PointBody(nn.Module):
+    """Rotations and betas → keypoints."""
+
+    def __init__(self, body: SynthBody) -> None:
+        super().__init__()
+        for name in ("joints", "joint_dirs", "point_moments", "point_moment_dirs", "point_weights"):
+            self.register_buffer(name, torch.from_numpy(getattr(body, name).astype(np.float32)))
+
+    @classmethod
+    def load(cls, path: Path) -> PointBody:
+        """From the open body's file."""
+        return cls(SynthBody.load(path, faces=None))
+
+    @exactly
+    def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """Relative rotations (N, 24, 3, 3), betas (N, 10) → points (N, K, 3) metres, pelvis at the origin.
+
+        In place of betas a drawn person's shape (N, 11), whose last number is how much of a child they are.
+        """
+        count = betas.shape[1]
+        joints = self.joints + torch.einsum("jdb,nb->njd", self.joint_dirs[..., :count], betas)
+        moments = self.point_moments + (
+            betas @ self.point_moment_dirs[..., :count].flatten(0, 2).T).unflatten(1, (-1, 24, 3))
+        world, position = pose_joints(rotations, joints, PARENTS)
+        position = position - joints[:, :1]
+        offsets = position - (world @ joints[..., None])[..., 0]
+        columns = world.permute(0, 1, 3, 2).reshape(len(world), -1, 3)  # (N, 24·3, 3)
+        surface = moments.flatten(2) @ columns + self.point_weights @ offsets
+        return torch.cat([position, surface], 1)

@@ -1,0 +1,1 @@
+"""Clips in and out: frames and their times, through ffmpeg or from folders of images."""

@@ -1,0 +1,1 @@
+"""The models: found by name, loaded, listed, and written."""
