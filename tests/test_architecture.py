@@ -26,6 +26,7 @@ FLOORS = (
     ("datasets",),  # above synth, which composes the clips of its work folders
     ("training", "evaluation"),
     ("cli",),
+    ("camera", "skeleton"),  # names for users' scripts: nothing of ours imports them
 )
 LEVELS = {name: level for level, names in enumerate(FLOORS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
