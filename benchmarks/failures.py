@@ -78,13 +78,23 @@ def temporal_sheet(work: Path, entry: Entry, features: Features) -> np.ndarray:
             row = int(error.argmax())
             camera = crop_to_image_camera(person.camera, person.boxes, model.crop_size, model.crop_size)[row]
             picture = picture_of(sequence, row)
-            aside = [renderer.render_frame(None, [Mesh(from_the_side(body[row]), [0.85, 0.85, 0, 0], number)],
-                                           model.body.faces, "plain")
-                     for number, body in ((1, vertices), (3, truth.vertices))]
-            tiles = [picture, renderer.render_frame(picture, [Mesh(vertices[row], camera, 1)], model.body.faces),
-                     *aside]
-            worst.append((error[row], captioned(
-                tiles, f"{error[row]:.0f} mm, {FACINGS[truth.facing[row]]}: found, from the side, true")))
+            aside = [
+                renderer.render_frame(
+                    None, [Mesh(from_the_side(body[row]), [0.85, 0.85, 0, 0], number)], model.body.faces, "plain"
+                )
+                for number, body in ((1, vertices), (3, truth.vertices))
+            ]
+            tiles = [
+                picture,
+                renderer.render_frame(picture, [Mesh(vertices[row], camera, 1)], model.body.faces),
+                *aside,
+            ]
+            worst.append(
+                (
+                    error[row],
+                    captioned(tiles, f"{error[row]:.0f} mm, {FACINGS[truth.facing[row]]}: found, from the side, true"),
+                )
+            )
     return sheet(worst)
 
 
@@ -100,8 +110,11 @@ def detector_sheet(work: Path, entry: Entry, features: Features) -> np.ndarray:
         right, met = overlap.max(axis=1, initial=0) > RIGHT, overlap.max(axis=0, initial=0) > RIGHT
         seen = visible >= MIN_VISIBLE
         picture = cv2.resize(image, (SIDE * 2, SIDE * 2), interpolation=cv2.INTER_CUBIC)
-        for group, colour in ((finds[right], (80, 220, 80)), (wanted[seen & ~met], (255, 220, 0)),
-                              (finds[~right], (255, 60, 60))):
+        for group, colour in (
+            (finds[right], (80, 220, 80)),
+            (wanted[seen & ~met], (255, 220, 0)),
+            (finds[~right], (255, 60, 60)),
+        ):
             for x, y, width, height in group * SIDE * 2 / len(image):
                 low, high = (int(x - width / 2), int(y - height / 2)), (int(x + width / 2), int(y + height / 2))
                 cv2.rectangle(picture, low, high, colour, 2)
@@ -137,9 +150,9 @@ def captioned(tiles: list[np.ndarray], text: str) -> np.ndarray:
 
 def sheet(rows: list[tuple[float, np.ndarray]]) -> np.ndarray:
     """The worst in a grid."""
-    best = [picture for _, picture in sorted(rows, key=lambda row: -row[0])[:ROWS * COLUMNS]]
+    best = [picture for _, picture in sorted(rows, key=lambda row: -row[0])[: ROWS * COLUMNS]]
     best += [np.full_like(best[0], 255)] * (-len(best) % COLUMNS)
-    lines = [np.concatenate(best[k:k + COLUMNS], axis=1) for k in range(0, len(best), COLUMNS)]
+    lines = [np.concatenate(best[k : k + COLUMNS], axis=1) for k in range(0, len(best), COLUMNS)]
     return np.concatenate(lines)
 
 

@@ -35,25 +35,44 @@ class Row:
 
 PUBLISHED = (
     Row("SPIN", ENCODER, 26.98, "equal"),
-    Row("VIBE", (*ENCODER, {"network": "vibe"}), 48.30,
-        "0.01 M that the published weights do not have: ours are exactly their names and shapes"),
+    Row(
+        "VIBE",
+        (*ENCODER, {"network": "vibe"}),
+        48.30,
+        "0.01 M that the published weights do not have: ours are exactly their names and shapes",
+    ),
     Row("TCMR", (*ENCODER, {"network": "tcmr"}), None, "in no table; ours are the published weights' names and shapes"),
     Row("DTS-VIBE", (*ENCODER, {"network": "dts_vibe"}), None, "in no table; two ResNet-50s"),
     Row("DTS-VIBE without flow", (*ENCODER, {"network": "dts_vibe", "flow": None}), None, "in no table"),
-    Row("SPS-Net", (*ENCODER, {"network": "sps_net"}), 51.43,
-        "equal: with 1024 between the forecasting layers (4.20 M) and three heads on HMR's layers (3.47 M)"),
+    Row(
+        "SPS-Net",
+        (*ENCODER, {"network": "sps_net"}),
+        51.43,
+        "equal: with 1024 between the forecasting layers (4.20 M) and three heads on HMR's layers (3.47 M)",
+    ),
     Row("SPS-Net without forecasting", (*ENCODER, {"network": "sps_net", "forecasting": False}), 47.23, "equal"),
-    Row("SPS-Net without attention", (*ENCODER, {"network": "sps_net", "attention": False}), 34.64,
-        "the fusion's 2048 weights, which fall on the other side of rounding"),
-    Row("SPS-Net, forecasting as its text", (*ENCODER, {"network": "sps_net", "forecast_hidden": 2048}), 51.43,
-        "the text's two layers of 2048 have 8.39 M, twice what the tables leave for them"),
+    Row(
+        "SPS-Net without attention",
+        (*ENCODER, {"network": "sps_net", "attention": False}),
+        34.64,
+        "the fusion's 2048 weights, which fall on the other side of rounding",
+    ),
+    Row(
+        "SPS-Net, forecasting as its text",
+        (*ENCODER, {"network": "sps_net", "forecast_hidden": 2048}),
+        51.43,
+        "the text's two layers of 2048 have 8.39 M, twice what the tables leave for them",
+    ),
 )
 
 
 def open_models() -> list[Row]:
     """The temporal models of the zoo that say which encoder they read."""
-    return [Row(entry.name, (encoder_of(entry).config["network"], entry.config["network"]), None,
-                "ours") for entry in list_models() if {"encoder", "network"} <= set(entry.config)]
+    return [
+        Row(entry.name, (encoder_of(entry).config["network"], entry.config["network"]), None, "ours")
+        for entry in list_models()
+        if {"encoder", "network"} <= set(entry.config)
+    ]
 
 
 def main() -> None:

@@ -70,12 +70,13 @@ def motions(path: Path, count: int, length: int = 60) -> list[Person]:
     for number in range(count):
         clip = clips[number % len(clips)]
         first = rng.integers(len(clip) - length + 1)
-        rotations = clip[first:first + length].astype(float)
+        rotations = clip[first : first + length].astype(float)
         rotations[:, 0] = view(rng) @ rotations[:, 0]
         pose = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_rotvec().reshape(length, 24, 3)
         boxes, camera = np.tile([320.0, 240, 200, 200], (length, 1)), np.tile([0.85, 0, 0], (length, 1))
-        found.append(Person(1, np.arange(length), boxes, pose, rng.normal(0, 0.7, 10), camera, np.ones(length),
-                            np.zeros(length)))
+        found.append(
+            Person(1, np.arange(length), boxes, pose, rng.normal(0, 0.7, 10), camera, np.ones(length), np.zeros(length))
+        )
     return found
 
 
@@ -83,15 +84,25 @@ def cost(body: Body) -> None:
     """Print what 1,500 frames cost."""
     rng = np.random.default_rng(0)
     pose = smooth(rng, FRAMES, (24, 3)) * 0.2
-    person = Person(1, np.arange(FRAMES), np.tile([320.0, 240, 200, 200], (FRAMES, 1)), pose, np.zeros(10),
-                    np.tile([0.85, 0, 0], (FRAMES, 1)), np.ones(FRAMES), np.zeros(FRAMES))
+    person = Person(
+        1,
+        np.arange(FRAMES),
+        np.tile([320.0, 240, 200, 200], (FRAMES, 1)),
+        pose,
+        np.zeros(10),
+        np.tile([0.85, 0, 0], (FRAMES, 1)),
+        np.ones(FRAMES),
+        np.zeros(FRAMES),
+    )
     start = spoil(person, Landmarks(body), rng, 12, 0.03)
     begin = time.process_time()
     refine_person(start, body)
     fit = time.process_time() - begin
     descent = descend(start, body)
-    print(f"{FRAMES} frames: the fit takes {fit / descent:.2f} of the time of {STEPS} steps of gradient descent "
-          f"({fit:.1f} s and {descent:.1f} s of CPU here)")
+    print(
+        f"{FRAMES} frames: the fit takes {fit / descent:.2f} of the time of {STEPS} steps of gradient descent "
+        f"({fit:.1f} s and {descent:.1f} s of CPU here)"
+    )
 
 
 def descend(person: Person, body: Body) -> float:
@@ -127,13 +138,23 @@ def gain(body: Body, path: Path, count: int = 14) -> None:
             start = spoil(right, landmarks, rng, degrees, noise)
             fitted = refine_person(start, body, FitOptions())
             truth = centre_on_pelvis(joints(right, landmarks)[:, EVALUATION_14])
-            rows.append([[1000 * np.linalg.norm(centre_on_pelvis(joints(p, landmarks)[:, EVALUATION_14]) - truth,
-                                                axis=-1).mean(1),
-                          np.linalg.norm(pixels(p, landmarks) - p.keypoints[..., :2], axis=-1).mean(1)]
-                         for p in (start, fitted)])
+            rows.append(
+                [
+                    [
+                        1000
+                        * np.linalg.norm(
+                            centre_on_pelvis(joints(p, landmarks)[:, EVALUATION_14]) - truth, axis=-1
+                        ).mean(1),
+                        np.linalg.norm(pixels(p, landmarks) - p.keypoints[..., :2], axis=-1).mean(1),
+                    ]
+                    for p in (start, fitted)
+                ]
+            )
         (mm, px), (fitted_mm, fitted_px) = np.concatenate(rows, axis=-1)
-        print(f"{degrees:7}  {noise:5}   {mm.mean():5.1f} → {fitted_mm.mean():5.1f}    {(fitted_mm < mm).mean():10.1%}"
-              f"      {px.mean():6.2f} → {fitted_px.mean():5.2f}      {(fitted_px > px + 1e-4).sum():15}")
+        print(
+            f"{degrees:7}  {noise:5}   {mm.mean():5.1f} → {fitted_mm.mean():5.1f}    {(fitted_mm < mm).mean():10.1%}"
+            f"      {px.mean():6.2f} → {fitted_px.mean():5.2f}      {(fitted_px > px + 1e-4).sum():15}"
+        )
 
 
 if __name__ == "__main__":

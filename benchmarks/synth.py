@@ -26,7 +26,7 @@ from vibe_cli.synth.poses import PoseBank, view
 from vibe_cli.synth.scenery import place
 from vibe_cli.synth.stage import SceneOptions, build_scene
 
-SIZE = 128   # pixels of a crop, as training has them
+SIZE = 128  # pixels of a crop, as training has them
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
@@ -63,30 +63,38 @@ def main() -> None:
 
     row("looks", lambda: looks.extend(draw_look(rng, body, bundle.pictures) for _ in range(count)), count)
     row("poses", lambda: motion.extend(pose() for _ in range(count)), count)
-    row("cut-outs by OpenCV, 160 px", lambda: pictures.extend(
-        draw_person(body, look, one) for look, one in zip(looks, motion, strict=True)), count)
+    row(
+        "cut-outs by OpenCV, 160 px",
+        lambda: pictures.extend(draw_person(body, look, one) for look, one in zip(looks, motion, strict=True)),
+        count,
+    )
     backgrounds: list[np.ndarray] = []
     row("backgrounds, 192 px", lambda: backgrounds.extend(place(rng, bundle.pictures) for _ in range(16)), 16)
     source = CropSource.of(pictures, np.stack(backgrounds))
-    row(f"crops composed of cut-outs, {SIZE} px", lambda: crops.append(source.batch(rng, np.arange(count), SIZE)),
-        count)
+    row(
+        f"crops composed of cut-outs, {SIZE} px", lambda: crops.append(source.batch(rng, np.arange(count), SIZE)), count
+    )
     device = torch.device(given.device)
     drawer, batch = PeopleDrawer(body).to(device), Looks.of(looks, device)
     which, turns = torch.arange(count, device=device), torch.from_numpy(np.stack(motion)).float().to(device)
     drawn = drawer(batch, which, turns)  # once to warm up, and for the comparison
-    row(f"cut-outs by torch on {given.device}, batch {count}", lambda: drawer(batch, which, turns), count,
-        given.device)
+    row(f"cut-outs by torch on {given.device}, batch {count}", lambda: drawer(batch, which, turns), count, given.device)
     alike = []
     for picture, other in zip(pictures, drawn.rgba.cpu().numpy(), strict=True):
         a, b = picture.rgba[..., 3] > 0, other[..., 3] > 0
         apart = np.abs(picture.rgba[..., :3].astype(float) - other[..., :3])[a & b].mean()
         alike.append(((a & b).sum() / (a | b).sum(), apart))
     iou, apart = np.array(alike).T
-    print(f"the two paths: mask IoU {iou.mean():.4f}, worst {iou.min():.4f}; colours apart {apart.mean():.2f} of 255, "
-          f"worst {apart.max():.2f}")
+    print(
+        f"the two paths: mask IoU {iou.mean():.4f}, worst {iou.min():.4f}; colours apart {apart.mean():.2f} of 255, "
+        f"worst {apart.max():.2f}"
+    )
     scene = build_scene(rng, body, bank, bundle.pictures, SceneOptions(640, 360, length=6))
-    row(f"frames of 640 x 360, {len(scene.actors)} people, all labels",
-        lambda: list(film(rng, scene, draw_faults(rng))), 6)
+    row(
+        f"frames of 640 x 360, {len(scene.actors)} people, all labels",
+        lambda: list(film(rng, scene, draw_faults(rng))),
+        6,
+    )
 
 
 if __name__ == "__main__":

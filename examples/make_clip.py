@@ -27,27 +27,27 @@ from vibe_cli.rendering.light import Topology
 from vibe_cli.video.writer import VideoWriter
 
 WIDTH, HEIGHT, FPS, FRAMES, SEED = 640, 480, Fraction(25), 120, 7
-SAMPLES = 2                                     # pictures are drawn at twice the size
-SHADOW_SIZE, SHADOW_REACH = 768, 1.6            # the shadow map: pixels, metres to each side of the person
-ARMS_DOWN = 80                                  # degrees from the T-pose to arms that hang
+SAMPLES = 2  # pictures are drawn at twice the size
+SHADOW_SIZE, SHADOW_REACH = 768, 1.6  # the shadow map: pixels, metres to each side of the person
+ARMS_DOWN = 80  # degrees from the T-pose to arms that hang
 NEAR, FAR = 0.1, 100.0
 SOFT = [(x, y) for x in (-1.5, 0, 1.5) for y in (-1.5, 0, 1.5)]  # pixels of the map that are averaged
-CELL, CELLS = 0.02, 160                         # the darkness under the feet: metres, and how many to a side
+CELL, CELLS = 0.02, 160  # the darkness under the feet: metres, and how many to a side
 
 # Seconds → degrees of each channel; between keys the curve is smooth and never overshoots.
 #  lift, arm: shoulder up from hanging, forward;  elbow: bent;  hip: out to the side;  walk: strength of stepping
 KEYS = {
-    "walk":        {0.0: 1, 1.2: 1, 1.55: 0},
-    "lift_left":   {0.0: 6, 1.3: 8, 1.9: 165, 2.15: 160, 2.7: 22, 3.1: 20, 3.45: 88, 3.95: 88, 4.4: 12},
-    "lift_right":  {0.0: 6, 1.3: 8, 1.9: 165, 2.15: 160, 2.5: 105, 3.1: 105, 3.45: 88, 3.95: 88, 4.4: 12},
-    "elbow_left":  {0.0: 18, 1.3: 20, 1.9: 14, 2.3: 20, 2.8: 62, 3.1: 62, 3.45: 12, 3.95: 12, 4.4: 24},
+    "walk": {0.0: 1, 1.2: 1, 1.55: 0},
+    "lift_left": {0.0: 6, 1.3: 8, 1.9: 165, 2.15: 160, 2.7: 22, 3.1: 20, 3.45: 88, 3.95: 88, 4.4: 12},
+    "lift_right": {0.0: 6, 1.3: 8, 1.9: 165, 2.15: 160, 2.5: 105, 3.1: 105, 3.45: 88, 3.95: 88, 4.4: 12},
+    "elbow_left": {0.0: 18, 1.3: 20, 1.9: 14, 2.3: 20, 2.8: 62, 3.1: 62, 3.45: 12, 3.95: 12, 4.4: 24},
     "elbow_right": {0.0: 18, 1.3: 20, 1.9: 14, 2.2: 20, 2.5: 72, 3.1: 72, 3.45: 12, 3.95: 12, 4.4: 24},
-    "hip_left":    {0.0: 3, 1.5: 3, 1.9: 10, 3.0: 8, 3.35: 26, 3.6: 7, 3.95: 8, 4.2: 4},
-    "hip_right":   {0.0: 3, 1.5: 3, 1.9: 10, 3.0: 8, 3.35: 7, 3.6: 10, 3.95: 24, 4.2: 4},
-    "crouch":      {0.0: 4, 1.55: 5, 1.75: 20, 2.0: 4, 3.0: 6, 3.3: 22, 3.55: 8, 3.8: 22, 4.1: 8, 4.8: 6},
-    "turn":        {0.0: -14, 0.9: -4, 1.5: 0, 3.2: 4, 4.0: 6, 4.8: 42},
-    "lean":        {0.0: 0, 1.9: 0, 2.6: 7, 3.1: 6, 3.35: -8, 3.6: 0, 3.9: 9, 4.3: 0},
-    "x":           {0.0: -0.10, 1.4: -0.08, 3.0: -0.08, 3.4: 0.16, 3.6: 0.20, 4.1: 0.0, 4.8: 0.0},
+    "hip_left": {0.0: 3, 1.5: 3, 1.9: 10, 3.0: 8, 3.35: 26, 3.6: 7, 3.95: 8, 4.2: 4},
+    "hip_right": {0.0: 3, 1.5: 3, 1.9: 10, 3.0: 8, 3.35: 7, 3.6: 10, 3.95: 24, 4.2: 4},
+    "crouch": {0.0: 4, 1.55: 5, 1.75: 20, 2.0: 4, 3.0: 6, 3.3: 22, 3.55: 8, 3.8: 22, 4.1: 8, 4.8: 6},
+    "turn": {0.0: -14, 0.9: -4, 1.5: 0, 3.2: 4, 4.0: 6, 4.8: 42},
+    "lean": {0.0: 0, 1.9: 0, 2.6: 7, 3.1: 6, 3.35: -8, 3.6: 0, 3.9: 9, 4.3: 0},
+    "x": {0.0: -0.10, 1.4: -0.08, 3.0: -0.08, 3.4: 0.16, 3.6: 0.20, 4.1: 0.0, 4.8: 0.0},
 }
 
 
@@ -61,7 +61,7 @@ def pose_at(seconds: float) -> np.ndarray:
     """(24, 3, 3) rotations relative to the parent, the root's in world axes."""
     turns = {name: Rotation.identity() for name in JOINT_NAMES}
     walk, crouch, lean = (curve(name, seconds) for name in ("walk", "crouch", "lean"))
-    step = 2 * np.pi * 1.15 * seconds           # 1.15 double steps a second
+    step = 2 * np.pi * 1.15 * seconds  # 1.15 double steps a second
     for side, sign in (("l", 1), ("r", -1)):
         name = {"l": "left", "r": "right"}[side]
         swing = sign * np.sin(step) * walk
@@ -100,9 +100,9 @@ def bend(sign: int, degrees: float, lift: float) -> Rotation:
 class Person:
     """The dressed body: what does not change from frame to frame."""
 
-    rest: np.ndarray       # (V, 3) with cloth and hair
-    bare: np.ndarray       # (V, 3) as the body file has it: where the colours are looked up
-    joints: np.ndarray     # (24, 3)
+    rest: np.ndarray  # (V, 3) with cloth and hair
+    bare: np.ndarray  # (V, 3) as the body file has it: where the colours are looked up
+    joints: np.ndarray  # (24, 3)
     weights: torch.Tensor  # (V, 24)
     topology: Topology
 
@@ -120,8 +120,9 @@ class Person:
 
     def posed(self, rotations: np.ndarray) -> np.ndarray:
         """(V, 3) in world axes, the pelvis at the origin."""
-        turn, rest, joints = (torch.from_numpy(np.asarray(value, np.float32))[None]
-                              for value in (rotations, self.rest, self.joints))
+        turn, rest, joints = (
+            torch.from_numpy(np.asarray(value, np.float32))[None] for value in (rotations, self.rest, self.joints)
+        )
         return skin(turn, rest, joints, self.weights, PARENTS)[0][0].numpy().astype(float)
 
 
@@ -130,25 +131,27 @@ def wardrobe(points: np.ndarray) -> dict[str, np.ndarray]:
     away, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
     scalp = (y > 0.655 + 0.5 * np.clip(z - 0.06, 0, 1)) | ((z < 0.045) & (y > 0.56) & (away < 0.2))
     collar = 0.455 - 0.9 * np.clip(z - 0.02, 0, 0.05)
-    return {"hair": scalp & (away < 0.2),
-            "shirt": (y > -0.06) & (y < collar + 0.25 * (away > 0.12)) & (away < 0.35) & (y < 0.52),
-            "trousers": (y <= -0.06) & (y > -0.925) & (away < 0.4),
-            "shoes": y <= -0.925}
+    return {
+        "hair": scalp & (away < 0.2),
+        "shirt": (y > -0.06) & (y < collar + 0.25 * (away > 0.12)) & (away < 0.35) & (y < 0.52),
+        "trousers": (y <= -0.06) & (y > -0.925) & (away < 0.4),
+        "shoes": y <= -0.925,
+    }
 
 
 def albedo(points: np.ndarray) -> np.ndarray:
     """Colours (..., 3) RGB 0..1 of rest-pose points (..., 3)."""
     x, y, z = np.moveaxis(points, -1, 0)
     garment = wardrobe(points)
-    colour = np.broadcast_to([0.80, 0.60, 0.49], points.shape).copy()           # skin
+    colour = np.broadcast_to([0.80, 0.60, 0.49], points.shape).copy()  # skin
     colour *= (1 + 0.03 * np.sin(points @ [90, 120, 70]))[..., None]
     stripe = np.sin(y * 2 * np.pi / 0.085) > 0.55
     colour[garment["shirt"]] = [0.86, 0.33, 0.22]
     colour[garment["shirt"] & stripe & (np.abs(x) < 0.22) & (y < 0.37)] = [0.95, 0.90, 0.82]
     colour[garment["trousers"]] = [0.17, 0.24, 0.38]
-    colour[garment["trousers"] & (y > -0.10)] = [0.22, 0.15, 0.10]              # belt
+    colour[garment["trousers"] & (y > -0.10)] = [0.22, 0.15, 0.10]  # belt
     colour[garment["shoes"]] = [0.74, 0.73, 0.72]
-    colour[garment["shoes"] & (y < -1.005)] = [0.35, 0.32, 0.30]                # sole
+    colour[garment["shoes"] & (y < -1.005)] = [0.35, 0.32, 0.30]  # sole
     colour[garment["hair"]] = [0.16, 0.10, 0.07]
     for side in (-1, 1):
         eye = np.hypot((x - side * 0.0305) / 1.5, y - 0.634) < 0.0062
@@ -176,8 +179,9 @@ class Shadow:
         self.distance = 50.0  # far away, so that its rays are nearly parallel
         self.scale = SHADOW_SIZE / 2 / SHADOW_REACH
         points = (vertices - self.centre) @ self.axes.T + [0, 0, self.distance]
-        _, self.depth = rasterise(points, faces, np.zeros_like(points), self.scale * self.distance,
-                                  (SHADOW_SIZE, SHADOW_SIZE))
+        _, self.depth = rasterise(
+            points, faces, np.zeros_like(points), self.scale * self.distance, (SHADOW_SIZE, SHADOW_SIZE)
+        )
 
     def __call__(self, points: np.ndarray, bias: float = 0.02) -> np.ndarray:
         """(...) how much of the sun reaches world points (..., 3), 0..1; soft at the edges."""
@@ -186,14 +190,16 @@ class Shadow:
         across = seen[..., :2] * (self.scale * self.distance / z[..., None]) + SHADOW_SIZE / 2
         clear, inside = np.ones(z.shape, np.float32), ((across > 2) & (across < SHADOW_SIZE - 3)).all(axis=-1)
         x, y = across[inside].T
-        reached = [self.depth[np.rint(y + dy).astype(int), np.rint(x + dx).astype(int)] > z[inside] - bias
-                   for dx, dy in SOFT]
+        reached = [
+            self.depth[np.rint(y + dy).astype(int), np.rint(x + dx).astype(int)] > z[inside] - bias for dx, dy in SOFT
+        ]
         clear[inside] = np.mean(reached, axis=0)
         return clear
 
 
-def rasterise(points: np.ndarray, faces: np.ndarray, values: np.ndarray, focal: float,
-              size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def rasterise(
+    points: np.ndarray, faces: np.ndarray, values: np.ndarray, focal: float, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Points (V, 3) in camera axes with values (V, 3) 0..1 → values (height, width, 3) and depth, FAR for none."""
     height = size[0]
     settings = cv2.TriangleRasterizeSettings()
@@ -201,8 +207,18 @@ def rasterise(points: np.ndarray, faces: np.ndarray, values: np.ndarray, focal: 
     settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
     image, depth = np.zeros((*size, 3), np.float32), np.full(size, FAR, np.float32)
     field = float(2 * np.arctan(height / 2 / focal))
-    return cv2.triangleRasterize((points * [1, -1, -1]).astype(np.float32), faces, values.astype(np.float32), image,
-                                 depth, np.eye(4, dtype=np.float32), field, NEAR, FAR, settings)
+    return cv2.triangleRasterize(
+        (points * [1, -1, -1]).astype(np.float32),
+        faces,
+        values.astype(np.float32),
+        image,
+        depth,
+        np.eye(4, dtype=np.float32),
+        field,
+        NEAR,
+        FAR,
+        settings,
+    )
 
 
 def draw(person: Person, view: Camera, room: Room, seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -220,8 +236,9 @@ def draw(person: Person, view: Camera, room: Room, seconds: float, rng: np.rando
     ratio = depth[covered] / room.depth[covered]
     points = (1 - ratio[:, None]) * np.array(view.position) + ratio[:, None] * room.points[covered]
     light[covered] = shade(rest[covered], normal[covered], points, shadow)
-    light = cv2.resize(light.astype(np.float32), (view.width // SAMPLES, view.height // SAMPLES),
-                       interpolation=cv2.INTER_AREA)
+    light = cv2.resize(
+        light.astype(np.float32), (view.width // SAMPLES, view.height // SAMPLES), interpolation=cv2.INTER_AREA
+    )
     picture = 255 * np.clip(light * 1.12, 0, 1) ** (1 / 2.2) + rng.normal(0, 0.8, light.shape)
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 

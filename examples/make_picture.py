@@ -1,7 +1,7 @@
 """Make the README's picture from a finished run of the example clip.
 
-    vibe demo examples/dance.mp4 --style side
-    python examples/make_picture.py examples/dance.mp4 output/dance/side.mp4 assets/dance.jpg
+vibe demo examples/dance.mp4 --style side
+python examples/make_picture.py examples/dance.mp4 output/dance/side.mp4 assets/dance.jpg
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vibe_cli.video.reader import open_video
 
 MOMENTS = (0.90, 2.00, 2.80, 3.40)  # seconds
 FPS = 25
-LEFT, RIGHT = 0.17, 0.83            # of the width: what is kept
+LEFT, RIGHT = 0.17, 0.83  # of the width: what is kept
 
 
 def main(clip: Path, drawn: Path, target: Path) -> None:
@@ -35,7 +35,7 @@ def main(clip: Path, drawn: Path, target: Path) -> None:
 def cut(picture: np.ndarray) -> np.ndarray:
     """The middle of a picture."""
     width = picture.shape[1]
-    return picture[:, round(LEFT * width):round(RIGHT * width)]
+    return picture[:, round(LEFT * width) : round(RIGHT * width)]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Read what `vibe` wrote with nothing of `vibe`: result.npz by numpy, vibe_output.pkl by joblib.
 
-    python examples/read_result.py output/dance/result.npz
-    python examples/read_result.py output/dance/vibe_output.pkl
+python examples/read_result.py output/dance/result.npz
+python examples/read_result.py output/dance/vibe_output.pkl
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import numpy as np
 
 Paint = Callable[[np.ndarray], np.ndarray]  # points (N, 3) → colours (N, 3), RGB 0..1
 SUN = np.array([-0.42, 0.80, 0.52]) / np.linalg.norm([-0.42, 0.80, 0.52])  # direction towards the light
-SUN_SPREAD = 0.035   # how soft its shadows are
+SUN_SPREAD = 0.035  # how soft its shadows are
 SUN_COLOUR, SKY_COLOUR = np.array([1.00, 0.93, 0.80]) * 0.95, np.array([0.80, 0.90, 1.00]) * 0.62
-REACH = 0.9          # metres over which things darken what is near them
+REACH = 0.9  # metres over which things darken what is near them
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Camera:
     """A pinhole, level but for its pitch."""
 
     position: tuple[float, float, float]
-    pitch: float   # degrees down
-    focal: float   # pixels
+    pitch: float  # degrees down
+    focal: float  # pixels
     width: int
     height: int
 
@@ -39,7 +39,7 @@ class Camera:
 
     def rays(self) -> np.ndarray:
         """(height · width, 3) world directions through the pixels' centres, one unit of depth long."""
-        y, x = np.mgrid[:self.height, :self.width] + 0.5
+        y, x = np.mgrid[: self.height, : self.width] + 0.5
         seen = np.stack([(x - self.width / 2) / self.focal, (y - self.height / 2) / self.focal, np.ones_like(x)], -1)
         return seen.reshape(-1, 3) @ self.axes()
 
@@ -49,9 +49,9 @@ class Room:
     """What a camera sees of the room, all (height, width, …)."""
 
     points: np.ndarray  # (…, 3) world
-    depth: np.ndarray   # (…)    along the camera's axis
-    sunny: np.ndarray   # (…, 3) linear light that the sun gives
-    shady: np.ndarray   # (…, 3) linear light of the sky
+    depth: np.ndarray  # (…)    along the camera's axis
+    sunny: np.ndarray  # (…, 3) linear light that the sun gives
+    shady: np.ndarray  # (…, 3) linear light of the sky
 
 
 def plain(*colour: float) -> Paint:
@@ -134,27 +134,27 @@ def window(points: np.ndarray) -> np.ndarray:
 BOXES: list[tuple[tuple, tuple, Paint]] = [
     ((-9, -1, -9), (9, 0, 9), planks),
     ((-9, 0, -2.2), (9, 4, -1.8), wall),
-    ((-9, 0, -1.8), (9, 0.09, -1.783), plain(0.90, 0.89, 0.86)),                       # skirting board
+    ((-9, 0, -1.8), (9, 0.09, -1.783), plain(0.90, 0.89, 0.86)),  # skirting board
     ((-1.25, 0, -0.88), (1.35, 0.008, 0.68), rug),
     ((-1.75, 1.12, -1.8), (-0.95, 2.12, -1.78), window),
     ((-1.98, 0.5, -1.8), (-1.72, 2.3, -1.76), curtain),
     ((-0.98, 0.5, -1.8), (-0.72, 2.3, -1.76), curtain),
-    ((-2.05, 2.28, -1.8), (-0.66, 2.31, -1.74), plain(0.25, 0.22, 0.20)),              # its rail
-    ((-2.02, 0.12, -1.62), (-1.12, 0.42, -0.92), cloth),                               # armchair
+    ((-2.05, 2.28, -1.8), (-0.66, 2.31, -1.74), plain(0.25, 0.22, 0.20)),  # its rail
+    ((-2.02, 0.12, -1.62), (-1.12, 0.42, -0.92), cloth),  # armchair
     ((-2.02, 0.12, -1.70), (-1.12, 0.88, -1.50), cloth),
     ((-2.10, 0.12, -1.62), (-1.96, 0.60, -0.92), cloth),
     ((-1.18, 0.12, -1.62), (-1.04, 0.60, -0.92), cloth),
     ((-2.05, 0, -1.6), (-1.99, 0.12, -1.0), plain(0.20, 0.15, 0.11)),
     ((-1.15, 0, -1.6), (-1.09, 0.12, -1.0), plain(0.20, 0.15, 0.11)),
-    ((0.78, 0.14, -1.78), (2.16, 0.70, -1.36), doors),                                 # sideboard
+    ((0.78, 0.14, -1.78), (2.16, 0.70, -1.36), doors),  # sideboard
     ((0.84, 0, -1.72), (0.89, 0.14, -1.42), plain(0.16, 0.12, 0.09)),
     ((2.05, 0, -1.72), (2.10, 0.14, -1.42), plain(0.16, 0.12, 0.09)),
     ((1.14, 1.31, -1.8), (1.82, 1.81, -1.775), picture),
-    ((0.90, 0.70, -1.66), (0.95, 0.95, -1.46), plain(0.62, 0.20, 0.18)),               # books
+    ((0.90, 0.70, -1.66), (0.95, 0.95, -1.46), plain(0.62, 0.20, 0.18)),  # books
     ((0.95, 0.70, -1.66), (0.985, 0.91, -1.48), plain(0.20, 0.34, 0.48)),
     ((0.985, 0.70, -1.66), (1.03, 0.97, -1.45), plain(0.82, 0.74, 0.52)),
     ((1.03, 0.70, -1.66), (1.06, 0.90, -1.47), plain(0.22, 0.30, 0.24)),
-    ((1.86, 0.70, -1.60), (1.89, 0.98, -1.57), plain(0.20, 0.18, 0.16)),               # lamp
+    ((1.86, 0.70, -1.60), (1.89, 0.98, -1.57), plain(0.20, 0.18, 0.16)),  # lamp
     ((1.74, 0.96, -1.72), (2.01, 1.20, -1.45), plain(0.96, 0.90, 0.78)),
 ]
 GLOWING = {4: 1.0, len(BOXES) - 1: 0.25}  # boxes that give light of their own
@@ -225,13 +225,16 @@ def light(points: np.ndarray, side: np.ndarray, origin: tuple) -> tuple[np.ndarr
 
 def paint_room(camera: Camera, samples: int) -> Room:
     """The room as a camera sees it; light is computed once for each block of `samples` × `samples` pixels."""
-    coarse = Camera(camera.position, camera.pitch, camera.focal / samples, camera.width // samples,
-                    camera.height // samples)
+    coarse = Camera(
+        camera.position, camera.pitch, camera.focal / samples, camera.width // samples, camera.height // samples
+    )
     depth, _, side = cast(coarse)
     points = np.array(camera.position) + coarse.rays() * depth[:, None]
     size = (camera.width, camera.height)
-    sun, sky = (cv2.resize(value.reshape(coarse.height, coarse.width), size, interpolation=cv2.INTER_LINEAR)
-                for value in light(points, side, camera.position))
+    sun, sky = (
+        cv2.resize(value.reshape(coarse.height, coarse.width), size, interpolation=cv2.INTER_LINEAR)
+        for value in light(points, side, camera.position)
+    )
     depth, box, _ = cast(camera)
     points = np.array(camera.position) + camera.rays() * depth[:, None]
     colour, glow = np.zeros_like(points), np.zeros(len(points))
@@ -243,5 +246,6 @@ def paint_room(camera: Camera, samples: int) -> Room:
     colour, glow = np.clip(colour, 0, None).reshape(shape) ** 2.2, glow.reshape(*shape[:2], 1)
     sunny = colour * sun[..., None] * SUN_COLOUR * (1 - glow)
     shady = colour * (sky[..., None] * SKY_COLOUR * (1 - glow) + glow)
-    return Room(*(value.astype(np.float32) for value in (points.reshape(shape), depth.reshape(shape[:2]), sunny,
-                                                         shady)))
+    return Room(
+        *(value.astype(np.float32) for value in (points.reshape(shape), depth.reshape(shape[:2]), sunny, shady))
+    )

@@ -22,10 +22,12 @@ class Answer:
 @pytest.fixture
 def vibe(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Runs the program in this process: vibe("info", path)."""
+
     def run(*args: object) -> Answer:
         capsys.readouterr()
         code = main([os.fspath(arg) if isinstance(arg, Path) else str(arg) for arg in args])
         return Answer(code, *capsys.readouterr())
+
     return run
 
 

@@ -46,16 +46,18 @@ def imports_of(tree: ast.Module) -> list[tuple[str, int]]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: relative imports hide where they point"
-            names = ([f"vibe_cli.{alias.name}" for alias in node.names] if node.module == "vibe_cli"
-                     else [node.module])
+            names = [f"vibe_cli.{alias.name}" for alias in node.names] if node.module == "vibe_cli" else [node.module]
         found += [(name.split(".")[1], node.lineno) for name in names if name.startswith("vibe_cli.")]
     return found
 
 
 def arrows_up(name: str, tree: ast.Module, levels: dict[str, int]) -> list[str]:
     """Imports of another room that does not stand lower than `name`, those for types alone as well."""
-    return [f"line {line}: {name} imports {target}" for target, line in imports_of(tree)
-            if target != name and levels[target] >= levels[name]]
+    return [
+        f"line {line}: {name} imports {target}"
+        for target, line in imports_of(tree)
+        if target != name and levels[target] >= levels[name]
+    ]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -66,14 +68,27 @@ def test_imports_point_down(path: Path) -> None:
 
 def test_an_arrow_upward_would_be_found() -> None:
     """The test above sees imports at the top and inside functions, in all their forms."""
-    for line in ("from vibe_cli.cli import main", "import vibe_cli.cli.demo", "from vibe_cli import cli",
-                 "def late():\n    from vibe_cli.cli.info import describe"):
+    for line in (
+        "from vibe_cli.cli import main",
+        "import vibe_cli.cli.demo",
+        "from vibe_cli import cli",
+        "def late():\n    from vibe_cli.cli.info import describe",
+    ):
         assert arrows_up("results", ast.parse(line), LEVELS), line
     assert not arrows_up("cli", ast.parse("from vibe_cli.results import Result"), LEVELS)
 
 
-@pytest.mark.parametrize(("lower", "higher"), [("video", "people"), ("people", "motion"), ("motion", "pipeline"),
-                                               ("pipeline", "run"), ("synth", "datasets"), ("datasets", "training")])
+@pytest.mark.parametrize(
+    ("lower", "higher"),
+    [
+        ("video", "people"),
+        ("people", "motion"),
+        ("motion", "pipeline"),
+        ("pipeline", "run"),
+        ("synth", "datasets"),
+        ("datasets", "training"),
+    ],
+)
 def test_the_order_of_the_story_is_enforced(lower: str, higher: str) -> None:
     assert arrows_up(lower, ast.parse(f"from vibe_cli.{higher} import anything"), LEVELS)
     assert not arrows_up(higher, ast.parse(f"from vibe_cli.{lower} import anything"), LEVELS)
@@ -108,7 +123,8 @@ def test_only_the_command_line_talks_or_ends_the_process(path: Path) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in ("print", "exit", "quit", "sys.exit", "os._exit", "click.echo", "input"), (
-                f"{path.name}:{node.lineno}: {called} below cli/")
+                f"{path.name}:{node.lineno}: {called} below cli/"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

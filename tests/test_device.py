@@ -12,10 +12,13 @@ from vibe_cli import device as devices
 from vibe_cli.device import choose_device, choose_dtype, halving_batches, is_out_of_memory
 from vibe_cli.errors import UsageError
 
-ERRORS = [MemoryError(), torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
-          RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried"),
-          RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
-          RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")]
+ERRORS = [
+    MemoryError(),
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+]
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def scripts() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def make_clip() -> ModuleType:
     import make_clip
+
     return make_clip
 
 
@@ -44,6 +45,7 @@ def make_clip() -> ModuleType:
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """The example clip, recovered by the example script."""
     import recover_clip
+
     target = tmp_path_factory.mktemp("example") / "dance.npz"
     recover_clip.main(CLIP, target)
     return Result.load(target)
@@ -83,8 +85,7 @@ def test_the_person_in_the_clip_is_found_once_and_throughout(result: Result) -> 
 def test_the_arms_go_up_when_hers_do(result: Result) -> None:
     joints = joints_of(result.people[0], load_body(None))
     frames = result.people[0].frames
-    wrists, nose = (joints[:, [JOINTS_49.index(joint) for joint in some], 1].mean(axis=1)
-                    for some in ((20, 21), (24,)))
+    wrists, nose = (joints[:, [JOINTS_49.index(joint) for joint in some], 1].mean(axis=1) for some in ((20, 21), (24,)))
     low = dict(zip(frames.tolist(), (wrists - nose).tolist(), strict=True))  # metres below the nose
     walking = np.median([low[frame] for frame in range(30)])
     assert walking > 0.4, "beside the body while she walks"
@@ -102,6 +103,7 @@ def test_the_recovered_pose_is_near_the_true_one(result: Result, make_clip: Modu
 @pytest.mark.parametrize("name", ["npz", "pkl"])
 def test_results_are_read_without_our_library(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     import read_result
+
     person = make_person(frames=6)
     person.pose[:, read_result.LEFT_KNEE, 0] = np.radians(np.linspace(5, 80, 6))
     made = make_result([person], frames=6)

@@ -22,9 +22,16 @@ from vibe_cli.cli import COMMANDS, program
 
 ROOT = Path(__file__).resolve().parent.parent
 # Where the name on the package index is not the name that is imported.
-DISTRIBUTIONS = {"cv2": "opencv-python", "ffmpeg": "ffmpeg-python", "imageio_ffmpeg": "imageio-ffmpeg",
-                 "PIL": "Pillow", "yaml": "PyYAML", "OpenGL": "PyOpenGL", "skimage": "scikit-image",
-                 "fast_simplification": "fast-simplification"}
+DISTRIBUTIONS = {
+    "cv2": "opencv-python",
+    "ffmpeg": "ffmpeg-python",
+    "imageio_ffmpeg": "imageio-ffmpeg",
+    "PIL": "Pillow",
+    "yaml": "PyYAML",
+    "OpenGL": "PyOpenGL",
+    "skimage": "scikit-image",
+    "fast_simplification": "fast-simplification",
+}
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 
 
@@ -83,8 +90,9 @@ def test_every_file_of_the_models_is_package_data(config: configparser.ConfigPar
 
 def test_dependencies_are_what_is_imported(config: configparser.ConfigParser) -> None:
     needed = names(lines(config, "options", "install_requires"))
-    datasets, synth, dev = (names(lines(config, "options.extras_require", extra))
-                            for extra in ("datasets", "synth", "dev"))
+    datasets, synth, dev = (
+        names(lines(config, "options.extras_require", extra)) for extra in ("datasets", "synth", "dev")
+    )
     # ultralytics is imported only when a YOLO detector is chosen, smplx only for a user's SMPL file
     assert imported_in("vibe_cli") - synth - datasets == needed
     assert synth | datasets <= imported_in("vibe_cli")
@@ -101,13 +109,19 @@ def test_no_file_needs_more_than_python_3_10() -> None:
 def test_a_wheel_holds_every_module_and_every_model(tmp_path: Path, config: configparser.ConfigParser) -> None:
     source = tmp_path / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "output", "build", "*.egg-info", "work"))
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source],
-                   check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source],
+        check=True,
+        capture_output=True,
+    )
     (wheel,) = tmp_path.glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
     modules = {path.relative_to(source).as_posix() for path in (source / "vibe_cli").rglob("*.py")}
-    models = {f"vibe_models/{path.relative_to(source / 'models').as_posix()}"
-              for path in (source / "models").rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    models = {
+        f"vibe_models/{path.relative_to(source / 'models').as_posix()}"
+        for path in (source / "models").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
     assert modules | models <= inside
     assert not [name for name in inside if name.startswith(("tests", "models", "examples"))]
     text = zipfile.ZipFile(wheel).read(f"vibe_cli-{__version__}.dist-info/entry_points.txt").decode()
@@ -191,6 +205,7 @@ def test_continuous_integration_runs_the_readmes_test_command() -> None:
 
 
 def test_the_program_runs_as_a_module_and_tells_its_version() -> None:
-    done = subprocess.run([sys.executable, "-m", "vibe_cli.cli", "--version"], cwd=ROOT, capture_output=True,
-                          text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "vibe_cli.cli", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout == f"vibe {__version__}\n"

@@ -37,7 +37,8 @@ FOLDER = Path(os.environ.get("VIBE_PARITY_DIR", Path(__file__).resolve().parents
 FILES = ("seeded.py", "vibe_expected.npz", "tcmr_expected.npz")
 ABSENT = [name for name in FILES if not (FOLDER / name).is_file()]
 pytestmark = pytest.mark.skipif(
-    bool(ABSENT), reason=f"{FOLDER} lacks {', '.join(ABSENT)}; set VIBE_PARITY_DIR to the fixtures' folder")
+    bool(ABSENT), reason=f"{FOLDER} lacks {', '.join(ABSENT)}; set VIBE_PARITY_DIR to the fixtures' folder"
+)
 
 
 def close(row: str, ours: object, theirs: object, tolerance: float, relative: bool = False) -> None:
@@ -69,20 +70,29 @@ def weights_of(seeded: ModuleType, name: str, prefix: str, inner: str = "") -> d
     mean = {f"init_{key}": value[None] for key, value in seeded.mean_params().items()}
     with torch.device("meta"):
         shapes = {key: tuple(value.shape) for key, value in build_network({"network": name}).state_dict().items()}
-    values = {key: mean[key.split(".")[-1]] if key.split(".")[-1] in mean
-              else seeded.param(prefix + inner + key, shape) for key, shape in shapes.items()}
+    values = {
+        key: mean[key.split(".")[-1]] if key.split(".")[-1] in mean else seeded.param(prefix + inner + key, shape)
+        for key, shape in shapes.items()
+    }
     return {inner + key: torch.as_tensor(np.asarray(value)) for key, value in values.items()}
 
 
 def body_buffers(seeded: ModuleType, prefix: str) -> dict[str, torch.Tensor]:
     """The seeded SMPL as checkpoints hold it."""
     model = seeded.smpl_model()
-    arrays = {"v_template": model["v_template"], "shapedirs": model["shapedirs"],
-              "posedirs": model["posedirs"].reshape(-1, 207).T, "J_regressor": model["J_regressor"],
-              "lbs_weights": model["weights"], "J_regressor_extra": seeded.j_regressor_extra()}
+    arrays = {
+        "v_template": model["v_template"],
+        "shapedirs": model["shapedirs"],
+        "posedirs": model["posedirs"].reshape(-1, 207).T,
+        "J_regressor": model["J_regressor"],
+        "lbs_weights": model["weights"],
+        "J_regressor_extra": seeded.j_regressor_extra(),
+    }
     buffers = {prefix + name: torch.tensor(value, dtype=torch.float32) for name, value in arrays.items()}
-    return buffers | {prefix + "parents": torch.tensor(seeded.PARENTS),
-                      prefix + "faces_tensor": torch.tensor(model["f"].astype(np.int64))}
+    return buffers | {
+        prefix + "parents": torch.tensor(seeded.PARENTS),
+        prefix + "faces_tensor": torch.tensor(model["f"].astype(np.int64)),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +106,17 @@ def root(seeded, tmp_path_factory) -> Iterator[Path]:
         import_file(checkpoint, home / "models")
         checkpoint.unlink()
 
-    keep(model=weights_of(seeded, "backbone", "hmr.") | weights_of(seeded, "regressor", "hmr.")
-         | body_buffers(seeded, "smpl."))
-    keep(gen_state_dict=weights_of(seeded, "vibe", "vibe.") | body_buffers(seeded, "regressor.smpl."), epoch=43,
-         performance=np.float64(51.9), disc_motion_state_dict=weights_of(seeded, "discriminator", "disc."))
+    keep(
+        model=weights_of(seeded, "backbone", "hmr.")
+        | weights_of(seeded, "regressor", "hmr.")
+        | body_buffers(seeded, "smpl.")
+    )
+    keep(
+        gen_state_dict=weights_of(seeded, "vibe", "vibe.") | body_buffers(seeded, "regressor.smpl."),
+        epoch=43,
+        performance=np.float64(51.9),
+        disc_motion_state_dict=weights_of(seeded, "discriminator", "disc."),
+    )
     keep(gen_state_dict=weights_of(seeded, "tcmr", "tcmr.") | body_buffers(seeded, "regressor.smpl."), epoch=12)
     write_official_pickle(folder / "SMPL_NEUTRAL.pkl", seeded.smpl_model())
     np.save(folder / "J_regressor_extra.npy", seeded.j_regressor_extra())
@@ -133,8 +150,14 @@ def estimate(request, root, seeded, expected) -> SimpleNamespace:
         scores = network.encoder(features).scores if request.param == "tcmr" else None
     frames = output.camera.shape[:2]
     joints, vertices = posed.joints.unflatten(0, frames), posed.vertices.unflatten(0, frames)
-    return SimpleNamespace(name=request.param, output=output, joints=joints, vertices=vertices, scores=scores,
-                           theirs=getattr(expected, request.param))
+    return SimpleNamespace(
+        name=request.param,
+        output=output,
+        joints=joints,
+        vertices=vertices,
+        scores=scores,
+        theirs=getattr(expected, request.param),
+    )
 
 
 def shaped(ours: torch.Tensor, theirs: np.ndarray) -> torch.Tensor:
@@ -198,6 +221,7 @@ def test_motion_discriminator(root, seeded, expected):
 
 def test_crop(seeded, expected):
     from vibe_cli.people.crops import crop_person, normalise
+
     image = cv2.GaussianBlur(seeded.image(), (0, 0), 3)
     crop = crop_person(image, boxes.square(seeded.BOXES[0], 1.1), 224)
     close("crop", normalise(crop[None])[0, :, ::8, ::8], expected.vibe["crop"], 0.02)
@@ -220,6 +244,7 @@ def test_metrics(seeded, expected):
 
 def test_one_euro_filter(seeded, expected):
     from vibe_cli.motion.filters import one_euro
+
     close("euro", one_euro(seeded.jittery_pose(), 0.004, 0.7, 1.0), expected.vibe["euro"], 1e-6)
 
 
@@ -232,12 +257,14 @@ def test_an_official_checkpoint_runs_from_clip_to_export(name, root, vibe, tmp_p
     for kind in ("spin", name):
         (own / kind).symlink_to(root / kind, target_is_directory=True)
     monkeypatch.setenv("VIBE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("vibe_cli.zoo.reader.load_detector",
-                        lambda chosen, device, loaded: (BrightDetector(), "bright"))
+    monkeypatch.setattr(
+        "vibe_cli.zoo.reader.load_detector", lambda chosen, device, loaded: (BrightDetector(), "bright")
+    )
     monkeypatch.chdir(tmp_path)
     assert find_body(prefer=own / name) == own / name / "body.safetensors"
-    answer = vibe("demo", make_walk(tmp_path / "walk.mp4", frames=6), "--model", name, "--device", "cpu",
-                  "--format", "pkl")
+    answer = vibe(
+        "demo", make_walk(tmp_path / "walk.mp4", frames=6), "--model", name, "--device", "cpu", "--format", "pkl"
+    )
     assert answer.code == 0, answer.err
     result = Result.load(tmp_path / "output" / "walk" / "result.npz")
     assert result.model == name and result.body == "smpl" and len(result.people[0]) == 6

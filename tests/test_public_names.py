@@ -12,8 +12,14 @@ PROMISED = {
     "vibe_cli": ("recover", "load_model", "list_models", "Result", "__version__"),
     "vibe_cli.results": ("Result",),
     "vibe_cli.body": ("Body", "load_body", "joints_of", "vertices_of"),
-    "vibe_cli.camera": ("crop_points_to_image", "crop_to_image_camera", "default_intrinsics", "image_points_to_crop",
-                        "metric_translation", "project_image"),
+    "vibe_cli.camera": (
+        "crop_points_to_image",
+        "crop_to_image_camera",
+        "default_intrinsics",
+        "image_points_to_crop",
+        "metric_translation",
+        "project_image",
+    ),
     "vibe_cli.skeleton": ("EVALUATION_14", "JOINTS_49", "JOINT_NAMES", "PARENTS"),
 }
 
@@ -30,6 +36,7 @@ def test_they_are_the_things_themselves() -> None:
     from vibe_cli import body, camera, pipeline, results, skeleton
     from vibe_cli.geometry import camera as cameras
     from vibe_cli.geometry import skeleton as joints
+
     assert vibe_cli.recover is pipeline.recover and vibe_cli.Result is results.Result
     assert camera.crop_points_to_image is cameras.crop_points_to_image and skeleton.JOINTS_49 is joints.JOINTS_49
     assert isinstance(body.load_body(), body.Body)

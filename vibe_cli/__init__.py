@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "__version__", "list_models", "load_model", "recover"]
 
-_HOMES = {"recover": "vibe_cli.pipeline", "Result": "vibe_cli.results",
-          "load_model": "vibe_cli.zoo.reader", "list_models": "vibe_cli.zoo.reader"}
+_HOMES = {
+    "recover": "vibe_cli.pipeline",
+    "Result": "vibe_cli.results",
+    "load_model": "vibe_cli.zoo.reader",
+    "list_models": "vibe_cli.zoo.reader",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +26,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vibe_cli' has no attribute {name!r}")
     from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

@@ -31,8 +31,9 @@ def choose_device(name: str = "auto") -> torch.device:
         raise UsageError(f"no such device: {name}", hint="choose one of: " + ", ".join(DEVICES))
     if not there[name]:
         usable = ", ".join(kind for kind, found in there.items() if found)
-        raise UsageError(f"the device {name} is not available here",
-                         hint=f"use --device auto, or one of those found: {usable}")
+        raise UsageError(
+            f"the device {name} is not available here", hint=f"use --device auto, or one of those found: {usable}"
+        )
     return torch.device(name)
 
 
@@ -63,6 +64,7 @@ def choose_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
 def exactly(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of tensors that computes in single precision at least, whatever its caller's autocast: in half
     precision a joint is off by millimetres."""
+
     @wraps(function)
     def in_full(*args: Any) -> Any:
         import torch
@@ -70,8 +72,9 @@ def exactly(function: Callable[..., Any]) -> Callable[..., Any]:
         tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
         half = (torch.float16, torch.bfloat16)
         with torch.autocast(tensors[0].device.type, enabled=False):
-            return function(*(arg.float() if isinstance(arg, torch.Tensor) and arg.dtype in half else arg
-                              for arg in args))
+            return function(
+                *(arg.float() if isinstance(arg, torch.Tensor) and arg.dtype in half else arg for arg in args)
+            )
 
     return in_full
 
@@ -85,8 +88,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in OUT_OF_MEMORY)
 
 
-def halving_batches(run: Callable[[list[Item]], Sequence[Any]], items: Iterable[Item], batch_size: int,
-                    warn: Callable[[str], None] = lambda message: None) -> Iterator[Any]:
+def halving_batches(
+    run: Callable[[list[Item]], Sequence[Any]],
+    items: Iterable[Item],
+    batch_size: int,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Iterator[Any]:
     """Yield `run`'s result for every item, in order, running it over batches of at most `batch_size`.
 
     `run` takes a list of items and returns one result an item (a sequence, or an array along its first
@@ -107,12 +114,11 @@ def halving_batches(run: Callable[[list[Item]], Sequence[Any]], items: Iterable[
             if len(results) != len(batch):
                 raise ValueError(f"{len(results)} results for {len(batch)} items")
             yield from results
-            waiting = waiting[len(batch):]
+            waiting = waiting[len(batch) :]
             continue
         _release_memory()
         if len(batch) == 1:
-            raise UsageError("not enough memory for a batch of one",
-                             hint="close other programs, or use --device cpu")
+            raise UsageError("not enough memory for a batch of one", hint="close other programs, or use --device cpu")
         batch_size = len(batch) // 2
         warn(f"out of memory: going on with batches of {batch_size}")
 

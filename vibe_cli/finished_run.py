@@ -24,8 +24,9 @@ def picture_name(style: str) -> str:
     return OVERLAY_NAME if style == "overlay" else f"{style}.mp4"
 
 
-def draw(result: Result, clip: Path, body: Body, style: str, target: Path,
-         progress: Progress = quiet) -> tuple[str, list[str]]:
+def draw(
+    result: Result, clip: Path, body: Body, style: str, target: Path, progress: Progress = quiet
+) -> tuple[str, list[str]]:
     """Draw a result over its clip into a video file; the renderer's name, and what could not be kept."""
     from vibe_cli.rendering.renderer import make_renderer, output_size, render_result
     from vibe_cli.video.reader import open_video
@@ -34,11 +35,18 @@ def draw(result: Result, clip: Path, body: Body, style: str, target: Path,
     info = result.video
     with open_video(clip) as video:
         if (video.width, video.height) != (info.width, info.height):
-            raise InputError(f"{clip}: {video.width}x{video.height} pixels, and the result was made from "
-                             f"{info.width}x{info.height}", hint="name the right clip with --video")
+            raise InputError(
+                f"{clip}: {video.width}x{video.height} pixels, and the result was made from {info.width}x{info.height}",
+                hint="name the right clip with --video",
+            )
         size = output_size(style, info.width, info.height)
-        sink = VideoWriter(target, *size, info.fps, audio_from=clip if info.has_audio else None,
-                           times=info.times if info.kind == "video" else None)
+        sink = VideoWriter(
+            target,
+            *size,
+            info.fps,
+            audio_from=clip if info.has_audio else None,
+            times=info.times if info.kind == "video" else None,
+        )
         with make_renderer(info.width, info.height) as renderer, sink:
             frames = progress(_all_of(video, info.frames, clip), f"Drawing {style}", info.frames)
             render_result(result, frames, body, style, renderer, sink)
@@ -53,8 +61,11 @@ def _all_of(video: Iterable[tuple[int, np.ndarray]], count: int, clip: Path) -> 
             break
         yield number, frame
     if seen != count:
-        raise InputError(f"{clip}: {'more than ' if seen > count else ''}{min(seen, count)} frames, and the result was "
-                         f"made from {count}", hint="name the right clip with --video")
+        raise InputError(
+            f"{clip}: {'more than ' if seen > count else ''}{min(seen, count)} frames, and the result was "
+            f"made from {count}",
+            hint="name the right clip with --video",
+        )
 
 
 def posed_by(result: Result, path: Path | None) -> tuple[Result, Body, str | None]:
@@ -71,8 +82,10 @@ def posed_by(result: Result, path: Path | None) -> tuple[Result, Body, str | Non
         made_with = result.metadata.get("body_file")
         path = Path(made_with) if isinstance(made_with, str) and Path(made_with).is_file() else library.find_body()
         if path is None:
-            raise ModelError("this result was made with SMPL, and no SMPL file is known here",
-                             hint="name it: --body SMPL_NEUTRAL.pkl")
+            raise ModelError(
+                "this result was made with SMPL, and no SMPL file is known here",
+                hint="name it: --body SMPL_NEUTRAL.pkl",
+            )
         if made_with and str(path) != made_with:
             warning = f"the body that this result was made with, {made_with}, is not there any more: posed on {path}"
     body = load_body(path)
@@ -89,8 +102,9 @@ def find_clip(result: Result, result_path: Path, named: Path | None = None) -> P
     for candidate in _recorded_places(result, result_path):
         if candidate.exists():
             return candidate
-    raise InputError(f"{result.video.path}: the clip of this result is not there any more",
-                     hint="name it with: --video PATH")
+    raise InputError(
+        f"{result.video.path}: the clip of this result is not there any more", hint="name it with: --video PATH"
+    )
 
 
 def _recorded_places(result: Result, result_path: Path) -> Sequence[Path]:

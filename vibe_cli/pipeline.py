@@ -40,8 +40,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
-            raise UsageError(f"batch size {self.batch_size}: at least 1 is needed",
-                             hint="use --batch-size 1 or more")
+            raise UsageError(f"batch size {self.batch_size}: at least 1 is needed", hint="use --batch-size 1 or more")
 
 
 @dataclass
@@ -54,8 +53,13 @@ class Run:
     jitter: dict[str, dict[str, float]] = field(default_factory=dict)  # by person: before and after smoothing
 
 
-def recover(path: str | Path, model: Model | None = None, options: Options | None = None,
-            progress: Progress = quiet, watch: Stopwatch | None = None) -> Result:
+def recover(
+    path: str | Path,
+    model: Model | None = None,
+    options: Options | None = None,
+    progress: Progress = quiet,
+    watch: Stopwatch | None = None,
+) -> Result:
     """Recover every person's motion in a clip. Writes nothing.
 
     `model` is the default one of `load_model` when left out; `watch` collects the seconds of each stage.
@@ -67,6 +71,7 @@ def recover(path: str | Path, model: Model | None = None, options: Options | Non
 
     if model is None:
         from vibe_cli.zoo.reader import load_model
+
         model = load_model()
     options, run = options or Options(), Run(progress, watch or Stopwatch(), list(model.notes))
     check_windows(model.network, options.motion)
@@ -77,13 +82,22 @@ def recover(path: str | Path, model: Model | None = None, options: Options | Non
         observed = observe(video, found.tracks, model, options.batch_size, run, source)
         run.warnings.extend(video.warnings)
         info = video.info
-    people = [move(seen, model, options.motion, float(info.fps), run)
-              for seen in progress(observed, "Recovering motion", len(observed))]
-    metadata = {"detector": model.detector_name, "dropped_tracks": found.dropped,
-                "unsure_tracks": found.unsure, "left_out_tracks": found.left_out, "jitter": run.jitter,
-                "warnings": run.warnings,
-                "tracking": asdict(options.tracking), "motion": asdict(options.motion), "keypoints": options.keypoints,
-                "body_file": str(model.body.file) if model.body.file is not None else None}
+    people = [
+        move(seen, model, options.motion, float(info.fps), run)
+        for seen in progress(observed, "Recovering motion", len(observed))
+    ]
+    metadata = {
+        "detector": model.detector_name,
+        "dropped_tracks": found.dropped,
+        "unsure_tracks": found.unsure,
+        "left_out_tracks": found.left_out,
+        "jitter": run.jitter,
+        "warnings": run.warnings,
+        "tracking": asdict(options.tracking),
+        "motion": asdict(options.motion),
+        "keypoints": options.keypoints,
+        "body_file": str(model.body.file) if model.body.file is not None else None,
+    }
     return Result(video=info, people=people, model=model.name, body=model.body.kind, metadata=metadata)
 
 
@@ -96,8 +110,14 @@ def follow_people(video: VideoReader, detector: Detector, options: Options, run:
         return link_tracks(found, options.tracking)
 
 
-def observe(video: VideoReader, tracks: list[Track], model: Model, batch_size: int,
-            run: Run, source: KeypointSource | None = None) -> list[Observations]:
+def observe(
+    video: VideoReader,
+    tracks: list[Track],
+    model: Model,
+    batch_size: int,
+    run: Run,
+    source: KeypointSource | None = None,
+) -> list[Observations]:
     """Pass 2: cut every tracked person out of every frame and encode them, in batches over all of them.
 
     A source of keypoints looks at the frames as well, and its keypoints replace the encoder's.
@@ -119,19 +139,25 @@ def observe(video: VideoReader, tracks: list[Track], model: Model, batch_size: i
     if source is None:
         return observed
     from vibe_cli.people.keypoint_sources import give_keypoints
+
     return give_keypoints(observed, source, video.info.frames)
 
 
 class Cut(NamedTuple):
     """One person cut out of one frame."""
 
-    number: int                # of the track in the list
-    crop: np.ndarray           # (S, S, 3) RGB uint8
+    number: int  # of the track in the list
+    crop: np.ndarray  # (S, S, 3) RGB uint8
     before: np.ndarray | None  # the same square of the frame before, where flow is wanted and the track was there
 
 
-def cut_people(frames: Iterable[tuple[int, np.ndarray]], tracks: list[Track], squares: list[np.ndarray],
-               size: int, before: bool = False) -> Iterator[Cut]:
+def cut_people(
+    frames: Iterable[tuple[int, np.ndarray]],
+    tracks: list[Track],
+    squares: list[np.ndarray],
+    size: int,
+    before: bool = False,
+) -> Iterator[Cut]:
     """Everybody in every frame, with `before` out of the frame before as well; crops (size, size, 3).
 
     Frames after the last that anybody is in are not asked for.
@@ -201,7 +227,7 @@ class _Rows:
 
     def __init__(self, count: int) -> None:
         self.count, self.filled = count, 0
-        self.features: np.ndarray | None = None   # (T, F)
+        self.features: np.ndarray | None = None  # (T, F)
         self.keypoints: np.ndarray | None = None  # (T, K, 3), in −1..1 of the crop
 
     def add(self, features: np.ndarray, keypoints: np.ndarray | None) -> None:

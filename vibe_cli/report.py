@@ -17,8 +17,18 @@ if TYPE_CHECKING:
     from vibe_cli.results import Result
 
 REPORT_VERSION = 1
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "opencv-python", "ultralytics", "filterpy", "smplx",
-             "pyrender", "imageio-ffmpeg")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "opencv-python",
+    "ultralytics",
+    "filterpy",
+    "smplx",
+    "pyrender",
+    "imageio-ffmpeg",
+)
 
 
 def versions() -> dict[str, str | None]:
@@ -55,9 +65,13 @@ def _windows_peak_mb() -> float | None:
     from ctypes import wintypes
 
     class Counters(ctypes.Structure):
-        _fields_ = [("cb", wintypes.DWORD), ("PageFaultCount", wintypes.DWORD),
-                    ("PeakWorkingSetSize", ctypes.c_size_t), ("WorkingSetSize", ctypes.c_size_t),
-                    ("rest", ctypes.c_size_t * 6)]
+        _fields_ = [
+            ("cb", wintypes.DWORD),
+            ("PageFaultCount", wintypes.DWORD),
+            ("PeakWorkingSetSize", ctypes.c_size_t),
+            ("WorkingSetSize", ctypes.c_size_t),
+            ("rest", ctypes.c_size_t * 6),
+        ]
 
     counters = Counters(cb=ctypes.sizeof(Counters))
     kernel = ctypes.WinDLL("kernel32", use_last_error=True)
@@ -93,5 +107,13 @@ def clip_facts(result: Result, path: Path) -> dict[str, Any]:
 
 def people_facts(result: Result) -> list[dict[str, Any]]:
     """Who was found, where, and how many of the boxes were filled in."""
-    return [{"id": person.id, "frames": len(person), "first": int(person.frames[0]),
-             "last": int(person.frames[-1]), "filled": int(person.filled.sum())} for person in result.people]
+    return [
+        {
+            "id": person.id,
+            "frames": len(person),
+            "first": int(person.frames[0]),
+            "last": int(person.frames[-1]),
+            "filled": int(person.filled.sum()),
+        }
+        for person in result.people
+    ]

@@ -38,13 +38,13 @@ def _check(owner: object, name: str, dtype: type, shape: tuple[int | None, ...])
 class VideoInfo:
     """What is known of a clip: its displayed size, rate and time stamps."""
 
-    path: str               # as the user gave it
-    width: int              # pixels, after rotation
+    path: str  # as the user gave it
+    width: int  # pixels, after rotation
     height: int
-    fps: Fraction           # nominal rate, exact
-    times: np.ndarray       # (frames,) float64  seconds of each decoded frame
+    fps: Fraction  # nominal rate, exact
+    times: np.ndarray  # (frames,) float64  seconds of each decoded frame
     has_audio: bool = False
-    kind: str = "video"     # video | images
+    kind: str = "video"  # video | images
 
     def __post_init__(self) -> None:
         _check(self, "times", np.float64, (None,))
@@ -59,7 +59,7 @@ class VideoInfo:
 class Detections:
     """The people found in one frame."""
 
-    boxes: np.ndarray   # (N, 4) float32
+    boxes: np.ndarray  # (N, 4) float32
     scores: np.ndarray  # (N,)   float32  0..1
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ class Track:
 
     id: int
     frames: np.ndarray  # (T,)   int64    index into the clip, ascending
-    boxes: np.ndarray   # (T, 4) float32
+    boxes: np.ndarray  # (T, 4) float32
     scores: np.ndarray  # (T,)   float32  the detector's; 0 where filled
     filled: np.ndarray  # (T,)   bool     True where no detection supports the box
 
@@ -100,10 +100,10 @@ class Observations:
     """What the encoder saw of one track."""
 
     track: Track
-    boxes: np.ndarray       # (T, 4)     float32  the square that was cropped, scale included
-    features: np.ndarray    # (T, F)     float32  what the network reads of a frame: picture, then flow if it has
+    boxes: np.ndarray  # (T, 4)     float32  the square that was cropped, scale included
+    features: np.ndarray  # (T, F)     float32  what the network reads of a frame: picture, then flow if it has
     keypoints: np.ndarray | None = None  # (T, K, 3) float32  x, y in image pixels and confidence, or None
-    given: bool = False                   # whether the keypoints are the user's, not the encoder's
+    given: bool = False  # whether the keypoints are the user's, not the encoder's
 
     def __post_init__(self) -> None:
         _check(self, "boxes", np.float32, (len(self.track), 4))
@@ -120,13 +120,13 @@ class Person:
     """One tracked person over T frames."""
 
     id: int
-    frames: np.ndarray      # (T,)       int64    index into the source video
-    boxes: np.ndarray       # (T, 4)     float32  the square that was cropped, scale included
-    pose: np.ndarray        # (T, 24, 3) float32  axis-angle, radians; joint 0 is the root, in camera axes
-    betas: np.ndarray       # (10,)      float32  one shape for the whole track
-    camera: np.ndarray      # (T, 3)     float32  crop camera s, tx, ty
+    frames: np.ndarray  # (T,)       int64    index into the source video
+    boxes: np.ndarray  # (T, 4)     float32  the square that was cropped, scale included
+    pose: np.ndarray  # (T, 24, 3) float32  axis-angle, radians; joint 0 is the root, in camera axes
+    betas: np.ndarray  # (10,)      float32  one shape for the whole track
+    camera: np.ndarray  # (T, 3)     float32  crop camera s, tx, ty
     confidence: np.ndarray  # (T,)       float32  0..1, the detector's; 0 where filled
-    filled: np.ndarray      # (T,)       bool     box interpolated over a gap
+    filled: np.ndarray  # (T,)       bool     box interpolated over a gap
     keypoints: np.ndarray | None = None  # (T, K, 3) float32  x, y in image pixels and confidence, or None
 
     def __post_init__(self) -> None:
@@ -160,8 +160,8 @@ class Result:
 
     video: VideoInfo
     people: list[Person]
-    model: str = "unknown"            # name of the temporal model
-    body: str = "open"                # open | smpl: whose betas these are
+    model: str = "unknown"  # name of the temporal model
+    body: str = "open"  # open | smpl: whose betas these are
     metadata: dict = field(default_factory=dict)  # JSON-able extras
 
     @classmethod
@@ -172,17 +172,37 @@ class Result:
     def save(self, path: str | Path) -> None:
         """Write a compressed .npz without pickles; written beside and renamed, so never half a file."""
         header = {
-            "format": FORMAT, "version": FORMAT_VERSION, "axes": AXES, "model": self.model, "body": self.body,
-            "people": [person.id for person in self.people], "metadata": self.metadata,
-            "video": {"path": self.video.path, "width": self.video.width, "height": self.video.height,
-                      "fps": str(self.video.fps), "has_audio": self.video.has_audio, "kind": self.video.kind}}
-        arrays = {"header": np.array(json.dumps(header)), "times": self.video.times,
-                  "intrinsics": camera.default_intrinsics(self.video.width, self.video.height)}
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "axes": AXES,
+            "model": self.model,
+            "body": self.body,
+            "people": [person.id for person in self.people],
+            "metadata": self.metadata,
+            "video": {
+                "path": self.video.path,
+                "width": self.video.width,
+                "height": self.video.height,
+                "fps": str(self.video.fps),
+                "has_audio": self.video.has_audio,
+                "kind": self.video.kind,
+            },
+        }
+        arrays = {
+            "header": np.array(json.dumps(header)),
+            "times": self.video.times,
+            "intrinsics": camera.default_intrinsics(self.video.width, self.video.height),
+        }
         for person in self.people:
-            values = {name: getattr(person, name) for name in (
-                "frames", "boxes", "pose", "betas", "camera", "confidence", "filled", "keypoints")}
-            values |= {"times": self.video.times[person.frames], "cam_image": person.image_camera(self.video),
-                       "trans_cam": person.translation(self.video)}
+            values = {
+                name: getattr(person, name)
+                for name in ("frames", "boxes", "pose", "betas", "camera", "confidence", "filled", "keypoints")
+            }
+            values |= {
+                "times": self.video.times[person.frames],
+                "cam_image": person.image_camera(self.video),
+                "trans_cam": person.translation(self.video),
+            }
             arrays |= {f"person{person.id}/{k}": v for k, v in values.items() if v is not None}
         write_npz(path, arrays)
 
@@ -196,8 +216,10 @@ class Result:
             if header.get("format") != FORMAT:
                 raise KeyError("format")
             if header["version"] > FORMAT_VERSION:
-                raise InputError(f"{path}: written by a newer vibe (format {header['version']})",
-                                 hint="upgrade with: pip install -U vibe-cli")
+                raise InputError(
+                    f"{path}: written by a newer vibe (format {header['version']})",
+                    hint="upgrade with: pip install -U vibe-cli",
+                )
             facts = header["video"] | {"fps": Fraction(header["video"]["fps"])}
             video = VideoInfo(times=content["times"], **facts)
             people = []
@@ -206,8 +228,13 @@ class Result:
                 fields = set(Person.__dataclass_fields__) & set(names)
                 people.append(Person(id=number, **{name: content[names[name]] for name in fields}))
             _check_header(video, people)
-            return cls(video=video, people=people, model=str(header["model"]), body=str(header["body"]),
-                       metadata=dict(header["metadata"]))
+            return cls(
+                video=video,
+                people=people,
+                model=str(header["model"]),
+                body=str(header["body"]),
+                metadata=dict(header["metadata"]),
+            )
         except FileNotFoundError:
             raise InputError(f"{path}: no such file", hint=hint) from None
         except MemoryError:
@@ -241,8 +268,11 @@ def write_npz(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
             for name, value in arrays.items():
                 buffer = io.BytesIO()
                 np.lib.format.write_array(buffer, np.asanyarray(value), allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(name + ".npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue(),
-                                 compress_type=zipfile.ZIP_DEFLATED)
+                archive.writestr(
+                    zipfile.ZipInfo(name + ".npy", (1980, 1, 1, 0, 0, 0)),
+                    buffer.getvalue(),
+                    compress_type=zipfile.ZIP_DEFLATED,
+                )
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

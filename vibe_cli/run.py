@@ -27,8 +27,8 @@ class RunOptions:
     """What is made of a clip."""
 
     recover: Options = field(default_factory=Options)
-    style: str | None = None         # of the overlay; None draws none
-    formats: tuple[str, ...] = ()    # to export to
+    style: str | None = None  # of the overlay; None draws none
+    formats: tuple[str, ...] = ()  # to export to
     export: ExportOptions = field(default_factory=ExportOptions)
 
 
@@ -42,8 +42,9 @@ class Outcome:
     failure: VibeError | None = None  # why the clip counts as failed, although all that could be written is
 
 
-def run_clip(path: Path, folder: Path, model: Model, options: RunOptions, choices: dict[str, Any],
-             progress: Progress = quiet) -> Outcome:
+def run_clip(
+    path: Path, folder: Path, model: Model, options: RunOptions, choices: dict[str, Any], progress: Progress = quiet
+) -> Outcome:
     """Recover a clip and write everything that was asked for into its folder, which exists.
 
     `choices` is what the model was chosen by, for run.json. The result is written as soon as it is there;
@@ -74,51 +75,72 @@ def _nobody(path: Path, folder: Path, facts: dict[str, Any]) -> NobodyFound:
     """What to say of a clip with nobody in it."""
     written = f"; {folder / RESULT_NAME} is written, and empty"
     unsure = facts["unsure_tracks"]
-    dropped = {"short": (facts["dropped_tracks"] - unsure, "keep shorter ones with a lower --min-track"),
-               "uncertain": (unsure, OTHER_DETECTOR)}
+    dropped = {
+        "short": (facts["dropped_tracks"] - unsure, "keep shorter ones with a lower --min-track"),
+        "uncertain": (unsure, OTHER_DETECTOR),
+    }
     counts = [f"{count} {kind}" for kind, (count, _) in dropped.items() if count]
     if counts:
         noun = "appearance" if facts["dropped_tracks"] == 1 else "appearances"
-        return NobodyFound(f"{path}: nobody is seen for long enough and surely enough ({' and '.join(counts)} {noun} "
-                           f"in {facts['frames']} frames)",
-                           hint=", or ".join(hint for count, hint in dropped.values() if count) + written)
-    return NobodyFound(f"{path}: nobody was found in its {facts['frames']} frames",
-                       hint="check that people are seen whole and not too small" + written)
+        return NobodyFound(
+            f"{path}: nobody is seen for long enough and surely enough ({' and '.join(counts)} {noun} "
+            f"in {facts['frames']} frames)",
+            hint=", or ".join(hint for count, hint in dropped.values() if count) + written,
+        )
+    return NobodyFound(
+        f"{path}: nobody was found in its {facts['frames']} frames",
+        hint="check that people are seen whole and not too small" + written,
+    )
 
 
 def _leftovers(outcome: Outcome, folder: Path) -> list[str]:
     """A warning about files of earlier runs, which show another result than the one just written."""
     known = {REPORT_NAME, *(file.name for file in outcome.files)}
-    old = sorted(entry.name for entry in folder.iterdir()
-                 if entry.name not in known and not entry.name.startswith("."))
+    old = sorted(entry.name for entry in folder.iterdir() if entry.name not in known and not entry.name.startswith("."))
     return [f"left from an earlier run in {folder}: {', '.join(old)}"] if old else []
 
 
-def _facts(result: Result, path: Path, model: Model, options: RunOptions,
-           choices: dict[str, Any]) -> dict[str, Any]:
+def _facts(result: Result, path: Path, model: Model, options: RunOptions, choices: dict[str, Any]) -> dict[str, Any]:
     """Everything that run.json says but files, times and memory."""
     people = report.people_facts(result)
     found = result.metadata
-    return {"report_version": report.REPORT_VERSION, "input": report.clip_facts(result, path),
-            "options": report.plain({**choices, "run": options}), "versions": report.versions(),
-            "device": str(model.device), "detector": model.detector_name, "model": result.model,
-            "body": result.body, "renderer": None, "frames": result.video.frames, "people": people,
-            "filled_frames": sum(person["filled"] for person in people),
-            "dropped_tracks": found["dropped_tracks"], "unsure_tracks": found["unsure_tracks"],
-            "left_out_tracks": found["left_out_tracks"], "jitter": found["jitter"], "warnings": list(found["warnings"])}
+    return {
+        "report_version": report.REPORT_VERSION,
+        "input": report.clip_facts(result, path),
+        "options": report.plain({**choices, "run": options}),
+        "versions": report.versions(),
+        "device": str(model.device),
+        "detector": model.detector_name,
+        "model": result.model,
+        "body": result.body,
+        "renderer": None,
+        "frames": result.video.frames,
+        "people": people,
+        "filled_frames": sum(person["filled"] for person in people),
+        "dropped_tracks": found["dropped_tracks"],
+        "unsure_tracks": found["unsure_tracks"],
+        "left_out_tracks": found["left_out_tracks"],
+        "jitter": found["jitter"],
+        "warnings": list(found["warnings"]),
+    }
 
 
 def _write_report(outcome: Outcome, folder: Path, watch: Stopwatch) -> None:
     """Write run.json with the times so far."""
     seconds = {stage: round(value, 3) for stage, value in watch.seconds.items()}
     names = [file.relative_to(folder).as_posix() for file in outcome.files]
-    outcome.facts.update(seconds=seconds, total_seconds=round(sum(watch.seconds.values()), 3),
-                          peak_memory_mb=report.peak_memory_mb(), files=names)
+    outcome.facts.update(
+        seconds=seconds,
+        total_seconds=round(sum(watch.seconds.values()), 3),
+        peak_memory_mb=report.peak_memory_mb(),
+        files=names,
+    )
     write_json(folder / REPORT_NAME, outcome.facts)
 
 
-def _try_to_export(outcome: Outcome, name: str, body: Body, options: ExportOptions, folder: Path,
-                   progress: Progress) -> VibeError | None:
+def _try_to_export(
+    outcome: Outcome, name: str, body: Body, options: ExportOptions, folder: Path, progress: Progress
+) -> VibeError | None:
     """Write the result in a format; a failure becomes a warning and comes back."""
     try:
         outcome.files.extend(format_writer(name).write(outcome.result, body, folder, options, progress))
@@ -128,8 +150,7 @@ def _try_to_export(outcome: Outcome, name: str, body: Body, options: ExportOptio
     return None
 
 
-def _try_to_draw(outcome: Outcome, path: Path, body: Body, style: str, folder: Path,
-                 progress: Progress) -> None:
+def _try_to_draw(outcome: Outcome, path: Path, body: Body, style: str, folder: Path, progress: Progress) -> None:
     """Draw the result; a failure becomes a warning, for the result is already safe."""
     target = folder / picture_name(style)
     try:

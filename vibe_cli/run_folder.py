@@ -1,7 +1,7 @@
 """Where a run's files lie, and how they get there: whole or not at all.
 
-    output/<clip>/result.npz   everybody's motion          run.json      what was done, and how long it took
-                  overlay.mp4  the picture of it           vibe_output.pkl, npz/, obj/   what was exported
+output/<clip>/result.npz   everybody's motion          run.json      what was done, and how long it took
+              overlay.mp4  the picture of it           vibe_output.pkl, npz/, obj/   what was exported
 """
 
 from __future__ import annotations
@@ -95,8 +95,10 @@ def newest_result(output: Path) -> Path:
     """The result.npz written last under `output`; InputError when there is none."""
     found = [(path.stat().st_mtime_ns, path) for path in output.rglob(RESULT_NAME) if path.is_file()]
     if not found:
-        raise InputError(f"{output}: no finished run in it",
-                         hint="make one with: vibe demo CLIP, or name a result: vibe export PATH/result.npz")
+        raise InputError(
+            f"{output}: no finished run in it",
+            hint="make one with: vibe demo CLIP, or name a result: vibe export PATH/result.npz",
+        )
     return max(found)[1]
 
 
@@ -105,8 +107,9 @@ def find_result(path: Path) -> Path:
     if path.is_dir():
         inside = path / RESULT_NAME
         if not inside.is_file():
-            raise InputError(f"{path}: no {RESULT_NAME} in this folder",
-                             hint="name the folder of one clip, or the file itself")
+            raise InputError(
+                f"{path}: no {RESULT_NAME} in this folder", hint="name the folder of one clip, or the file itself"
+            )
         return inside
     if not path.exists():
         raise InputError(f"{path}: no such file", hint=f"a result is the {RESULT_NAME} of `vibe demo`")
@@ -132,18 +135,23 @@ def replacing_folder(path: Path, ours: str | None = None) -> Iterator[Path]:
     it would be lost.
     """
     if ours is not None and path.is_dir():
-        files = (file.relative_to(path).as_posix() for file in path.rglob("*")
-                 if not file.is_dir() and file.name not in CLUTTER)
+        files = (
+            file.relative_to(path).as_posix()
+            for file in path.rglob("*")
+            if not file.is_dir() and file.name not in CLUTTER
+        )
         foreign = next((name for name in files if not re.fullmatch(ours, name)), None)
         if foreign is not None:
-            raise InputError(f"{path}: holds {foreign}, which is no export of vibe's and would be lost",
-                             hint="choose another folder, or move that away")
+            raise InputError(
+                f"{path}: holds {foreign}, which is no export of vibe's and would be lost",
+                hint="choose another folder, or move that away",
+            )
     part = Path(tempfile.mkdtemp(prefix=path.name + ".", suffix=".part", dir=path.parent))
     part.chmod(0o755)
     try:
         yield part
         if path.exists():
-            old = path.with_name(part.name[:-len(".part")] + ".old")
+            old = path.with_name(part.name[: -len(".part")] + ".old")
             os.replace(path, old)
             os.replace(part, path)
             shutil.rmtree(old, ignore_errors=True)

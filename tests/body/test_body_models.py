@@ -30,8 +30,16 @@ def random_pose(count: int, scale: float = 0.5, seed: int = 3) -> torch.Tensor:
 def person_of(pose: torch.Tensor, betas: np.ndarray) -> Person:
     """A track with these poses; all else is zero."""
     count = len(pose)
-    return Person(id=1, frames=np.arange(count), boxes=np.zeros((count, 4)), pose=pose.numpy(), betas=betas,
-                  camera=np.zeros((count, 3)), confidence=np.ones(count), filled=np.zeros(count))
+    return Person(
+        id=1,
+        frames=np.arange(count),
+        boxes=np.zeros((count, 4)),
+        pose=pose.numpy(),
+        betas=betas,
+        camera=np.zeros((count, 3)),
+        confidence=np.ones(count),
+        filled=np.zeros(count),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +48,9 @@ def smpl() -> dict[str, torch.Tensor]:
     return smpl_tensors(smpl_arrays() | {"J_regressor_extra": extra_regressor()}, "stand-in")
 
 
-def skin_with_pose_shapes(tensors: dict[str, torch.Tensor], rotations: torch.Tensor,
-                          betas: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def skin_with_pose_shapes(
+    tensors: dict[str, torch.Tensor], rotations: torch.Tensor, betas: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """SMPL by its paper's formulas and our `skin`."""
     shaped = tensors["v_template"] + torch.einsum("vcb,nb->nvc", tensors["shapedirs"], betas)
     joints = tensors["J_regressor"] @ shaped
@@ -198,6 +207,8 @@ def test_a_file_without_a_body_is_refused(tmp_path):
 
 
 def test_the_open_body_never_imports_smplx():
-    code = ("import sys, torch; from vibe_cli.body.body_models import load_body; b = load_body(); "
-            "b(torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 10)); assert 'smplx' not in sys.modules")
+    code = (
+        "import sys, torch; from vibe_cli.body.body_models import load_body; b = load_body(); "
+        "b(torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 10)); assert 'smplx' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

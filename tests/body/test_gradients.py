@@ -72,7 +72,7 @@ def test_gradient_of_matrix_to_axis_angle_at_and_near_no_turn(angle: float) -> N
     vector = turns(angle)
     back = axis_angle_from_matrix(matrix_from_axis_angle(vector))
     for axis in range(3):
-        gradient, = torch.autograd.grad(back[:, axis].sum(), vector, retain_graph=True)
+        (gradient,) = torch.autograd.grad(back[:, axis].sum(), vector, retain_graph=True)
         assert torch.allclose(gradient, torch.eye(3, dtype=torch.float64)[axis].expand_as(gradient), atol=1e-5)
 
 
@@ -105,8 +105,8 @@ def test_gradient_of_posed_joints_by_pose_and_rest() -> None:
 def test_gradient_of_skinning_by_everything_that_is_fitted_or_learned() -> None:
     def skinned(vectors: Tensor, vertices: Tensor, joints: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         return skin(matrix_from_axis_angle(vectors), vertices, joints, weights.softmax(-1), PARENTS)
-    assert gradcheck(skinned, (random(2, 4, 3), random(2, 5, 3, seed=1), random(2, 4, 3, seed=2),
-                               random(5, 4, seed=3)))
+
+    assert gradcheck(skinned, (random(2, 4, 3), random(2, 5, 3, seed=1), random(2, 4, 3, seed=2), random(5, 4, seed=3)))
 
 
 def test_gradient_of_projection_by_points_and_camera() -> None:
@@ -123,5 +123,6 @@ def test_gradient_of_the_best_camera_by_body_image_and_weights() -> None:
 
 def test_gradient_of_a_whole_fit_from_pose_to_pixels() -> None:
     joints, camera = random(1, 4, 3, seed=4).detach(), torch.tensor([[0.9, 0.1, -0.2]], dtype=torch.float64)
-    assert gradcheck(lambda v: project_crop(pose_joints(matrix_from_axis_angle(v), joints, PARENTS)[1], camera),
-                     (random(1, 4, 3),))
+    assert gradcheck(
+        lambda v: project_crop(pose_joints(matrix_from_axis_angle(v), joints, PARENTS)[1], camera), (random(1, 4, 3),)
+    )

@@ -43,8 +43,10 @@ def make_clip(path: Path, frames: int = 6, width: int = 64, height: int = 48) ->
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
-    code = ("import sys; from vibe_cli.cli import main; code = main(['--help']); "
-            "print('loaded', *(name for name in sys.modules if '.' not in name)); sys.exit(code)")
+    code = (
+        "import sys; from vibe_cli.cli import main; code = main(['--help']); "
+        "print('loaded', *(name for name in sys.modules if '.' not in name)); sys.exit(code)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     text, loaded = done.stdout.rsplit("loaded", 1)
     assert not set(HEAVY) & set(loaded.split())
@@ -85,8 +87,18 @@ def test_version(vibe) -> None:
     assert vibe("--version").out.strip() == f"vibe {__version__}"
 
 
-@pytest.mark.parametrize("args", [["dance"], ["export", "--format", "fbx"], ["export"], ["info"], ["demo"],
-                                  ["render", "--style", "oil"], ["doctor", "--nonsense"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["dance"],
+        ["export", "--format", "fbx"],
+        ["export"],
+        ["info"],
+        ["demo"],
+        ["render", "--style", "oil"],
+        ["doctor", "--nonsense"],
+    ],
+)
 def test_wrong_usage_is_one_line_with_a_hint_and_exit_code_2(args: list[str], vibe) -> None:
     answer = vibe(*args)
     assert answer.code == 2 and answer.out == ""
@@ -97,8 +109,7 @@ def test_wrong_usage_is_one_line_with_a_hint_and_exit_code_2(args: list[str], vi
 def test_an_error_is_one_line_and_a_hint_and_no_traceback(vibe, home: Path) -> None:
     answer = vibe("info", "nowhere.mp4")
     assert answer.code == 3
-    assert answer.lines == ["error: nowhere.mp4: no such file or folder",
-                            "hint: check the spelling of the path"]
+    assert answer.lines == ["error: nowhere.mp4: no such file or folder", "hint: check the spelling of the path"]
 
 
 @pytest.mark.parametrize("args", [["--debug", "info", "x"], ["info", "x", "--debug"]])
@@ -114,19 +125,28 @@ def test_a_bug_says_that_it_is_one(vibe, home: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("vibe_cli.cli.export.chosen_result", broken)
     answer = vibe("export", "-f", "pkl")
     assert answer.code == 1
-    assert answer.lines == ["error: a bug in vibe: ZeroDivisionError: in two lines",
-                            f"hint: {failures.ISSUES}"]
+    assert answer.lines == ["error: a bug in vibe: ZeroDivisionError: in two lines", f"hint: {failures.ISSUES}"]
 
 
-@pytest.mark.parametrize(("error", "code"), [
-    (KeyboardInterrupt(), 130), (click.Abort(), 130), (MemoryError(), 3), (OSError(28, "No space left"), 3),
-    (InputError("x"), 3), (ValueError("x"), 1), (SystemExit(1), 1)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+        (MemoryError(), 3),
+        (OSError(28, "No space left"), 3),
+        (InputError("x"), 3),
+        (ValueError("x"), 1),
+        (SystemExit(1), 1),
+    ],
+)
 def test_exit_codes(error: BaseException, code: int) -> None:
     assert failures.explain(error)[0] == code
 
 
 def test_memory_that_torch_could_not_get_is_no_bug() -> None:
     import torch  # which alone raises these
+
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60)
     code, message, hint = failures.explain(caught.value)
@@ -144,8 +164,9 @@ def test_ctrl_c_is_said_with_exit_code_130(vibe, home: Path, monkeypatch: pytest
 
 def test_a_name_that_the_terminal_cannot_show_is_no_error(home: Path) -> None:
     env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-m", "vibe_cli.cli", "info", "танец.mp4"], cwd=home, env=env,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "vibe_cli.cli", "info", "танец.mp4"], cwd=home, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 3 and "no such file" in done.stderr
 
 
@@ -180,8 +201,10 @@ def test_what_is_made_of_two_runs_in_one_folder_lies_apart(vibe, home: Path) -> 
     assert files == ["a/x/mask.mp4", "a/x/npz/person_001.npz", "b/x/mask.mp4", "b/x/npz/person_001.npz"]
 
 
-@pytest.mark.parametrize(("result", "folder"), [
-    ("output/a/x", "to/a/x"), ("output/../elsewhere/x", "to/x"), ("outputs/x", "to/x"), ("output", "to/output")])
+@pytest.mark.parametrize(
+    ("result", "folder"),
+    [("output/a/x", "to/a/x"), ("output/../elsewhere/x", "to/x"), ("outputs/x", "to/x"), ("output", "to/output")],
+)
 def test_a_run_keeps_its_place_below_the_output_folder_and_its_name_elsewhere(result: str, folder: str, home) -> None:
     path = Path(result) / "result.npz"
     for output in (Path("output"), home / "output"):
@@ -352,6 +375,13 @@ def test_doctor_gives_the_fix_for_what_does_not_work(vibe, home: Path, monkeypat
 def test_doctor_tries_the_video_the_renderer_and_the_body() -> None:
     from vibe_cli.cli import doctor
 
-    for check in (doctor.check_device, doctor.check_ffmpeg, doctor.check_video, doctor.check_renderer,
-                  doctor.check_body, doctor.check_smpl, doctor.check_libraries):
+    for check in (
+        doctor.check_device,
+        doctor.check_ffmpeg,
+        doctor.check_video,
+        doctor.check_renderer,
+        doctor.check_body,
+        doctor.check_smpl,
+        doctor.check_libraries,
+    ):
         assert doctor.examine(check).works, check.__name__

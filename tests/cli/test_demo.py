@@ -65,7 +65,8 @@ def test_run_json_says_what_was_done(vibe, home: Path, tiny: BrightDetector) -> 
     assert facts["dropped_tracks"] == 0 and facts["filled_frames"] == 0 and facts["warnings"] == []
     assert facts["jitter"]["1"]["after"] < facts["jitter"]["1"]["before"]
     assert {"decode", "detect and track", "crop", "encode", "regress", "smooth", "save", "render"} <= set(
-        facts["seconds"])
+        facts["seconds"]
+    )
     assert facts["peak_memory_mb"] > 50 and facts["versions"]["vibe"] == __version__
     assert facts["files"] == ["result.npz", "overlay.mp4"]
 
@@ -125,7 +126,7 @@ def test_people_of_whom_the_detector_was_unsure_are_not_called_short(vibe, home:
 def test_a_clip_with_people_counts_the_uncertain_ones_apart(vibe, home: Path, tiny, monkeypatch) -> None:
     def doubting(frame: np.ndarray) -> Detections:
         boxes = BrightDetector()._one(frame).boxes
-        return Detections(boxes, [0.9, 0.6][:len(boxes)])
+        return Detections(boxes, [0.9, 0.6][: len(boxes)])
 
     tiny.believed_from = 0.8
     monkeypatch.setattr(tiny, "_one", doubting)
@@ -166,8 +167,10 @@ def test_one_bad_clip_of_several_does_not_stop_the_rest(vibe, home: Path, tiny: 
     first, last = make_walk(home / "a" / "x.mp4", frames=5), make_walk(home / "b" / "x.mp4", frames=4)
     answer = demo(vibe, first, home / "note.mp4", last)
     assert answer.code == 5 and "1 of 3 clips failed" in answer.err and "error: " in answer.err
-    counts = {path.parent.relative_to(home / "output").as_posix(): Result.load(path).video.frames
-              for path in (home / "output").rglob("result.npz")}
+    counts = {
+        path.parent.relative_to(home / "output").as_posix(): Result.load(path).video.frames
+        for path in (home / "output").rglob("result.npz")
+    }
     assert counts == {"a/x": 5, "b/x": 4}
 
 

@@ -56,6 +56,7 @@ def test_runs_of_one_system_are_averaged_and_several_stand_beside_each_other(vib
     models = tiny / ".vibe" / "models"
     config = (models / "tiny" / "config.yaml").read_text("utf-8")
     from safetensors.torch import load_file, save_file
+
     for number in (1, 2):
         (tiny / f"run{number}").mkdir()
         (tiny / f"run{number}" / "config.yaml").write_text(config)
@@ -63,8 +64,21 @@ def test_runs_of_one_system_are_averaged_and_several_stand_beside_each_other(vib
         torch.manual_seed(number)
         weights["regressor.init_pose"] += 0.1 * torch.randn(1, 144)
         save_file(weights, tiny / f"run{number}" / "weights.safetensors")
-    answer = vibe("eval", "--dataset", "synthetic", "cache", "--model", "tiny", "--model", "mine=run1,run2",
-                  "-o", "out", "--device", "cpu", "--no-plots")
+    answer = vibe(
+        "eval",
+        "--dataset",
+        "synthetic",
+        "cache",
+        "--model",
+        "tiny",
+        "--model",
+        "mine=run1,run2",
+        "-o",
+        "out",
+        "--device",
+        "cpu",
+        "--no-plots",
+    )
     assert answer.code == 0, answer.err
     single, several = numbers(tiny / "out")["models"]
     runs = [run["mpjpe"] for run in several["runs"]]
@@ -83,8 +97,9 @@ def test_3dpw_needs_smpl_and_then_says_its_protocol(vibe, tiny: Path) -> None:
         np.save(tiny / f"{kind}.npy", extra_regressor(rows))
         import_file(tiny / f"{kind}.npy")
     import_file(tiny / "SMPL_NEUTRAL.pkl")
-    answer = vibe("eval", "--dataset", "3dpw", "3dpw", "--model", "tiny", "--body", "smpl", "--device", "cpu",
-                  "--cache", "kept")
+    answer = vibe(
+        "eval", "--dataset", "3dpw", "3dpw", "--model", "tiny", "--body", "smpl", "--device", "cpu", "--cache", "kept"
+    )
     assert answer.code == 0, answer.err
     content = numbers(tiny / "output" / "eval" / "3dpw")
     assert "J_regressor_h36m" in content["protocol"]["joints"] and "male" in content["protocol"]["note 1"]
@@ -98,8 +113,9 @@ def test_3dpw_needs_smpl_and_then_says_its_protocol(vibe, tiny: Path) -> None:
 
 def test_keypoints_on_photographs_beside_the_mean_pose(vibe, tiny: Path) -> None:
     make_coco(tiny / "coco")
-    answer = vibe("eval", "--dataset", "coco-keypoints", "coco", "--model", "tiny-encoder", "--model", "tiny",
-                  "--device", "cpu")
+    answer = vibe(
+        "eval", "--dataset", "coco-keypoints", "coco", "--model", "tiny-encoder", "--model", "tiny", "--device", "cpu"
+    )
     assert answer.code == 0, answer.err
     content = numbers(tiny / "output" / "eval" / "coco-keypoints")
     rows = {model["label"]: model["mean"]["pck@0.1"] for model in content["models"]}
@@ -111,8 +127,9 @@ def test_keypoints_on_photographs_beside_the_mean_pose(vibe, tiny: Path) -> None
 
 def test_keypoints_in_videos_are_measured_the_same_way(vibe, tiny: Path) -> None:
     make_penn(tiny / "penn", bbox=np.tile([2.0, 1, 12, 101], (3, 1)))
-    answer = vibe("eval", "--dataset", "penn-action", "penn", "--model", "tiny-encoder", "--device", "cpu",
-                  "--no-plots")
+    answer = vibe(
+        "eval", "--dataset", "penn-action", "penn", "--model", "tiny-encoder", "--device", "cpu", "--no-plots"
+    )
     assert answer.code == 0, answer.err
     assert numbers(tiny / "output" / "eval" / "penn-action")["models"][1]["runs"][0]["people"] == 3
 
@@ -123,8 +140,19 @@ def test_whoever_is_measured_on_what_they_learned_from_is_told(vibe, tiny: Path)
     before = file.read_text("utf-8")
     for split, warned in (("test", True), ("train", False)):
         file.write_text(f"{before}data: Penn Action, {split} (research)\n", "utf-8")
-        answer = vibe("eval", "--dataset", "penn-action", "penn", "--model", "tiny-encoder", "--device", "cpu",
-                      "--no-plots", "-o", split)
+        answer = vibe(
+            "eval",
+            "--dataset",
+            "penn-action",
+            "penn",
+            "--model",
+            "tiny-encoder",
+            "--device",
+            "cpu",
+            "--no-plots",
+            "-o",
+            split,
+        )
         assert answer.code == 0, answer.err
         assert ("tiny-encoder: keypoints learned from Penn Action, test itself" in answer.err) == warned
 
@@ -144,21 +172,24 @@ def test_detectors_are_measured_by_recall(vibe, tiny: Path, monkeypatch: pytest.
     assert (tiny / "output" / "eval" / "coco-people" / "recall.png").is_file()
 
 
-@pytest.mark.parametrize("arguments, code, said", [
-    (["--dataset", "3dpw", "nowhere"], 3, "no such folder"),
-    (["--dataset", "3dpw", "empty"], 3, "sequenceFiles/test: missing"),
-    (["--dataset", "synthetic", "empty"], 3, "missing"),
-    (["--dataset", "3dpw", "empty", "--split", "dev"], 3, "no split named dev"),
-    (["--dataset", "synthetic", "empty", "--model", "absent"], 4, "no model named absent"),
-    (["--dataset", "synthetic", "empty", "--model", "tiny-encoder"], 4, "no temporal model"),
-    (["--dataset", "coco-people", "empty", "--model", "tiny"], 4, "no detector"),
-    (["--dataset", "amass", "empty"], 2, "nothing is evaluated on amass"),
-    (["--dataset", "mnist", "empty"], 2, "mnist"),
-    (["--dataset", "synthetic", "empty", "--model", "a,b"], 2, "not a model"),
-    (["--dataset", "synthetic", "empty", "--model", "tiny", "--model", "tiny"], 2, "two models of the label tiny"),
-    (["--dataset", "synthetic", "empty", "--cache", "/dev/null/x"], 3, "cannot write there"),
-    (["empty"], 2, "--dataset"),
-])
+@pytest.mark.parametrize(
+    "arguments, code, said",
+    [
+        (["--dataset", "3dpw", "nowhere"], 3, "no such folder"),
+        (["--dataset", "3dpw", "empty"], 3, "sequenceFiles/test: missing"),
+        (["--dataset", "synthetic", "empty"], 3, "missing"),
+        (["--dataset", "3dpw", "empty", "--split", "dev"], 3, "no split named dev"),
+        (["--dataset", "synthetic", "empty", "--model", "absent"], 4, "no model named absent"),
+        (["--dataset", "synthetic", "empty", "--model", "tiny-encoder"], 4, "no temporal model"),
+        (["--dataset", "coco-people", "empty", "--model", "tiny"], 4, "no detector"),
+        (["--dataset", "amass", "empty"], 2, "nothing is evaluated on amass"),
+        (["--dataset", "mnist", "empty"], 2, "mnist"),
+        (["--dataset", "synthetic", "empty", "--model", "a,b"], 2, "not a model"),
+        (["--dataset", "synthetic", "empty", "--model", "tiny", "--model", "tiny"], 2, "two models of the label tiny"),
+        (["--dataset", "synthetic", "empty", "--cache", "/dev/null/x"], 3, "cannot write there"),
+        (["empty"], 2, "--dataset"),
+    ],
+)
 def test_what_is_wrong_is_said_with_its_exit_code(vibe, tiny: Path, arguments: list[str], code: int, said: str) -> None:
     (tiny / "empty").mkdir()
     choices = [] if "--model" in arguments else ["--model", "tiny"]
@@ -172,8 +203,16 @@ def test_nobody_who_counts_is_told(vibe, tiny: Path) -> None:
     path = tiny / "coco/annotations/person_keypoints_val2017.json"
     path.write_text(path.read_text().replace("[10, 20, 60, 100]", "[10, 20, 60, 70]"))
     for dataset in ("coco-keypoints", "coco-people"):
-        answer = vibe("eval", "--dataset", dataset, "coco", "--device", "cpu",
-                      "--model", "tiny-encoder" if dataset == "coco-keypoints" else "open-detector")
+        answer = vibe(
+            "eval",
+            "--dataset",
+            dataset,
+            "coco",
+            "--device",
+            "cpu",
+            "--model",
+            "tiny-encoder" if dataset == "coco-keypoints" else "open-detector",
+        )
         assert answer.code == 3 and ("nobody" in answer.err), answer.err
 
 

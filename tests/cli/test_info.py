@@ -23,17 +23,39 @@ def run(vibe, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.set_num_threads(1)
     install_model(home / ".vibe" / "models")
     monkeypatch.setattr("vibe_cli.zoo.reader.load_detector", lambda *_: (BrightDetector(), "bright"))
-    answer = vibe("demo", make_walk(home / "walk.mp4", frames=6, people=2), "--model", "tiny", "--device", "cpu",
-                  "--min-track", "3", "--render", "-f", "pkl", "-f", "npz", "-f", "obj")
+    answer = vibe(
+        "demo",
+        make_walk(home / "walk.mp4", frames=6, people=2),
+        "--model",
+        "tiny",
+        "--device",
+        "cpu",
+        "--min-track",
+        "3",
+        "--render",
+        "-f",
+        "pkl",
+        "-f",
+        "npz",
+        "-f",
+        "obj",
+    )
     assert answer.code == 0, answer.err
     return home / "output" / "walk"
 
 
 def test_info_reads_every_file_and_folder_that_demo_writes(vibe, run: Path) -> None:
-    said = {"result.npz": "a vibe result", "run.json": "the report of a run", "overlay.mp4": "a video",
-            "vibe_output.pkl": "motion of 2 people in VIBE's layout", "npz": "2 .npz files", "obj": "12 meshes",
-            "npz/person_002.npz": "the layout of AMASS", "obj/person_001/000000.obj": "a mesh of ",
-            "obj/person_002": "6 meshes"}
+    said = {
+        "result.npz": "a vibe result",
+        "run.json": "the report of a run",
+        "overlay.mp4": "a video",
+        "vibe_output.pkl": "motion of 2 people in VIBE's layout",
+        "npz": "2 .npz files",
+        "obj": "12 meshes",
+        "npz/person_002.npz": "the layout of AMASS",
+        "obj/person_001/000000.obj": "a mesh of ",
+        "obj/person_002": "6 meshes",
+    }
     assert {path.name for path in run.iterdir()} == {name for name in said if "/" not in name}
     for name, words in said.items():
         answer = vibe("info", run / name)
@@ -52,6 +74,7 @@ def test_info_on_vibes_output_gives_people_shapes_and_meanings(vibe, home: Path)
     from vibe_cli.body.body_models import load_body
     from vibe_cli.export import ExportOptions, format_writer
     from vibe_cli.progress import quiet
+
     people = [make_person(3, keypoints=True), make_person(7, frames=np.arange(2, 6))]
     (path,) = format_writer("pkl").write(make_result(people), load_body(), home, ExportOptions(), quiet)
     answer = vibe("info", path)
@@ -67,9 +90,15 @@ def test_info_on_vibes_output_gives_people_shapes_and_meanings(vibe, home: Path)
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_arrays_of_joblib_are_read_as_joblib_reads_them_and_not_into_memory(protocol: int, home: Path) -> None:
-    content = {"a": np.arange(6.0).reshape(2, 3), "f": np.asfortranarray(np.arange(6).reshape(2, 3)), "none": None,
-               "empty": np.zeros((0, 3), np.float32), "big": np.arange(5, dtype=">i4"), "n": np.float32(1.5),
-               "deep": [{"again": np.ones(2)}]}
+    content = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "f": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "none": None,
+        "empty": np.zeros((0, 3), np.float32),
+        "big": np.arange(5, dtype=">i4"),
+        "n": np.float32(1.5),
+        "deep": [{"again": np.ones(2)}],
+    }
     joblib.dump(content, home / "x.pkl", protocol=protocol)
     read = read_pickle(home / "x.pkl")
     for name in ("a", "f", "empty", "big"):
@@ -85,15 +114,21 @@ def test_arrays_of_old_joblib_lie_right_behind_their_record(home: Path) -> None:
     assert key in data
     old = data.replace(b"X" + bytes([len(key), 0, 0, 0]) + key, b"X\x04\0\0\0more")
     padding = data.index(np.arange(4.0).tobytes())
-    length = next(n for n in range(16) if data[padding - n - 1] == n and data[padding - n:padding] == b"\xff" * n)
+    length = next(n for n in range(16) if data[padding - n - 1] == n and data[padding - n : padding] == b"\xff" * n)
     cut = padding - length - 1 - (len(data) - len(old))
-    (home / "old.pkl").write_bytes(old[:cut] + old[cut + length + 1:])
+    (home / "old.pkl").write_bytes(old[:cut] + old[cut + length + 1 :])
     assert read_pickle(home / "old.pkl")["a"].tolist() == [0, 1, 2, 3]
 
 
 def test_info_on_other_peoples_pickles_and_checkpoints_lists_their_arrays(vibe, home: Path) -> None:
-    sequence = {"sequence": "walk", "poses": [np.zeros((5, 72)), np.zeros((5, 72))], "trans": [np.zeros((5, 3))] * 2,
-                "betas": [np.zeros(10)] * 2, "genders": ["m", "f"], "cam_poses": np.zeros((5, 4, 4))}
+    sequence = {
+        "sequence": "walk",
+        "poses": [np.zeros((5, 72)), np.zeros((5, 72))],
+        "trans": [np.zeros((5, 3))] * 2,
+        "betas": [np.zeros(10)] * 2,
+        "genders": ["m", "f"],
+        "cam_poses": np.zeros((5, 4, 4)),
+    }
     (home / "3dpw.pkl").write_bytes(pickle.dumps(sequence, protocol=2))
     answer = vibe("info", "3dpw.pkl")
     assert answer.code == 0 and "poses/1" in answer.out and "(5, 72)" in answer.out and "walk" in answer.out
@@ -127,11 +162,18 @@ def test_info_on_openposes_folder_counts_people_and_says_how_to_use_it(vibe, hom
     assert "--keypoints openpose" in answer.out
 
 
-@pytest.mark.parametrize(("name", "content", "words"), [
-    ("a.json", "[" * 100_000, "not JSON"), ("a.json", '{"x": 1}', "neither a run's report nor keypoints"),
-    ("run.json", '{"report_version": 1, "input": 3, "people": [1]}', "damaged"),
-    ("run.json", '{"report_version": 1}', "damaged (KeyError: 'input')"), ("a.obj", "# nothing\n", "no vertex"),
-    ("a.obj", "\xff\xfe", "no vertex"), ("motion.pkl", "x\x9c", "not a video")])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.json", "[" * 100_000, "not JSON"),
+        ("a.json", '{"x": 1}', "neither a run's report nor keypoints"),
+        ("run.json", '{"report_version": 1, "input": 3, "people": [1]}', "damaged"),
+        ("run.json", '{"report_version": 1}', "damaged (KeyError: 'input')"),
+        ("a.obj", "# nothing\n", "no vertex"),
+        ("a.obj", "\xff\xfe", "no vertex"),
+        ("motion.pkl", "x\x9c", "not a video"),
+    ],
+)
 def test_what_cannot_be_read_is_one_line_and_a_hint(name: str, content: str, words: str, vibe, home: Path) -> None:
     (home / name).write_text(content, encoding="utf-8")
     answer = vibe("info", name)

@@ -38,8 +38,15 @@ def note(folder: Path, kind: str, needs: tuple[str, ...] = (), **more: object) -
     """The sidecar of an imported file, without its weights."""
     folder.mkdir(parents=True)
     lacks = [{"kind": need, "what": f"the {need} file", "from": f"{need}'s page"} for need in needs]
-    sidecar = {"kind": kind, "what": f"the {kind} file", "licence": "theirs, not ours", "files": {}, "needs": lacks,
-               "source": {"file": f"{kind}.pth.tar", "sha256": folder.name, "from": "its page"}, **more}
+    sidecar = {
+        "kind": kind,
+        "what": f"the {kind} file",
+        "licence": "theirs, not ours",
+        "files": {},
+        "needs": lacks,
+        "source": {"file": f"{kind}.pth.tar", "sha256": folder.name, "from": "its page"},
+        **more,
+    }
     (folder / "config.yaml").write_text(yaml.safe_dump(sidecar))
 
 
@@ -90,6 +97,7 @@ def test_a_name_can_be_given(vibe, own: Path, files) -> None:
     assert (own / "smpl-female" / "body.safetensors").is_file()
     assert vibe("models", "import", files["joints-extra"]).code == 0
     from vibe_cli.body.body_models import load_body
+
     assert load_body("smpl-female").kind == "smpl", "--body takes the name"
 
 
@@ -140,9 +148,11 @@ def test_weights_that_do_not_fit_are_listed_by_name(vibe, own: Path) -> None:
 
 
 @pytest.mark.parametrize(("failure", "code"), [(OSError(28, "No space left on device"), 4), (KeyboardInterrupt(), 130)])
-def test_a_write_that_breaks_off_leaves_nothing(failure: BaseException, code: int, vibe, own: Path, files,
-                                                monkeypatch) -> None:
+def test_a_write_that_breaks_off_leaves_nothing(
+    failure: BaseException, code: int, vibe, own: Path, files, monkeypatch
+) -> None:
     import safetensors.torch
+
     save = safetensors.torch.save_file
 
     def failing(tensors: dict, path: Path) -> None:
@@ -239,6 +249,7 @@ def test_info_takes_a_models_name(vibe, own: Path) -> None:
 
 def test_info_on_every_kind_of_official_file_says_what_it_is(vibe, home: Path, files) -> None:
     from vibe_cli.importing.checkpoints import KINDS
+
     for kind, path in files.items():
         answer = vibe("info", path)
         assert answer.code == 0 and KINDS[kind].what in answer.out and sha256(path) in answer.out, answer.err

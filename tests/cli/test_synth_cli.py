@@ -23,8 +23,10 @@ from vibe_cli.synth.faults import degrade
 from vibe_cli.synth.pictures import Pictures
 from vibe_cli.synth.video_data import read_flow, write_flow
 
-COARSENS = pytest.mark.skipif(find_spec("fast_simplification") is None,
-                              reason="what is no bundle is read only where the extra vibe-cli[synth] is installed")
+COARSENS = pytest.mark.skipif(
+    find_spec("fast_simplification") is None,
+    reason="what is no bundle is read only where the extra vibe-cli[synth] is installed",
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +59,42 @@ def test_crops_come_with_labels_and_equal_seeds_give_equal_files(bundle: Path, h
             x, y = np.floor(joints[i][seen[i]]).astype(int).T
             assert ((x >= 0) & (x < 64) & (y >= 0) & (y < 64)).all()
             assert (cv2.dilate(masks[i], np.ones((5, 5), np.uint8))[y, x] > 0).all()
-    assert shapes == {"pose": (6, 24, 3), "betas": (6, 10), "boxes": (6, 4), "joints24_m": (6, 24, 3),
-                      "joints24_px": (6, 24, 2), "joints49_m": (6, 49, 3), "joints49_px": (6, 49, 2),
-                      "visible24": (6, 24), "visible49": (6, 49), "masks": (6, 64, 8)}
+    assert shapes == {
+        "pose": (6, 24, 3),
+        "betas": (6, 10),
+        "boxes": (6, 4),
+        "joints24_m": (6, 24, 3),
+        "joints24_px": (6, 24, 2),
+        "joints49_m": (6, 49, 3),
+        "joints49_px": (6, 49, 2),
+        "visible24": (6, 24),
+        "visible49": (6, 49),
+        "masks": (6, 64, 8),
+    }
     assert cv2.imread(str(home / "a" / "images" / "000005.jpg")).shape == (64, 64, 3)
 
 
 def test_yolo_data_is_what_ultralytics_reads(bundle: Path, home: Path, vibe) -> None:
     yolo = pytest.importorskip("ultralytics.data")
     from ultralytics.data.utils import check_det_dataset
-    answer = vibe("synth", "yolo", home / "out", "--mocap", bundle, "--count", 4, "--size", 96, "--val", 0.25, "--task",
-                  "pose", "-j", 1)
+
+    answer = vibe(
+        "synth",
+        "yolo",
+        home / "out",
+        "--mocap",
+        bundle,
+        "--count",
+        4,
+        "--size",
+        96,
+        "--val",
+        0.25,
+        "--task",
+        "pose",
+        "-j",
+        1,
+    )
     assert answer.code == 0, answer.err
     data = check_det_dataset(str(home / "out" / "data.yaml"), autodownload=False)
     assert data["names"] == {0: "person"} and data["kpt_shape"] == [17, 3]
@@ -96,6 +123,7 @@ def test_how_many_work_changes_nothing(bundle: Path, home: Path, vibe) -> None:
 
 def test_a_clip_has_all_its_labels_and_is_filmed_once(bundle: Path, home: Path, vibe) -> None:
     from vibe_cli.video.reader import open_video
+
     options = ("--mocap", bundle, "--frames", 4, "--size", "96x64", "--fps", "24000/1001", "--people", 2)
     for name in ("a", "b"):
         answer = vibe("synth", "video", home / name, *options)
@@ -130,6 +158,7 @@ def test_a_clip_has_all_its_labels_and_is_filmed_once(bundle: Path, home: Path, 
 def test_ctrl_c_leaves_nothing_half_written(kind: str, bundle: Path, home: Path, vibe, monkeypatch) -> None:
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
+
     if kind == "video":
         monkeypatch.setattr(video_data, "write_npz", stop)
     else:
@@ -145,10 +174,29 @@ def test_ctrl_c_leaves_nothing_half_written(kind: str, bundle: Path, home: Path,
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_signal_to_end_leaves_nothing_half_written(bundle: Path, tmp_path: Path) -> None:
     """With its workers, as a queue or a container's end stops it."""
-    command = [sys.executable, "-c", "import sys; from vibe_cli.cli import main; sys.exit(main())", "synth", "crops",
-               "out", "--mocap", str(bundle), "--count", "100000", "--size", "32", "-j", "2"]
-    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-                             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from vibe_cli.cli import main; sys.exit(main())",
+        "synth",
+        "crops",
+        "out",
+        "--mocap",
+        str(bundle),
+        "--count",
+        "100000",
+        "--size",
+        "32",
+        "-j",
+        "2",
+    ]
+    child = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
     while not any(tmp_path.glob("out.*/images/*")) and child.poll() is None:
         time.sleep(0.05)
     child.terminate()
@@ -164,23 +212,34 @@ def test_pack_writes_what_it_was_given(bundle: Path, home: Path, vibe) -> None:
     assert vibe("synth", "pack", home, "--mocap", bundle).code == 3
 
 
-@pytest.mark.parametrize(("words", "code", "said"), [
-    (("crops", "out", "--mocap", "none"), 3, "none: no such file or folder"),
-    pytest.param(("crops", "out", "--mocap", "empty"), 3, "empty: an empty file", marks=COARSENS),
-    (("crops", "out", "--mocap", "{bundle}", "--backgrounds", "none"), 3, "none: no such folder"),
-    (("crops", "full", "--mocap", "{bundle}"), 3, "full: there already"),
-    (("crops", "out"), 2, "Missing option '--mocap'"),
-    pytest.param(("crops", "out", "--mocap", "full", "--backgrounds", "pictures"), 3, "no motion capture found",
-                 marks=COARSENS),
-    (("crops", "out", "--mocap", "{bundle}", "--backgrounds", "full"), 3, "full: no background pictures"),
-    (("video", "out", "--mocap", "{bundle}", "--size", "641x360"), 2, "not two even numbers"),
-    (("video", "out", "--mocap", "{bundle}", "--fps", "0"), 2, "not a rate"),
-    (("video", "full", "--mocap", "{bundle}"), 3, "holds something else"),
-    (("yolo", "out", "--mocap", "{bundle}", "--count", "0"), 2, "--count"),
-    pytest.param(("pack", "x", "--mocap", "cut", "--backgrounds", "pictures"), 3, "cut: cannot read motion capture",
-                 marks=COARSENS),
-    (("video", "out", "--mocap", "{bundle}", "--people", "5"), 2, "--people"),
-])
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("crops", "out", "--mocap", "none"), 3, "none: no such file or folder"),
+        pytest.param(("crops", "out", "--mocap", "empty"), 3, "empty: an empty file", marks=COARSENS),
+        (("crops", "out", "--mocap", "{bundle}", "--backgrounds", "none"), 3, "none: no such folder"),
+        (("crops", "full", "--mocap", "{bundle}"), 3, "full: there already"),
+        (("crops", "out"), 2, "Missing option '--mocap'"),
+        pytest.param(
+            ("crops", "out", "--mocap", "full", "--backgrounds", "pictures"),
+            3,
+            "no motion capture found",
+            marks=COARSENS,
+        ),
+        (("crops", "out", "--mocap", "{bundle}", "--backgrounds", "full"), 3, "full: no background pictures"),
+        (("video", "out", "--mocap", "{bundle}", "--size", "641x360"), 2, "not two even numbers"),
+        (("video", "out", "--mocap", "{bundle}", "--fps", "0"), 2, "not a rate"),
+        (("video", "full", "--mocap", "{bundle}"), 3, "holds something else"),
+        (("yolo", "out", "--mocap", "{bundle}", "--count", "0"), 2, "--count"),
+        pytest.param(
+            ("pack", "x", "--mocap", "cut", "--backgrounds", "pictures"),
+            3,
+            "cut: cannot read motion capture",
+            marks=COARSENS,
+        ),
+        (("video", "out", "--mocap", "{bundle}", "--people", "5"), 2, "--people"),
+    ],
+)
 def test_bad_input_is_one_line_and_a_hint(words: tuple, code: int, said: str, bundle: Path, home: Path, vibe) -> None:
     (home / "full" / "clip_0000").mkdir(parents=True)
     (home / "full" / "clip_0000" / "x").write_text("mine")

@@ -48,13 +48,18 @@ def make_3dpw(folder: Path, split: str = "test", **changes: object) -> dict:
     cameras[:, :3, :3] = Rotation.from_euler("x", 90, degrees=True).as_matrix()
     cameras[:, :3, 3] = [0, 0, 5]
     content = {
-        "sequence": "walk", "poses": [RNG.normal(0, 0.4, (count, 72)) for _ in range(people)],
-        "betas": [RNG.normal(size=10) for _ in range(people)], "trans": [np.zeros((count, 3))] * people,
+        "sequence": "walk",
+        "poses": [RNG.normal(0, 0.4, (count, 72)) for _ in range(people)],
+        "betas": [RNG.normal(size=10) for _ in range(people)],
+        "trans": [np.zeros((count, 3))] * people,
         "poses2d": [RNG.uniform(5, 20, (count, 3, 18)) for _ in range(people)],
         "jointPositions": [RNG.normal(0, 0.4, (count, 72)) for _ in range(people)],
-        "campose_valid": [np.array([1, 1, 0, 1]), np.ones(count, int)], "genders": ["m", "f"],
-        "cam_poses": cameras, "cam_intrinsics": np.array([[100.0, 0, 16], [0, 100, 12], [0, 0, 1]]),
-        "img_frame_ids": np.arange(count)} | changes
+        "campose_valid": [np.array([1, 1, 0, 1]), np.ones(count, int)],
+        "genders": ["m", "f"],
+        "cam_poses": cameras,
+        "cam_intrinsics": np.array([[100.0, 0, 16], [0, 100, 12], [0, 0, 1]]),
+        "img_frame_ids": np.arange(count),
+    } | changes
     (folder / "sequenceFiles" / split).mkdir(parents=True)
     (folder / "sequenceFiles" / split / "walk.pkl").write_bytes(pickle.dumps(content, protocol=2))
     write_images(folder / "imageFiles" / "walk", [f"image_{n:05d}.jpg" for n in range(count)])
@@ -129,12 +134,23 @@ def test_amass_is_25_frames_a_second_of_22_joints_and_z_up(tmp_path: Path) -> No
     folder = tmp_path / "CMU" / "01"
     folder.mkdir(parents=True)
     poses, trans = RNG.normal(size=(121, 156)), RNG.normal(size=(121, 3))
-    np.savez(folder / "01_01_poses.npz", poses=poses, trans=trans, betas=np.arange(16.0), gender=np.array("female"),
-             mocap_framerate=np.array(120.0), dmpls=np.zeros((121, 8)))
+    np.savez(
+        folder / "01_01_poses.npz",
+        poses=poses,
+        trans=trans,
+        betas=np.arange(16.0),
+        gender=np.array("female"),
+        mocap_framerate=np.array(120.0),
+        dmpls=np.zeros((121, 8)),
+    )
     np.savez(folder / "shape.npz", betas=np.zeros(16))
     (sequence,) = open_dataset("amass", tmp_path)
     assert (sequence.name, sequence.fps, sequence.axes, sequence.gender) == (
-        "CMU/01/01_01_poses", 25, WORLD_Z_UP, "female")
+        "CMU/01/01_01_poses",
+        25,
+        WORLD_Z_UP,
+        "female",
+    )
     rows = [round(k * 120 / 25) for k in range(26)]  # one second and its end
     assert len(sequence) == 26
     assert np.allclose(sequence.pose[:, :22], poses[rows, :66].reshape(-1, 22, 3), atol=1e-6)
@@ -164,8 +180,24 @@ def test_3dhp_is_in_metres_and_of_28_joints(tmp_path: Path) -> None:
     (sequence,) = open_dataset("mpi-inf-3dhp", tmp_path, "train")
     assert sequence.name == "S1/Seq1/1" and greys(sequence) == [0, 1, 2]
     joints, points = placed[1].reshape(3, 28, 3), flat[1].reshape(3, 28, 2)
-    named = {R_HIP: 23, R_KNEE: 24, R_ANKLE: 25, L_HIP: 18, L_KNEE: 19, L_ANKLE: 20, R_SHOULDER: 14, R_ELBOW: 15,
-             R_WRIST: 16, L_SHOULDER: 9, L_ELBOW: 10, L_WRIST: 11, NECK: 5, HEAD_TOP: 7, PELVIS: 4, SPINE: 3}
+    named = {
+        R_HIP: 23,
+        R_KNEE: 24,
+        R_ANKLE: 25,
+        L_HIP: 18,
+        L_KNEE: 19,
+        L_ANKLE: 20,
+        R_SHOULDER: 14,
+        R_ELBOW: 15,
+        R_WRIST: 16,
+        L_SHOULDER: 9,
+        L_ELBOW: 10,
+        L_WRIST: 11,
+        NECK: 5,
+        HEAD_TOP: 7,
+        PELVIS: 4,
+        SPINE: 3,
+    }
     for row, joint in named.items():
         assert np.allclose(sequence.joints3d[:, row], joints[:, joint] / 1000, atol=1e-6), row
         assert np.allclose(sequence.joints2d[:, row, :2], points[:, joint], atol=1e-4), row
@@ -205,14 +237,17 @@ def write_video(path: Path, frames: int) -> None:
     writer.release()
 
 
-@pytest.mark.parametrize("names, joined", [(("annot3", "univ_annot3"), "as published numbers have it"),
-                                           (("annot3",), "not comparable")])
+@pytest.mark.parametrize(
+    "names, joined", [(("annot3", "univ_annot3"), "as published numbers have it"), (("annot3",), "not comparable")]
+)
 def test_3dhp_is_measured_by_what_published_numbers_are(tmp_path: Path, names: tuple, joined: str) -> None:
     home, count = tmp_path / "TS1", 2
     placed = {name: RNG.normal(0, 400, (3, 17, 1, count)) for name in names}
     write_images(home / "imageSequence", [f"img_{n + 1:06d}.jpg" for n in range(count)])
-    scipy.io.savemat(home / "annot_data.mat", {"annot2": RNG.uniform(5, 20, (2, 17, 1, count)), **placed,
-                                               "valid_frame": np.ones((count, 1))})
+    scipy.io.savemat(
+        home / "annot_data.mat",
+        {"annot2": RNG.uniform(5, 20, (2, 17, 1, count)), **placed, "valid_frame": np.ones((count, 1))},
+    )
     (sequence,) = open_dataset("mpi-inf-3dhp", tmp_path)
     assert np.allclose(sequence.joints3d[:, R_HIP], placed[names[-1]][:, 8, 0].T / 1000, atol=1e-6)
     assert names[-1] in sequence.note and joined in sequence.note
@@ -275,8 +310,25 @@ def test_human36m_is_every_second_frame_of_17_joints_in_metres(tmp_path: Path) -
     joints = placed.reshape(count, 32, 3)[::2] / 1000
     assert (sequence.name, sequence.fps, len(sequence)) == ("S9/Walking 1.54138969", 25, 3)
     assert [round(frame.mean() / 20) for frame in sequence.frames.read()] == [0, 2, 4]
-    named = {PELVIS: 0, R_HIP: 1, R_KNEE: 2, R_ANKLE: 3, L_HIP: 6, L_KNEE: 7, L_ANKLE: 8, SPINE: 12, NECK: 13, JAW: 14,
-             HEAD: 15, L_SHOULDER: 17, L_ELBOW: 18, L_WRIST: 19, R_SHOULDER: 25, R_ELBOW: 26, R_WRIST: 27}
+    named = {
+        PELVIS: 0,
+        R_HIP: 1,
+        R_KNEE: 2,
+        R_ANKLE: 3,
+        L_HIP: 6,
+        L_KNEE: 7,
+        L_ANKLE: 8,
+        SPINE: 12,
+        NECK: 13,
+        JAW: 14,
+        HEAD: 15,
+        L_SHOULDER: 17,
+        L_ELBOW: 18,
+        L_WRIST: 19,
+        R_SHOULDER: 25,
+        R_ELBOW: 26,
+        R_WRIST: 27,
+    }
     for row, joint in named.items():
         assert np.allclose(sequence.joints3d[:, row], joints[:, joint], atol=1e-6), row
         assert np.allclose(sequence.joints2d[:, row, :2], flat.reshape(count, 32, 2)[::2, joint], atol=1e-4), row
@@ -289,8 +341,9 @@ def test_human36m_is_every_second_frame_of_17_joints_in_metres(tmp_path: Path) -
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("packed", ["no", "variable", "file"])
 @pytest.mark.parametrize("little, rows", [(True, True), (False, False)])
-def test_cdf_files_of_every_kind_give_the_same_numbers(tmp_path: Path, version: int, packed: str, little: bool,
-                                                       rows: bool) -> None:
+def test_cdf_files_of_every_kind_give_the_same_numbers(
+    tmp_path: Path, version: int, packed: str, little: bool, rows: bool
+) -> None:
     values = RNG.normal(size=(2, 3, 4)).astype(np.float32)
     write_cdf(tmp_path / "a.cdf", "Pose", values, version, packed, little, rows)
     assert np.array_equal(read_cdf(tmp_path / "a.cdf")["Pose"], values)
@@ -315,8 +368,9 @@ def test_every_data_set_states_where_it_is_had_and_how_it_lies() -> None:
 
 def test_training_takes_no_split_that_models_are_measured_on() -> None:
     splits = {name: about(name).training for name in DATASETS}
-    assert splits == {name: "clips" if name == "synthetic" else "train" if about(name).splits else None
-                      for name in DATASETS}
+    assert splits == {
+        name: "clips" if name == "synthetic" else "train" if about(name).splits else None for name in DATASETS
+    }
 
 
 def test_a_split_to_train_on_can_be_named(tmp_path: Path) -> None:

@@ -45,15 +45,38 @@ from vibe_cli.synth.people import SIZE
 from vibe_cli.video.writer import VideoWriter
 
 RNG = np.random.default_rng(5)
-COCO_ROWS = {OP_NOSE: 0, OP_L_EYE: 1, OP_R_EYE: 2, OP_L_EAR: 3, OP_R_EAR: 4, L_SHOULDER: 5, R_SHOULDER: 6, L_ELBOW: 7,
-             R_ELBOW: 8, L_WRIST: 9, R_WRIST: 10, L_HIP: 11, R_HIP: 12, R_KNEE: 14, L_ANKLE: 15, R_ANKLE: 16}
+COCO_ROWS = {
+    OP_NOSE: 0,
+    OP_L_EYE: 1,
+    OP_R_EYE: 2,
+    OP_L_EAR: 3,
+    OP_R_EAR: 4,
+    L_SHOULDER: 5,
+    R_SHOULDER: 6,
+    L_ELBOW: 7,
+    R_ELBOW: 8,
+    L_WRIST: 9,
+    R_WRIST: 10,
+    L_HIP: 11,
+    R_HIP: 12,
+    R_KNEE: 14,
+    L_ANKLE: 15,
+    R_ANKLE: 16,
+}
 
 
 def make_penn(folder: Path, count: int = 3, train: int = -1, **changes: np.ndarray) -> dict:
     """One video."""
-    content = {"x": RNG.uniform(3, 28, (count, 13)), "y": RNG.uniform(3, 20, (count, 13)),
-               "visibility": np.ones((count, 13)), "bbox": np.tile([2.0, 1, 12, 21], (count, 1)),
-               "dimensions": [[24, 32, count]], "nframes": count, "action": "squat", "train": train} | changes
+    content = {
+        "x": RNG.uniform(3, 28, (count, 13)),
+        "y": RNG.uniform(3, 20, (count, 13)),
+        "visibility": np.ones((count, 13)),
+        "bbox": np.tile([2.0, 1, 12, 21], (count, 1)),
+        "dimensions": [[24, 32, count]],
+        "nframes": count,
+        "action": "squat",
+        "train": train,
+    } | changes
     content["visibility"][1, 5] = 0
     (folder / "labels").mkdir(parents=True)
     scipy.io.savemat(folder / "labels" / "0007.mat", content)
@@ -65,8 +88,20 @@ def test_penn_action_has_13_joints_left_first_and_boxes_by_their_corners(tmp_pat
     content = make_penn(tmp_path)
     (sequence,) = open_dataset("penn-action", tmp_path)
     assert (sequence.name, len(sequence)) == ("0007", 3) and greys(sequence) == [0, 1, 2]
-    named = {HEAD: 0, L_SHOULDER: 1, R_SHOULDER: 2, L_ELBOW: 3, R_ELBOW: 4, L_WRIST: 5, R_WRIST: 6, L_HIP: 7, R_HIP: 8,
-             R_KNEE: 10, L_ANKLE: 11, R_ANKLE: 12}
+    named = {
+        HEAD: 0,
+        L_SHOULDER: 1,
+        R_SHOULDER: 2,
+        L_ELBOW: 3,
+        R_ELBOW: 4,
+        L_WRIST: 5,
+        R_WRIST: 6,
+        L_HIP: 7,
+        R_HIP: 8,
+        R_KNEE: 10,
+        L_ANKLE: 11,
+        R_ANKLE: 12,
+    }
     for row, joint in named.items():
         assert np.allclose(sequence.joints2d[:, row, :2], np.stack([content["x"], content["y"]], -1)[:, joint]), row
     assert sequence.joints2d[1, L_WRIST, 2] == 0 and sequence.joints2d[1, R_WRIST, 2] == 1
@@ -93,12 +128,17 @@ def test_posetrack_follows_people_over_frames_that_are_not_labelled(tmp_path: Pa
     points = RNG.uniform(3, 28, (2, 17, 3))
     points[..., 2] = 1
     points[1, 9, 2] = 0
-    notes = [{"image_id": 100 + frame, "track_id": 4, "bbox": [frame, 2, 10, 20],
-              "keypoints": points[row].ravel().tolist()} for row, frame in enumerate((1, 3))]
+    notes = [
+        {"image_id": 100 + frame, "track_id": 4, "bbox": [frame, 2, 10, 20], "keypoints": points[row].ravel().tolist()}
+        for row, frame in enumerate((1, 3))
+    ]
     home = tmp_path / "posetrack_data/annotations/val"
     home.mkdir(parents=True)
-    (home / "01_mpii.json").write_text(json.dumps(
-        {"images": [{"id": 100 + n, "file_name": name} for n, name in enumerate(names)], "annotations": notes}))
+    (home / "01_mpii.json").write_text(
+        json.dumps(
+            {"images": [{"id": 100 + n, "file_name": name} for n, name in enumerate(names)], "annotations": notes}
+        )
+    )
     (sequence,) = open_dataset("posetrack", tmp_path)
     assert (sequence.name, len(sequence)) == ("01_mpii/4", 3) and greys(sequence) == [1, 2, 3]
     assert sequence.valid.tolist() == [True, False, True]
@@ -129,23 +169,50 @@ def insta_example(count: int = 2) -> dict:
     points[0, 13, 2] = 0  # the head's top, which OpenPose does not find
     jpegs = [cv2.imencode(".png", np.full((8, 8, 3), 10 * n, np.uint8))[1].tobytes() for n in range(count)]
     flat = points.transpose(0, 2, 1)
-    return {"meta/N": np.array([count]), "image/encoded": jpegs, "image/filenames": [b"a.jpg"] * count,
-            "image/xys": flat[:, :2, :14].ravel(), "image/visibilities": flat[:, 2, :14].astype(int).ravel(),
-            "image/face_pts": flat[:, :, 14:19].ravel(), "image/toe_pts": flat[:, :, 19:].ravel(),
-            "mosh/poses": -np.ones(72 * count), "image/heightwidths": np.array([-1, 8]), "points": points.ravel()}
+    return {
+        "meta/N": np.array([count]),
+        "image/encoded": jpegs,
+        "image/filenames": [b"a.jpg"] * count,
+        "image/xys": flat[:, :2, :14].ravel(),
+        "image/visibilities": flat[:, 2, :14].astype(int).ravel(),
+        "image/face_pts": flat[:, :, 14:19].ravel(),
+        "image/toe_pts": flat[:, :, 19:].ravel(),
+        "mosh/poses": -np.ones(72 * count),
+        "image/heightwidths": np.array([-1, 8]),
+        "points": points.ravel(),
+    }
 
 
 def test_instavariety_clips_are_read_without_tensorflow(tmp_path: Path) -> None:
     example = insta_example()
-    unseen = insta_example() | {name: np.zeros(size) for name, size in (
-        ("image/visibilities", 28), ("image/face_pts", 30), ("image/toe_pts", 36))}  # nobody has a box there
+    unseen = insta_example() | {
+        name: np.zeros(size)
+        for name, size in (("image/visibilities", 28), ("image/face_pts", 30), ("image/toe_pts", 36))
+    }  # nobody has a box there
     write_tfrecord(tmp_path / "insta_variety_00_copy00.tfrecord", [example, unseen, insta_example(3)])
     write_tfrecord(tmp_path / "insta_variety_00_copy01.tfrecord", [insta_example(4)])
     first, second = open_dataset("instavariety", tmp_path)
     assert (first.name, len(first), len(second)) == ("insta_variety_00_copy00/0", 2, 3) and greys(second) == [0, 1, 2]
     points = example["points"].reshape(2, 25, 3)
-    rows = {R_KNEE: 1, R_WRIST: 6, L_SHOULDER: 9, L_WRIST: 11, HEAD_TOP: 13, OP_NOSE: 14, OP_L_EYE: 15, OP_R_EAR: 18,
-            19: 19, 22: 20, 20: 21, 23: 22, 21: 5, 24: 0, 14: 23, 11: 24, OP_L_HIP: 3}
+    rows = {
+        R_KNEE: 1,
+        R_WRIST: 6,
+        L_SHOULDER: 9,
+        L_WRIST: 11,
+        HEAD_TOP: 13,
+        OP_NOSE: 14,
+        OP_L_EYE: 15,
+        OP_R_EAR: 18,
+        19: 19,
+        22: 20,
+        20: 21,
+        23: 22,
+        21: 5,
+        24: 0,
+        14: 23,
+        11: 24,
+        OP_L_HIP: 3,
+    }
     for row, joint in rows.items():
         assert np.allclose(first.joints2d[:, row], points[:, joint]), row
     assert first.joints2d[0, HEAD_TOP, 2] == 0
@@ -198,8 +265,12 @@ def make_coco(folder: Path, official: bool = True) -> np.ndarray:
     other = {"keypoints": [0] * 51, "image_id": 9, "id": 2, "bbox": [1, 2, 3, 4], "iscrowd": 0}
     content = {
         "images": [{"id": 8, "file_name": "000008.jpg"}, {"id": 9, "file_name": "000009.jpg"}],
-        "annotations": [{"keypoints": points.ravel().tolist(), "image_id": 9, "id": 1, "bbox": [10, 20, 60, 100],
-                         "iscrowd": 0}, other, other | {"id": 3, "iscrowd": 1, "bbox": [0, 0, 128, 128]}]}
+        "annotations": [
+            {"keypoints": points.ravel().tolist(), "image_id": 9, "id": 1, "bbox": [10, 20, 60, 100], "iscrowd": 0},
+            other,
+            other | {"id": 3, "iscrowd": 1, "bbox": [0, 0, 128, 128]},
+        ],
+    }
     file = folder / ("annotations/person_keypoints_val2017.json" if official else "person_keypoints.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content))
@@ -239,8 +310,12 @@ def make_cache(folder: Path, clips: int = 3, length: int = 4, name: str = "heldc
     rotations = np.tile(np.eye(3), (count, 24, 1, 1))
     rotations[:, 0] = turn
     points = rng.normal(0, 0.3, (count, 44, 3))
-    labels = {"rotations": rotations, "betas": np.repeat(rng.normal(size=(clips, 10)), length, axis=0),
-              "points": points, "pixels": rng.uniform(40, 120, (count, 44, 2))}
+    labels = {
+        "rotations": rotations,
+        "betas": np.repeat(rng.normal(size=(clips, 10)), length, axis=0),
+        "points": points,
+        "pixels": rng.uniform(40, 120, (count, 44, 2)),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{name}_1.npy", images)
     np.savez(folder / f"{name}_1_labels.npz", **{k: v.astype(np.float32) for k, v in labels.items()})

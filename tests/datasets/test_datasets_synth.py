@@ -52,10 +52,10 @@ def test_clips_hold_everybody_where_the_camera_sees_them(film: Path) -> None:
     assert sequences[0].name == "clip_0000/0" and sequences[0].fps == 25 and sequences[0].body == "open"
     assert [frame.shape for frame in sequences[0].frames.read()] == [(96, 128, 3)] * 4
     labels = np.load(film / "clip_0000" / "labels.npz")
-    for number, sequence in enumerate(sequences[:headers[0]["people"]], 1):
+    for number, sequence in enumerate(sequences[: headers[0]["people"]], 1):
         assert sequence.mask_number == number and sequence.masks.shape == (4, 96, 128)
         assert not sequence.valid[0] or (sequence.masks[0] == number).any()
-    for sequence in sequences[:headers[0]["people"]]:
+    for sequence in sequences[: headers[0]["people"]]:
         flat = np.einsum("tij,tkj->tki", labels["intrinsics"], sequence.joints3d)
         assert np.allclose(flat[..., :2] / flat[..., 2:] - 0.5, sequence.joints2d[..., :2], atol=0.05)
     assert set(np.unique(np.concatenate([s.joints2d[..., 2] for s in sequences]))) <= {0.0, 0.5, 1.0}

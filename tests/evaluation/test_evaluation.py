@@ -34,8 +34,9 @@ JOINTS = RNG.normal(0, 0.3, (6, 14, 3))
 
 def truth(valid: np.ndarray | None = None) -> Truth:
     """JOINTS as truth, facing the camera."""
-    return Truth(JOINTS, np.ones(6, bool) if valid is None else valid, JOINTS.repeat(3, axis=1), "open",
-                 np.zeros(6, int))
+    return Truth(
+        JOINTS, np.ones(6, bool) if valid is None else valid, JOINTS.repeat(3, axis=1), "open", np.zeros(6, int)
+    )
 
 
 def test_the_truth_itself_has_no_error() -> None:
@@ -77,21 +78,29 @@ def test_exchanged_sides_are_told_and_what_would_be_without_them() -> None:
 
 def test_people_face_where_their_root_says() -> None:
     upright = Rotation.from_euler("x", 180, degrees=True)  # y up, facing +z → y down, facing the camera
-    turns = [Rotation.from_euler(axis, angle, degrees=True) * upright
-             for axis, angle in (("y", 0), ("y", 90), ("y", 180), ("z", 90))]
+    turns = [
+        Rotation.from_euler(axis, angle, degrees=True) * upright
+        for axis, angle in (("y", 0), ("y", 90), ("y", 180), ("z", 90))
+    ]
     pose = np.zeros((4, 24, 3))
     pose[:, 0] = [turn.as_rotvec() for turn in turns]
     assert [FACINGS[number] for number in facings(pose)] == ["front", "side", "back", "not upright"]
-    numbers = motion.summarise([motion.compare("a", JOINTS, None, "open", Truth(
-        JOINTS, np.ones(6, bool), None, None, np.array([0, 0, 2, 2, 2, -1])))])
+    numbers = motion.summarise(
+        [
+            motion.compare(
+                "a", JOINTS, None, "open", Truth(JOINTS, np.ones(6, bool), None, None, np.array([0, 0, 2, 2, 2, -1]))
+            )
+        ]
+    )
     assert {name: part["frames"] for name, part in numbers["by_orientation"].items()} == {"front": 2, "back": 3}
 
 
 @pytest.fixture
 def smpl(home: Path) -> Path:
     """Three imported SMPL bodies of different shape, and both regressors."""
-    for seed, (name, file) in enumerate((("smpl-male", "a.pkl"), ("two", "basicModel_f_lbs_10_207_0_v1.0.0.pkl"),
-                                         ("three", "SMPL_NEUTRAL.pkl"))):
+    for seed, (name, file) in enumerate(
+        (("smpl-male", "a.pkl"), ("two", "basicModel_f_lbs_10_207_0_v1.0.0.pkl"), ("three", "SMPL_NEUTRAL.pkl"))
+    ):
         write_official_pickle(home / file, smpl_arrays(seed))
         import_file(home / file, name=name)
     np.save(home / "extra.npy", extra_regressor())
@@ -144,8 +153,13 @@ def test_every_network_is_evaluated_and_batches_change_nothing(home: Path, netwo
     rivals = candidates.open_models(["tiny"], None, "cpu", "float32")
     found = []
     for batch in (3, 16) if network == "dts_vibe" else (16,):
-        scores = motion.evaluate_motion(lambda size: open_dataset("synthetic", home / "cache", size=size), rivals,
-                                        Features(None, "synthetic", batch), RAW, Geometry())
+        scores = motion.evaluate_motion(
+            lambda size: open_dataset("synthetic", home / "cache", size=size),
+            rivals,
+            Features(None, "synthetic", batch),
+            RAW,
+            Geometry(),
+        )
         (run,) = scores["tiny"]
         found.append(motion.summarise(run.sequences))
     assert found[0]["frames"] == 18 and found[0]["sequences"] == 2 and found[0]["pve"] > 0
@@ -157,8 +171,13 @@ def test_an_smpl_model_and_the_open_bodys_truth_are_compared_by_the_joints_that_
     make_cache(smpl / "cache", clips=1, length=5)
     rivals = candidates.open_models(["tiny"], "smpl-male", "cpu", "float32")
     geometry = Geometry()
-    scores = motion.evaluate_motion(lambda size: open_dataset("synthetic", smpl / "cache", size=size), rivals,
-                                    Features(None, "synthetic", 16), RAW, geometry)
+    scores = motion.evaluate_motion(
+        lambda size: open_dataset("synthetic", smpl / "cache", size=size),
+        rivals,
+        Features(None, "synthetic", 16),
+        RAW,
+        geometry,
+    )
     assert geometry.kind_of_joints(rivals[0].runs[0].model.body) == H36M and scores["tiny"][0].joints == LSP
     assert LSP in motion.protocol(scores, geometry, RAW, 1, 5)["joints"]
 
@@ -189,8 +208,9 @@ def test_features_are_computed_once_for_each_encoder(home: Path, monkeypatch: py
 
 def label_people(count: int = 2, side: float = 100.0) -> photographs.People:
     """People with everything visible but the last joint of the second."""
-    labels = np.concatenate([RNG.uniform(0, 100, (count, len(photographs.ROWS), 2)),
-                             np.ones((count, len(photographs.ROWS), 1))], axis=-1)
+    labels = np.concatenate(
+        [RNG.uniform(0, 100, (count, len(photographs.ROWS), 2)), np.ones((count, len(photographs.ROWS), 1))], axis=-1
+    )
     labels[1, -1, 2] = 0.5
     return photographs.People(labels, np.tile([50.0, 50, side / 2, side], (count, 1)), {})
 
@@ -198,10 +218,10 @@ def label_people(count: int = 2, side: float = 100.0) -> photographs.People:
 def test_pck_counts_visible_keypoints_within_a_share_of_the_larger_side() -> None:
     marked = label_people()
     points, total = marked.labels[..., :2].copy(), 2 * len(photographs.ROWS) - 1
-    points[0, 0, 0] += 9.9     # right at 0.1
-    points[0, 1, 1] += 10.1    # right at 0.2 only
-    points[0, 2, 0] += 20.1    # wrong
-    points[1, -1] += 1000      # not plainly visible
+    points[0, 0, 0] += 9.9  # right at 0.1
+    points[0, 1, 1] += 10.1  # right at 0.2 only
+    points[0, 2, 0] += 20.1  # wrong
+    points[1, -1] += 1000  # not plainly visible
     numbers = photographs.measure(points, marked)
     assert numbers["pck@0.1"] == pytest.approx((total - 2) / total)
     assert numbers["pck@0.2"] == pytest.approx((total - 1) / total)
@@ -237,8 +257,19 @@ def test_only_large_and_well_marked_people_count() -> None:
 def test_finds_are_right_once_a_person_and_those_on_others_do_not_count() -> None:
     boxes = np.array([[50.0, 50, 40, 100], [200, 50, 40, 100], [300, 50, 20, 40], [400, 100, 150, 200]])
     wanted = np.array([True, True, False, False])
-    found = Detections(np.array([[50, 50, 40, 100], [52, 50, 40, 100], [300, 50, 20, 40], [420, 100, 150, 200],
-                                 [600, 50, 40, 100], [215, 50, 40, 100]]), np.linspace(0.9, 0.4, 6))
+    found = Detections(
+        np.array(
+            [
+                [50, 50, 40, 100],
+                [52, 50, 40, 100],
+                [300, 50, 20, 40],
+                [420, 100, 150, 200],
+                [600, 50, 40, 100],
+                [215, 50, 40, 100],
+            ]
+        ),
+        np.linspace(0.9, 0.4, 6),
+    )
     assert people.judge(found, boxes, wanted) == [(pytest.approx(0.9), True), (pytest.approx(0.5), False)]
     assert people.judge(found, np.zeros((0, 4)), np.zeros(0, bool))[0] == (pytest.approx(0.9), False)
 
@@ -256,8 +287,9 @@ def test_runs_of_a_system_give_a_mean_and_a_deviation() -> None:
     runs = [{"mpjpe": 90.0, "pve": None}, {"mpjpe": 100.0, "pve": None}, {"mpjpe": 110.0, "pve": None}]
     assert cell(runs, MOTION[1]) == "100.0 ± 10.0" and cell(runs[:1], MOTION[1]) == "90.0"
     assert cell(runs, MOTION[2]) == "–"
-    report = Report("set", "folder", "test", {"boxes": "true"}, MOTION[1:3],
-                    [Row("vibe", runs, ["a", "b", "c"], ["x"] * 3)])
+    report = Report(
+        "set", "folder", "test", {"boxes": "true"}, MOTION[1:3], [Row("vibe", runs, ["a", "b", "c"], ["x"] * 3)]
+    )
     assert "| vibe | 100.0 ± 10.0 | – |" in report.markdown() and "- boxes: true" in report.markdown()
     assert report.content()["models"][0]["std"] == {"mpjpe": pytest.approx(10.0), "pve": None}
     assert any("standard deviation" in line and "3 of vibe" in line for line in report.lines())
@@ -279,6 +311,7 @@ def test_a_detector_is_no_eye() -> None:
 
 def test_what_a_model_learned_from_is_read_from_its_card(tmp_path: Path) -> None:
     from vibe_cli.zoo.reader import Entry
+
     card = "# a\n- **Licence**: CC0\n- **Data**: drawn\n  [people](x.md).\n- **Budget**: 1\n"
     (tmp_path / "CARD.md").write_text(card)
     assert candidates.training_data(Entry(tmp_path, {})) == "drawn people."

@@ -36,9 +36,17 @@ def test_pkl_has_vibes_keys_shapes_and_types(body: Body, tmp_path: Path) -> None
     people = joblib.load(path)
     assert path.name == "vibe_output.pkl" and list(people) == [1, 7] and type(next(iter(people))) is int
     count, vertices = 4, len(body.v_template)
-    shapes = {"pred_cam": (count, 3), "orig_cam": (count, 4), "verts": (count, vertices, 3),
-              "pose": (count, 72), "betas": (count, 10), "joints3d": (count, 49, 3),
-              "joints2d_img_coord": (count, 49, 2), "bboxes": (count, 4), "frame_ids": (count,)}
+    shapes = {
+        "pred_cam": (count, 3),
+        "orig_cam": (count, 4),
+        "verts": (count, vertices, 3),
+        "pose": (count, 72),
+        "betas": (count, 10),
+        "joints3d": (count, 49, 3),
+        "joints2d_img_coord": (count, 49, 2),
+        "bboxes": (count, 4),
+        "frame_ids": (count,),
+    }
     person = people[7]
     assert {name: person[name].shape for name in shapes} == shapes
     assert all(type(person[name]) is np.ndarray for name in shapes)
@@ -69,7 +77,7 @@ def test_pkl_of_a_track_longer_than_a_chunk_is_whole(body: Body, tmp_path: Path)
 
 
 def test_pkl_without_vertices_is_small(body: Body, tmp_path: Path) -> None:
-    path, = write("pkl", make_result(), body, tmp_path, vertices=False)
+    (path,) = write("pkl", make_result(), body, tmp_path, vertices=False)
     assert "verts" not in joblib.load(path)[1] and path.stat().st_size < 50_000
 
 
@@ -177,7 +185,8 @@ def test_a_second_export_takes_the_place_of_the_first(name: str, body: Body, tmp
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_interrupted_export_leaves_what_was_there_and_nothing_else(
-        name: str, body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name: str, body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (path,) = write(name, make_result(), body, tmp_path)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     calls = iter([None])
@@ -221,9 +230,20 @@ def test_every_writer_bears_its_name() -> None:
     assert all(os.path.splitext("x" + format_writer(name).extension)[1] == f".{name}" for name in FORMATS)
 
 
-@pytest.mark.parametrize("change", [
-    {"people": [1.5]}, {"people": ["x"]}, {"people": [0]}, {"people": 3}, {"video": {"fps": "0"}},
-    {"video": {"fps": "1/0"}}, {"model": None, "metadata": 5}, {"version": "new"}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"people": [1.5]},
+        {"people": ["x"]},
+        {"people": [0]},
+        {"people": 3},
+        {"video": {"fps": "0"}},
+        {"video": {"fps": "1/0"}},
+        {"model": None, "metadata": 5},
+        {"version": "new"},
+    ],
+    ids=str,
+)
 def test_a_result_whose_header_makes_no_sense_is_refused(change: dict, tmp_path: Path) -> None:
     make_result([make_person(1, frames=3)]).save(tmp_path / "result.npz")
     with np.load(tmp_path / "result.npz") as file:

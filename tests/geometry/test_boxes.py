@@ -52,6 +52,7 @@ def test_boxes_without_area_overlap_nothing() -> None:
 
 def test_what_boxes_share_is_measured_by_the_smaller() -> None:
     from vibe_cli.geometry.boxes import shared
+
     whole, inside, beside, half = [50, 50, 40, 80], [50, 50, 10, 10], [200, 50, 40, 80], [70, 50, 40, 80]
     values = shared(np.array([whole], float), np.array([whole, inside, beside, half], float))
     assert np.allclose(values, [[1, 1, 0, 0.5]])

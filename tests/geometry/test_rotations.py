@@ -30,8 +30,9 @@ def test_axis_angle_to_matrix_and_back_is_itself_up_to_half_a_turn():
 
 
 def test_a_half_turn_about_any_axis_survives_up_to_sign():
-    vectors = torch.tensor([[math.pi, 0, 0], [0, math.pi, 0], [0, 0, math.pi], [math.pi / 2**0.5] * 2 + [0]],
-                           dtype=torch.float64)
+    vectors = torch.tensor(
+        [[math.pi, 0, 0], [0, math.pi, 0], [0, 0, math.pi], [math.pi / 2**0.5] * 2 + [0]], dtype=torch.float64
+    )
     matrices = matrix_from_axis_angle(vectors)
     assert torch.allclose(matrix_from_axis_angle(axis_angle_from_matrix(matrices)), matrices, atol=1e-9)
 
@@ -79,9 +80,15 @@ def test_the_nearest_rotation_of_a_rotation_is_itself_and_of_a_mirror_is_a_rotat
     assert (torch.linalg.det(project_to_rotation(mirrored)) > 0.999).all()
 
 
-@pytest.mark.parametrize("convert, size", [
-    (matrix_from_axis_angle, 3), (matrix_from_6d, 6),
-    (lambda v: axis_angle_from_matrix(matrix_from_axis_angle(v)), 3)], ids=["rodrigues", "6d", "round trip"])
+@pytest.mark.parametrize(
+    "convert, size",
+    [
+        (matrix_from_axis_angle, 3),
+        (matrix_from_6d, 6),
+        (lambda v: axis_angle_from_matrix(matrix_from_axis_angle(v)), 3),
+    ],
+    ids=["rodrigues", "6d", "round trip"],
+)
 def test_gradients_are_right_in_float64(convert, size):
     g = torch.Generator().manual_seed(2)
     values = torch.randn(5, size, generator=g, dtype=torch.float64, requires_grad=True)

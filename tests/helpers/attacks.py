@@ -114,8 +114,9 @@ def import_in_an_old_checkpoint(path: Path) -> None:
 @attack
 def tensor_of_a_type_that_runs_code(path: Path) -> None:
     torch.save({"model": {"a": torch.zeros(2)}}, path)
-    call = (b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(cposix\nsystem\ncposix\nsystem\n"
-            b"X\x0a\0\0\0touch mark\x85}tR.")
+    call = (
+        b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(cposix\nsystem\ncposix\nsystem\nX\x0a\0\0\0touch mark\x85}tR."
+    )
     repack(path, lambda name, data: call if name.endswith("data.pkl") else data)
 
 
@@ -259,8 +260,9 @@ def array_header_that_is_code(path: Path) -> None:
 
 @attack
 def safetensors_that_overlap(path: Path) -> None:
-    header = json.dumps({name: {"dtype": "F32", "shape": [2], "data_offsets": [at, at + 8]}
-                         for name, at in (("a", 0), ("b", 4))}).encode()
+    header = json.dumps(
+        {name: {"dtype": "F32", "shape": [2], "data_offsets": [at, at + 8]} for name, at in (("a", 0), ("b", 4))}
+    ).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 12)
 
 

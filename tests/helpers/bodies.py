@@ -28,11 +28,16 @@ def smpl_arrays(seed: int = 0, faces: int = 100) -> dict[str, object]:
     for joint in range(24):
         regressor[joint, np.flatnonzero(part == joint)[:20]] = 1 / 20
     return {
-        "v_template": joints[part] + g.normal(0, 0.05, (count, 3)), "weights": weights,
-        "f": g.integers(0, count, (faces, 3)).astype(np.uint32), "J_regressor": regressor,
-        "shapedirs": g.normal(0, 0.01, (count, 3, 10)), "posedirs": g.normal(0, 0.002, (count, 3, 207)),
+        "v_template": joints[part] + g.normal(0, 0.05, (count, 3)),
+        "weights": weights,
+        "f": g.integers(0, count, (faces, 3)).astype(np.uint32),
+        "J_regressor": regressor,
+        "shapedirs": g.normal(0, 0.01, (count, 3, 10)),
+        "posedirs": g.normal(0, 0.002, (count, 3, 207)),
         "kintree_table": np.array([[4294967295, *PARENTS[1:]], range(24)], dtype=np.uint32),
-        "bs_type": "lrotmin", "bs_style": "lbs"}
+        "bs_type": "lrotmin",
+        "bs_style": "lbs",
+    }
 
 
 def extra_regressor(joints: int = 9, seed: int = 1) -> np.ndarray:
@@ -71,16 +76,22 @@ def open_tensors(count: int = 60, seed: int = 2) -> dict[str, torch.Tensor]:
     def rows(*shape: int) -> torch.Tensor:
         return torch.softmax(3 * torch.randn(*shape, generator=g), dim=-1)
 
-    return {"v_template": torch.randn(count, 3, generator=g),
-            "faces": torch.randint(0, count, (40, 3), generator=g, dtype=torch.int32),
-            "shapedirs": 0.1 * torch.randn(count, 3, 10, generator=g), "J_regressor": rows(24, count),
-            "lbs_weights": rows(count, 24), "extra_regressor": rows(30, count)}
+    return {
+        "v_template": torch.randn(count, 3, generator=g),
+        "faces": torch.randint(0, count, (40, 3), generator=g, dtype=torch.int32),
+        "shapedirs": 0.1 * torch.randn(count, 3, 10, generator=g),
+        "J_regressor": rows(24, count),
+        "lbs_weights": rows(count, 24),
+        "extra_regressor": rows(30, count),
+    }
 
 
 def write_open_body(folder: Path, tensors: dict[str, torch.Tensor] | None = None) -> Path:
     """The folder of an open body with its weights in float16, as it is shipped."""
     tensors = tensors or open_tensors()
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.half() if value.is_floating_point() else value for name, value in tensors.items()},
-              folder / "weights.safetensors")
+    save_file(
+        {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()},
+        folder / "weights.safetensors",
+    )
     return folder

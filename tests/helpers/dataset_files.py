@@ -15,8 +15,15 @@ for _byte in range(256):
     _TABLE.append(_byte)
 
 
-def write_cdf(path: Path, name: str, values: np.ndarray, version: int = 3, packed: str = "no", little: bool = True,
-              rows: bool = True) -> None:
+def write_cdf(
+    path: Path,
+    name: str,
+    values: np.ndarray,
+    version: int = 3,
+    packed: str = "no",
+    little: bool = True,
+    rows: bool = True,
+) -> None:
     """One z variable (records, *dimensions) of float32; packed: no, variable or file; rows: row-major records."""
     o = "q" if version == 3 else "i"
     wide = struct.calcsize(o)
@@ -31,18 +38,41 @@ def write_cdf(path: Path, name: str, values: np.ndarray, version: int = 3, packe
     for _ in range(2):  # the second time places are known
         body = b""
         parts = {
-            "cdr": record(1, struct.pack(f">{o}iiiiiiiii", places["gdr"], version, 8, 6 if little else 1, rows * 1,
-                                         0, 0, 0, 0, 0) + b"(c)".ljust(256, b"\0")),
-            "gdr": record(2, struct.pack(f">{o}{o}{o}{o}iiiii{o}iii", 0, places["vdr"], 0, 0, 0, 0, -1, 0, 1, 0, 0, 0,
-                                         0)),
-            "vdr": record(8, struct.pack(f">{o}ii{o}{o}iiiiiii{o}i", 0, 44, count - 1, places["vxr"], places["vxr"],
-                                         1 | 4 * (packed == "variable"), 0, 0, 0, 0, 1, 0,
-                                         places["cpr"] if packed == "variable" else -1, 0)
-                          + name.encode().ljust(256 if version == 3 else 64, b"\0")
-                          + struct.pack(f">i{len(shape)}i{len(shape)}i", len(shape), *shape, *[-1] * len(shape))),
-            "vxr": record(6, struct.pack(f">{o}ii3i3i3{o}", 0, 3, 1, 0, -1, -1, count - 1, -1, -1, places["values"], -1,
-                                         -1)),
-            "cpr": record(11, struct.pack(">iiii", 5, 0, 1, 6))}
+            "cdr": record(
+                1,
+                struct.pack(f">{o}iiiiiiiii", places["gdr"], version, 8, 6 if little else 1, rows * 1, 0, 0, 0, 0, 0)
+                + b"(c)".ljust(256, b"\0"),
+            ),
+            "gdr": record(
+                2, struct.pack(f">{o}{o}{o}{o}iiiii{o}iii", 0, places["vdr"], 0, 0, 0, 0, -1, 0, 1, 0, 0, 0, 0)
+            ),
+            "vdr": record(
+                8,
+                struct.pack(
+                    f">{o}ii{o}{o}iiiiiii{o}i",
+                    0,
+                    44,
+                    count - 1,
+                    places["vxr"],
+                    places["vxr"],
+                    1 | 4 * (packed == "variable"),
+                    0,
+                    0,
+                    0,
+                    0,
+                    1,
+                    0,
+                    places["cpr"] if packed == "variable" else -1,
+                    0,
+                )
+                + name.encode().ljust(256 if version == 3 else 64, b"\0")
+                + struct.pack(f">i{len(shape)}i{len(shape)}i", len(shape), *shape, *[-1] * len(shape)),
+            ),
+            "vxr": record(
+                6, struct.pack(f">{o}ii3i3i3{o}", 0, 3, 1, 0, -1, -1, count - 1, -1, -1, places["values"], -1, -1)
+            ),
+            "cpr": record(11, struct.pack(">iiii", 5, 0, 1, 6)),
+        }
         if packed == "variable":
             small = gzip.compress(raw)
             parts["values"] = record(13, struct.pack(f">i{o}", 0, len(small)) + small)
@@ -65,8 +95,13 @@ def write_tfrecord(path: Path, examples: list[dict[str, list | np.ndarray]]) -> 
     """Serialised tf.train.Examples: lists of bytes, float arrays (packed) and integer arrays."""
     with open(path, "wb") as file:
         for example in examples:
-            data = _message(1, b"".join(_message(1, _message(1, key.encode()) + _message(2, _feature(value)))
-                                        for key, value in example.items()))
+            data = _message(
+                1,
+                b"".join(
+                    _message(1, _message(1, key.encode()) + _message(2, _feature(value)))
+                    for key, value in example.items()
+                ),
+            )
             length = struct.pack("<Q", len(data))
             file.write(length + struct.pack("<I", _checksum(length)) + data + struct.pack("<I", _checksum(data)))
 

@@ -18,8 +18,8 @@ def picture(number: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
     width, height = size
     frame = np.zeros((height, width, 3), np.uint8)
     bar = np.arange(width) * BITS // width
-    frame[:height // 2] = np.where(number >> bar & 1, 255, 0)[None, :, None]
-    frame[height // 2:, :width // 2], frame[height // 2:, width // 2:] = RED, BLUE
+    frame[: height // 2] = np.where(number >> bar & 1, 255, 0)[None, :, None]
+    frame[height // 2 :, : width // 2], frame[height // 2 :, width // 2 :] = RED, BLUE
     return frame
 
 
@@ -43,9 +43,18 @@ def vfr_times(frames: int, fps: Fraction | float = 25) -> np.ndarray:
     return (numbers + 2 * (numbers // 3)) / float(fps)
 
 
-def make_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fps: Fraction | float = 25,
-              rotate: int = 0, vfr: bool = False, audio: bool | str = False, codec: str | None = None,
-              pix_fmt: str | None = None, extra: tuple[str, ...] = ()) -> Path:
+def make_clip(
+    path: Path,
+    frames: int = 12,
+    size: tuple[int, int] = (64, 48),
+    fps: Fraction | float = 25,
+    rotate: int = 0,
+    vfr: bool = False,
+    audio: bool | str = False,
+    codec: str | None = None,
+    pix_fmt: str | None = None,
+    extra: tuple[str, ...] = (),
+) -> Path:
     """Write `frames` pictures of the displayed `size` (width, height) in the container that `path` names.
 
     `rotate` is the clockwise turn in degrees that the metadata asks of players: the frames are stored turned
@@ -66,13 +75,16 @@ def make_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fp
         command += ["-c:a", audio] if isinstance(audio, str) else []
     if vfr:
         command += ["-vf", "setpts=(N+2*floor(N/3))/FRAME_RATE/TB", "-fps_mode", "passthrough"]
-    command += ["-c:v", codec, *(["-pix_fmt", pix_fmt] if pix_fmt else []),
-                *(["-crf", "8", "-preset", "ultrafast"] if codec == "libx264" else ["-q:v", "2"])]
+    command += [
+        "-c:v",
+        codec,
+        *(["-pix_fmt", pix_fmt] if pix_fmt else []),
+        *(["-crf", "8", "-preset", "ultrafast"] if codec == "libx264" else ["-q:v", "2"]),
+    ]
     target = path.with_name("unturned-" + path.name) if rotate else path
     ffmpeg(*command, *extra, "file:" + str(target), feed=b"".join(frame.tobytes() for frame in stored))
     if rotate:
-        ffmpeg("-display_rotation", str(-rotate), "-i", "file:" + str(target), "-c", "copy",
-               "file:" + str(path))
+        ffmpeg("-display_rotation", str(-rotate), "-i", "file:" + str(target), "-c", "copy", "file:" + str(path))
         target.unlink()
     return path
 

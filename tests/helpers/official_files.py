@@ -24,13 +24,19 @@ def zeros_of(name: str) -> dict[str, torch.Tensor]:
 def body_buffers(prefix: str) -> dict[str, torch.Tensor]:
     """The stand-in body as the published checkpoints keep it."""
     arrays = smpl_arrays()
-    buffers = {name: torch.tensor(np.asarray(arrays[name], dtype=np.float32))
-               for name in ("v_template", "shapedirs", "J_regressor")}
+    buffers = {
+        name: torch.tensor(np.asarray(arrays[name], dtype=np.float32))
+        for name in ("v_template", "shapedirs", "J_regressor")
+    }
     posedirs = torch.tensor(arrays["posedirs"], dtype=torch.float32).reshape(-1, 207).T.contiguous()
-    buffers |= {"posedirs": posedirs, "lbs_weights": torch.tensor(arrays["weights"], dtype=torch.float32),
-                "faces_tensor": torch.tensor(arrays["f"].astype(np.int64)), "betas": torch.zeros(1, 10),
-                "parents": torch.tensor([-1, *arrays["kintree_table"][0, 1:].astype(np.int64).tolist()]),
-                "J_regressor_extra": torch.tensor(extra_regressor(), dtype=torch.float32)}
+    buffers |= {
+        "posedirs": posedirs,
+        "lbs_weights": torch.tensor(arrays["weights"], dtype=torch.float32),
+        "faces_tensor": torch.tensor(arrays["f"].astype(np.int64)),
+        "betas": torch.zeros(1, 10),
+        "parents": torch.tensor([-1, *arrays["kintree_table"][0, 1:].astype(np.int64).tolist()]),
+        "J_regressor_extra": torch.tensor(extra_regressor(), dtype=torch.float32),
+    }
     return {prefix + name: value for name, value in buffers.items()}
 
 
@@ -40,8 +46,12 @@ def write_official_files(folder: Path) -> dict[str, Path]:
     spin = zeros_of("backbone") | zeros_of("regressor")
     torch.save({"model": spin, "optimizer": {"lr": 1}}, made["spin"])
     vibe = zeros_of("vibe") | body_buffers("regressor.smpl.")
-    checkpoint = {"gen_state_dict": vibe, "epoch": 9, "performance": np.float32(56.5),
-                  "disc_motion_state_dict": {"odd": torch.zeros(1)}}
+    checkpoint = {
+        "gen_state_dict": vibe,
+        "epoch": 9,
+        "performance": np.float32(56.5),
+        "disc_motion_state_dict": {"odd": torch.zeros(1)},
+    }
     torch.save(checkpoint, made["vibe"], _use_new_zipfile_serialization=False)
     torch.save({"gen_state_dict": zeros_of("tcmr")}, made["tcmr"])
     write_official_pickle(made["smpl"], smpl_arrays())

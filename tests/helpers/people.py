@@ -27,12 +27,24 @@ def make_person(number: int = 1, frames: np.ndarray | int = 8, keypoints: bool =
     pose[:, 0] = FACING_CAMERA
     pose[:, 18, 1] = 0.1 * frames  # the left elbow bends, so that no two frames are the same
     points = np.random.default_rng(number).random((count, 5, 3)) if keypoints else None
-    return Person(id=number, frames=frames, boxes=boxes, pose=pose, betas=np.linspace(-0.5, 0.5, 10),
-                  camera=np.tile([0.9, 0.05, -0.1], (count, 1)), confidence=np.full(count, 0.8),
-                  filled=np.zeros(count), keypoints=points)
+    return Person(
+        id=number,
+        frames=frames,
+        boxes=boxes,
+        pose=pose,
+        betas=np.linspace(-0.5, 0.5, 10),
+        camera=np.tile([0.9, 0.05, -0.1], (count, 1)),
+        confidence=np.full(count, 0.8),
+        filled=np.zeros(count),
+        keypoints=points,
+    )
 
 
 def make_result(people: list[Person] | None = None, frames: int = 8, **fields: object) -> Result:
     """A result of one person, or of those given."""
-    return Result(video=make_video(frames), people=[make_person(frames=frames)] if people is None else people,
-                  model="tiny", **fields)
+    return Result(
+        video=make_video(frames),
+        people=[make_person(frames=frames)] if people is None else people,
+        model="tiny",
+        **fields,
+    )

@@ -14,26 +14,59 @@ from vibe_cli.networks import build_network
 from vibe_cli.results import Detections
 from vibe_cli.video.writer import VideoWriter
 
-ENCODER = {"network": "open_encoder", "width": 4, "channels": 8, "size": 32, "scale": 1.2, "features": 16,
-           "hidden": 16, "blocks": 1}
+ENCODER = {
+    "network": "open_encoder",
+    "width": 4,
+    "channels": 8,
+    "size": 32,
+    "scale": 1.2,
+    "features": 16,
+    "hidden": 16,
+    "blocks": 1,
+}
 NETWORK = {"network": "vibe", "features": 16, "hidden": 8, "layers": 1, "regressor_hidden": 16, "window": 8}
 # the four published systems, all of a window of 8, for the features of ENCODER
 TEMPORAL = {
     "vibe": NETWORK,
-    "tcmr": {"network": "tcmr", "features": 16, "hidden": 8, "layers": 1, "attention_hidden": 6,
-             "regressor_hidden": 16, "window": 8},
-    "dts_vibe": {"network": "dts_vibe", "features": 16, "flow_encoder": "small", "flow_width": 2, "width": 16,
-                 "encoder_layers": 2, "encoder_heads": 4, "regressor_layers": 1, "window": 8},
-    "sps_net": {"network": "sps_net", "features": 16, "attention_hidden": 12, "forecast_hidden": 8,
-                "regressor_hidden": 16, "window": 8}}
+    "tcmr": {
+        "network": "tcmr",
+        "features": 16,
+        "hidden": 8,
+        "layers": 1,
+        "attention_hidden": 6,
+        "regressor_hidden": 16,
+        "window": 8,
+    },
+    "dts_vibe": {
+        "network": "dts_vibe",
+        "features": 16,
+        "flow_encoder": "small",
+        "flow_width": 2,
+        "width": 16,
+        "encoder_layers": 2,
+        "encoder_heads": 4,
+        "regressor_layers": 1,
+        "window": 8,
+    },
+    "sps_net": {
+        "network": "sps_net",
+        "features": 16,
+        "attention_hidden": 12,
+        "forecast_hidden": 8,
+        "regressor_hidden": 16,
+        "window": 8,
+    },
+}
 WIDTH, HEIGHT = 96, 64
 
 
 def install_model(folder: Path, network: dict | None = None) -> None:
     """Write the models `tiny` (temporal) and `tiny-encoder` under a model folder; the same weights every time."""
     torch.manual_seed(1)
-    for name, config in (("tiny-encoder", {"task": "encoder", "network": ENCODER}),
-                         ("tiny", {"task": "temporal", "encoder": "tiny-encoder", "network": network or NETWORK})):
+    for name, config in (
+        ("tiny-encoder", {"task": "encoder", "network": ENCODER}),
+        ("tiny", {"task": "temporal", "encoder": "tiny-encoder", "network": network or NETWORK}),
+    ):
         (folder / name).mkdir(parents=True)
         save_file(build_network(config["network"]).state_dict(), folder / name / "weights.safetensors")
         (folder / name / "config.yaml").write_text(yaml.safe_dump(config))
@@ -69,6 +102,6 @@ def make_walk(path: Path, frames: int = 40, people: int = 1) -> Path:
             frame = rng.integers(0, 40, (HEIGHT, WIDTH, 3)).astype(np.uint8)
             for number in range(people):
                 left = 4 + index % 40 + 48 * number
-                frame[8:56, left:left + 12] = 220 - index % 20
+                frame[8:56, left : left + 12] = 220 - index % 20
             writer.write(frame)
     return path

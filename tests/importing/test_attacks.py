@@ -48,14 +48,26 @@ def test_an_attack_is_refused_by_name_and_leaves_nothing(name: str, vibe, home: 
     assert not (home / ".vibe").exists(), "not even an empty folder"
 
 
-@pytest.mark.parametrize(("name", "asked"), [
-    ("command_in_a_checkpoint", "system"), ("command_in_an_old_checkpoint", "system"),
-    ("code_in_a_checkpoint", "__builtin__.exec"), ("getattr_in_a_checkpoint", "__builtin__.getattr"),
-    ("dotted_name_in_a_checkpoint", "torch.serialization.os.system"), ("command_in_a_body", "system"),
-    ("getattr_in_a_body", "__builtin__.getattr"), ("command_in_joblib", "system"),
-    ("import_in_a_body", "builtins.getattr"), ("command_in_a_body_of_objects", "system"),
-    ("inst", "os.system"), ("obj", "os.system"), ("newobj_ex", "posix.system"),
-    ("stack_global_out_of_the_memo", "posix.system"), ("load_from_bytes", "torch.storage._load_from_bytes")])
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("command_in_a_checkpoint", "system"),
+        ("command_in_an_old_checkpoint", "system"),
+        ("code_in_a_checkpoint", "__builtin__.exec"),
+        ("getattr_in_a_checkpoint", "__builtin__.getattr"),
+        ("dotted_name_in_a_checkpoint", "torch.serialization.os.system"),
+        ("command_in_a_body", "system"),
+        ("getattr_in_a_body", "__builtin__.getattr"),
+        ("command_in_joblib", "system"),
+        ("import_in_a_body", "builtins.getattr"),
+        ("command_in_a_body_of_objects", "system"),
+        ("inst", "os.system"),
+        ("obj", "os.system"),
+        ("newobj_ex", "posix.system"),
+        ("stack_global_out_of_the_memo", "posix.system"),
+        ("load_from_bytes", "torch.storage._load_from_bytes"),
+    ],
+)
 def test_what_a_file_asked_for_is_named(name: str, asked: str, vibe, place: Path) -> None:
     ATTACKS[name](place / "evil")
     answer = vibe("models", "import", "evil")
@@ -64,10 +76,20 @@ def test_what_a_file_asked_for_is_named(name: str, asked: str, vibe, place: Path
 
 def test_the_attacks_would_work_on_a_reader_that_trusts(place: Path) -> None:
     """Otherwise the tests above would prove nothing."""
-    for name in ("command_in_a_checkpoint", "command_in_an_old_checkpoint", "code_in_a_checkpoint",
-                 "dotted_name_in_a_checkpoint", "tensor_of_a_type_that_runs_code", "command_in_joblib",
-                 "global_of_protocol_0", "inst", "obj", "stack_global_out_of_the_memo", "joblib_array_of_objects",
-                 "second_pickle_in_capitals"):
+    for name in (
+        "command_in_a_checkpoint",
+        "command_in_an_old_checkpoint",
+        "code_in_a_checkpoint",
+        "dotted_name_in_a_checkpoint",
+        "tensor_of_a_type_that_runs_code",
+        "command_in_joblib",
+        "global_of_protocol_0",
+        "inst",
+        "obj",
+        "stack_global_out_of_the_memo",
+        "joblib_array_of_objects",
+        "second_pickle_in_capitals",
+    ):
         ATTACKS[name](place / "evil")
         try:
             if "joblib" in name:

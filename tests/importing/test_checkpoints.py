@@ -41,9 +41,18 @@ def test_an_official_file_is_recognised_whatever_its_name(files, kind):
 
 def test_a_checkpoint_is_opened_into_network_body_and_notes(files):
     official = read_official(files["vibe"])
-    assert official.network == {"network": "vibe", "features": 2048, "hidden": 1024, "layers": 2,
-                                "bidirectional": False, "residual": True, "window": 16,
-                                "regressor_hidden": 1024, "iterations": 3, "dropout": 0.5}
+    assert official.network == {
+        "network": "vibe",
+        "features": 2048,
+        "hidden": 1024,
+        "layers": 2,
+        "bidirectional": False,
+        "residual": True,
+        "window": 16,
+        "regressor_hidden": 1024,
+        "iterations": 3,
+        "dropout": 0.5,
+    }
     assert official.notes["epoch"] == 9 and official.notes["performance"] == pytest.approx(56.5)
     assert "discriminator" not in official.parts and "odd" in official.notes["discriminator"]
     expected = smpl_tensors(smpl_arrays() | {"J_regressor_extra": extra_regressor()}, "here")
@@ -112,18 +121,26 @@ def test_names_and_shapes_that_do_not_fit_are_listed(tmp_path):
     torch.save({"gen_state_dict": weights}, tmp_path / "v.pth.tar")
     with pytest.raises(ModelError) as error:
         recognise(tmp_path / "v.pth.tar")
-    for words in ("v.pth.tar", "missing: ", "unexpected: encoder.extra",
-                  "misshaped: encoder.gru.weight_ih_l0 (3, 4) instead of (3072, 2048)"):
+    for words in (
+        "v.pth.tar",
+        "missing: ",
+        "unexpected: encoder.extra",
+        "misshaped: encoder.gru.weight_ih_l0 (3, 4) instead of (3072, 2048)",
+    ):
         assert words in error.value.message
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"weights": np.zeros((6890, 52))}, "a body of 52 joints"),
-    ({"f": np.array([[0, 1, 6890]])}, "a triangle"),
-    ({"kintree_table": np.zeros((2, 24))}, "skeleton is not SMPL's"),
-    ({"J_regressor": None}, "J_regressor is missing"),
-    ({"v_template": np.zeros((100, 3))}, r"v_template is \(100, 3\) instead of \(6890, 3\)"),
-    ({"v_template": "text"}, "holds no numbers")])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"weights": np.zeros((6890, 52))}, "a body of 52 joints"),
+        ({"f": np.array([[0, 1, 6890]])}, "a triangle"),
+        ({"kintree_table": np.zeros((2, 24))}, "skeleton is not SMPL's"),
+        ({"J_regressor": None}, "J_regressor is missing"),
+        ({"v_template": np.zeros((100, 3))}, r"v_template is \(100, 3\) instead of \(6890, 3\)"),
+        ({"v_template": "text"}, "holds no numbers"),
+    ],
+)
 def test_a_body_that_is_not_smpls_says_why(change, words):
     with pytest.raises(ModelError, match=words):
         smpl_tensors(smpl_arrays() | change, "x.pkl")
@@ -132,8 +149,9 @@ def test_a_body_that_is_not_smpls_says_why(change, words):
 def test_the_first_ten_of_three_hundred_shape_components_are_taken():
     arrays = smpl_arrays()
     wide = np.concatenate([arrays["shapedirs"], np.ones((6890, 3, 5))], -1)
-    assert torch.equal(smpl_tensors(arrays | {"shapedirs": wide}, "x")["shapedirs"],
-                       smpl_tensors(arrays, "x")["shapedirs"])
+    assert torch.equal(
+        smpl_tensors(arrays | {"shapedirs": wide}, "x")["shapedirs"], smpl_tensors(arrays, "x")["shapedirs"]
+    )
 
 
 @pytest.mark.parametrize("content", [b"plain text", b"", b"%PDF-1.7", b"ustar" * 100])
@@ -158,12 +176,16 @@ def test_a_damaged_sidecar_is_named(files, tmp_path):
         list_imported(tmp_path)
 
 
-@pytest.mark.parametrize("platform, variables, expected", [
-    ("linux", {"XDG_DATA_HOME": "/data"}, Path("/data/vibe/models")),
-    ("linux", {}, Path("/home/a/.local/share/vibe/models")),
-    ("darwin", {}, Path("/home/a/Library/Application Support/vibe/models")),
-    ("win32", {"LOCALAPPDATA": "/local"}, Path("/local/vibe/models")),
-    ("linux", {"VIBE_HOME": "/vibe", "XDG_DATA_HOME": "/data"}, Path("/vibe/models"))])
+@pytest.mark.parametrize(
+    "platform, variables, expected",
+    [
+        ("linux", {"XDG_DATA_HOME": "/data"}, Path("/data/vibe/models")),
+        ("linux", {}, Path("/home/a/.local/share/vibe/models")),
+        ("darwin", {}, Path("/home/a/Library/Application Support/vibe/models")),
+        ("win32", {"LOCALAPPDATA": "/local"}, Path("/local/vibe/models")),
+        ("linux", {"VIBE_HOME": "/vibe", "XDG_DATA_HOME": "/data"}, Path("/vibe/models")),
+    ],
+)
 def test_the_users_models_lie_where_the_system_keeps_user_data(monkeypatch, platform, variables, expected):
     for name in ("VIBE_HOME", "XDG_DATA_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)

@@ -50,10 +50,15 @@ def repack(source: Path, target: Path, change, compress=zipfile.ZIP_STORED) -> N
 
 
 CHECKPOINT = {
-    "epoch": 7, "performance": np.float64(51.9), "name": "a model",
+    "epoch": 7,
+    "performance": np.float64(51.9),
+    "name": "a model",
     "model": OrderedDict(a=torch.arange(6, dtype=torch.float32).reshape(2, 3).T, b=torch.tensor([1, 2])),
-    "optimizer": {"state": {0: {"step": 3, "exp_avg": torch.ones(4)}},
-                  "param_groups": [{"lr": 1e-4, "betas": (0.9, 0.999)}]}}
+    "optimizer": {
+        "state": {0: {"step": 3, "exp_avg": torch.ones(4)}},
+        "param_groups": [{"lr": 1e-4, "betas": (0.9, 0.999)}],
+    },
+}
 
 
 @pytest.mark.parametrize("write", [torch.save, write_legacy], ids=["zip", "legacy"])
@@ -78,8 +83,9 @@ def test_weights_that_share_one_storage_are_read(tmp_path, write):
 
 
 @pytest.mark.parametrize("write", [torch.save, write_legacy], ids=["zip", "legacy"])
-@pytest.mark.parametrize("bury", [lambda a: a, lambda a: {"w": torch.zeros(2), "epoch": [{"deep": (a,)}]}],
-                         ids=["whole", "nested"])
+@pytest.mark.parametrize(
+    "bury", [lambda a: a, lambda a: {"w": torch.zeros(2), "epoch": [{"deep": (a,)}]}], ids=["whole", "nested"]
+)
 def test_a_checkpoint_that_runs_a_command_is_refused_by_name(tmp_path, write, bury):
     write(bury(Attack(tmp_path / "mark")), tmp_path / "evil.pth.tar")
     with pytest.raises(ModelError, match=r"refused, the file asks for (posix|nt)\.system"):
@@ -96,10 +102,23 @@ def test_a_body_pickle_that_runs_a_command_is_refused_by_name(tmp_path, protocol
     assert not (tmp_path / "mark").exists()
 
 
-@pytest.mark.parametrize("module, name", [
-    ("builtins", "eval"), ("builtins", "getattr"), ("numpy", "load"), ("numpy.core.multiarray", "fromfile"),
-    ("numpy", "core.os.system"), ("scipy.sparse", "load_npz"), ("scipy.sparse.csc", "os.system"),
-    ("torch", "load"), ("torch.hub", "load"), ("pickle", "loads"), ("chumpy", ""), ("functools", "partial")])
+@pytest.mark.parametrize(
+    "module, name",
+    [
+        ("builtins", "eval"),
+        ("builtins", "getattr"),
+        ("numpy", "load"),
+        ("numpy.core.multiarray", "fromfile"),
+        ("numpy", "core.os.system"),
+        ("scipy.sparse", "load_npz"),
+        ("scipy.sparse.csc", "os.system"),
+        ("torch", "load"),
+        ("torch.hub", "load"),
+        ("pickle", "loads"),
+        ("chumpy", ""),
+        ("functools", "partial"),
+    ],
+)
 def test_any_global_beyond_the_list_is_refused(tmp_path, module, name):
     stack = b"\x80\x04" + pickle_text(module) + pickle_text(name) + b"\x93."
     (tmp_path / "g.pkl").write_bytes(stack)
@@ -137,9 +156,11 @@ def test_an_official_body_pickle_reads_without_chumpy(tmp_path, protocol):
 def test_a_pickle_of_python_2_reads(tmp_path):
     """Written by hand as Python 2 did: byte strings, numpy.core, copy_reg, big-endian numbers."""
     raw = np.array([1.5, -2.0], dtype=">f8").tobytes()
-    stream = (b"\x80\x02}U\x01acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-              b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01>NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
-              b"K\x00tb\x89U" + bytes([len(raw)]) + raw + b"tbs.")
+    stream = (
+        b"\x80\x02}U\x01acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01>NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
+        b"K\x00tb\x89U" + bytes([len(raw)]) + raw + b"tbs."
+    )
     (tmp_path / "two.pkl").write_bytes(stream)
     assert read_pickle(tmp_path / "two.pkl")["a"].tolist() == [1.5, -2.0]
 
@@ -189,18 +210,25 @@ def test_a_storage_that_claims_more_than_the_file_is_refused(tmp_path):
         read_checkpoint(tmp_path / "legacy.pt")
 
 
-@pytest.mark.parametrize("stream", [
-    b"\x80\x02r\xff\xff\xff\x7f.", b"\x80\x04\x8e" + b"\xff" * 7 + b"\x0f.",
-    b"\x80\x05\x96" + b"\xff" * 7 + b"\0.", b"\x80\x02" + b"]" * 50_000 + b"a" * 49_999 + b"."],
-                         ids=["memo", "bytes", "bytearray", "deep"])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"\x80\x02r\xff\xff\xff\x7f.",
+        b"\x80\x04\x8e" + b"\xff" * 7 + b"\x0f.",
+        b"\x80\x05\x96" + b"\xff" * 7 + b"\0.",
+        b"\x80\x02" + b"]" * 50_000 + b"a" * 49_999 + b".",
+    ],
+    ids=["memo", "bytes", "bytearray", "deep"],
+)
 def test_a_pickle_that_claims_huge_lengths_is_refused(tmp_path, stream):
     (tmp_path / "bomb.pkl").write_bytes(stream)
     with pytest.raises(ModelError, match="damaged"):
         read_pickle(tmp_path / "bomb.pkl")
 
 
-@pytest.mark.parametrize("member", [
-    "../../evil.npy", "/etc/evil.npy", "a/../../evil.npy", "..\\evil.npy", "C:evil.npy"])
+@pytest.mark.parametrize(
+    "member", ["../../evil.npy", "/etc/evil.npy", "a/../../evil.npy", "..\\evil.npy", "C:evil.npy"]
+)
 def test_a_member_that_leaves_its_archive_is_refused_by_name(tmp_path, member):
     np.savez(tmp_path / "good.npz", a=np.zeros(2))
     repack(tmp_path / "good.npz", tmp_path / "evil.npz", lambda name, data: (member, data))
@@ -219,8 +247,13 @@ def test_a_damaged_file_of_any_kind_is_one_model_error(tmp_path):
     torch.save({"a": torch.arange(50)}, tmp_path / "a.pt")
     write_legacy({"a": torch.arange(50)}, tmp_path / "b.pt")
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"a": np.arange(50.0)}, protocol=2))
-    readers = {"a.npz": read_npz, "a.npy": read_npy, "a.pt": read_checkpoint, "b.pt": read_checkpoint,
-               "a.pkl": read_pickle}
+    readers = {
+        "a.npz": read_npz,
+        "a.npy": read_npy,
+        "a.pt": read_checkpoint,
+        "b.pt": read_checkpoint,
+        "a.pkl": read_pickle,
+    }
     rng = np.random.default_rng(0)
     for name, read in readers.items():
         data = (tmp_path / name).read_bytes()
@@ -240,6 +273,7 @@ def test_a_damaged_file_of_any_kind_is_one_model_error(tmp_path):
 
 def test_a_sparse_matrix_with_an_index_outside_is_refused(tmp_path):
     from scipy.sparse import csc_matrix
+
     matrix = csc_matrix(np.eye(3))
     matrix.indices[1] = 2**20
     (tmp_path / "s.pkl").write_bytes(pickle.dumps({"J_regressor": matrix}, protocol=2))

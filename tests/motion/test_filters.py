@@ -51,7 +51,7 @@ def test_the_one_euro_filter_knows_how_long_a_step_is() -> None:
 @pytest.mark.parametrize("columns", [1, 3])
 def test_columns_are_filtered_each_on_its_own(columns: int) -> None:
     values = np.random.default_rng(1).normal(size=(20, columns))
-    alone = [one_euro(values[:, i:i + 1], 0.1, 0.5) for i in range(columns)]
+    alone = [one_euro(values[:, i : i + 1], 0.1, 0.5) for i in range(columns)]
     assert np.allclose(one_euro(values, 0.1, 0.5), np.concatenate(alone, axis=1))
 
 
@@ -94,7 +94,7 @@ def test_smoothing_does_not_lag() -> None:
     shifts = np.arange(-20, 21)
 
     def lag(motion: np.ndarray) -> int:
-        errors = [between(motion[middle], turns(angles[200 - s:600 - s])).mean() for s in shifts]
+        errors = [between(motion[middle], turns(angles[200 - s : 600 - s])).mean() for s in shifts]
         return int(shifts[np.argmin(errors)])
 
     assert abs(lag(smooth)) <= 1
@@ -148,8 +148,10 @@ def test_the_outcome_is_rotations_of_the_same_kind() -> None:
 
 def test_strength_means_the_same_at_25_and_at_60_frames_a_second() -> None:
     """How much of a fast swing is lost does not depend on how often it was filmed."""
-    lost = [between(smooth_rotations(turns(swing(fps=fps, hertz=3)), 1.0, fps), turns(swing(fps=fps, hertz=3))).mean()
-            for fps in (25.0, 60.0, 120.0)]
+    lost = [
+        between(smooth_rotations(turns(swing(fps=fps, hertz=3)), 1.0, fps), turns(swing(fps=fps, hertz=3))).mean()
+        for fps in (25.0, 60.0, 120.0)
+    ]
     assert max(lost) < 1.4 * min(lost)
     misled = between(smooth_rotations(turns(swing(fps=120, hertz=3)), 1.0, 25.0), turns(swing(fps=120, hertz=3)))
     assert misled.mean() < 0.5 * min(lost)  # so the rate is heeded

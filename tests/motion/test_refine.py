@@ -68,8 +68,13 @@ def regressed(right: Person, body: Body, degrees: float = 12.0, seed: int = 100)
     error[:, :22] = (waves(rng, count, 66, np.radians(degrees)) / np.sqrt(3)).reshape(count, 22, 3)
     pose = Rotation.from_rotvec(right.pose.reshape(-1, 3).astype(float)) * Rotation.from_rotvec(error.reshape(-1, 3))
     points = np.concatenate([image_of(right, body), np.ones((count, 49, 1))], axis=-1)
-    return replace(right, pose=pose.as_rotvec().reshape(count, 24, 3), betas=np.zeros(10), keypoints=points,
-                   camera=right.camera * [1.03, 1, 1] + [0, 0.02, -0.02])
+    return replace(
+        right,
+        pose=pose.as_rotvec().reshape(count, 24, 3),
+        betas=np.zeros(10),
+        keypoints=points,
+        camera=right.camera * [1.03, 1, 1] + [0, 0.02, -0.02],
+    )
 
 
 def error_mm(person: Person, right: Person, body: Body) -> np.ndarray:
@@ -142,8 +147,13 @@ def test_a_change_in_the_last_digit_changes_the_motion_by_no_more_than_1e_4(body
     points = one.keypoints + np.concatenate([rng.normal(0, 4, (24, 49, 2)), np.zeros((24, 49, 1))], axis=-1)
     one = replace(one, keypoints=points)
     nudge = [1e-6 * rng.normal(size=a.shape) for a in (one.pose, one.betas, one.camera, one.keypoints)]
-    other = replace(one, pose=one.pose + nudge[0], betas=one.betas + nudge[1], camera=one.camera + nudge[2],
-                    keypoints=one.keypoints + 100 * nudge[3])
+    other = replace(
+        one,
+        pose=one.pose + nudge[0],
+        betas=one.betas + nudge[1],
+        camera=one.camera + nudge[2],
+        keypoints=one.keypoints + 100 * nudge[3],
+    )
     a, b = refine_person(one, body, options), refine_person(other, body, options)
     assert turned(a, one) > 0.1
     assert turned(a, b) < 1e-4
@@ -213,6 +223,7 @@ def test_a_frame_with_absurd_keypoints_is_not_torn_apart_nor_are_its_neighbours(
 def test_seventeen_keypoints_are_enough(body: Body) -> None:
     from vibe_cli.geometry.skeleton import JOINTS_49
     from vibe_cli.people.keypoint_files import LAYOUTS
+
     right = motion(13)
     start = regressed(right, body)
     points = start.keypoints.copy()
@@ -247,8 +258,9 @@ def test_a_published_model_whose_camera_places_the_bodys_origin_is_fitted_to_giv
             betas = torch.from_numpy(right.betas).expand(24, -1)
             return MotionOutput(pose[None], betas[None], torch.from_numpy(camera).float()[None])
 
-    model = SimpleNamespace(network=Network(), body=smpl, camera_origin="body", device=torch.device("cpu"),
-                            shape_known=True)
+    model = SimpleNamespace(
+        network=Network(), body=smpl, camera_origin="body", device=torch.device("cpu"), shape_known=True
+    )
     track = Track(1, right.frames, right.boxes, right.confidence, right.filled)
     seen = Observations(track, right.boxes, np.zeros((24, 4)))
     plain = estimate_motion(seen, model, MotionOptions())

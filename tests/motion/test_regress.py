@@ -36,7 +36,7 @@ class Echo(TemporalNetwork):
 
     def forward(self, features: torch.Tensor) -> MotionOutput:
         if self.estimates == "middle":
-            features = features[:, self.window // 2:self.window // 2 + 1]
+            features = features[:, self.window // 2 : self.window // 2 + 1]
         pose = sixd_from_matrix(matrix_from_axis_angle(features.unflatten(-1, (24, 3))))
         return MotionOutput(pose, features[..., :10], features[..., :3])
 
@@ -89,7 +89,7 @@ def test_frames_beyond_a_tracks_ends_repeat_its_first_and_last() -> None:
 
     features = motion(5)
     _, _, camera = regress(Sum("middle", 4), features, None, None)
-    first = (features[0] * 3 + features[1]) / 4   # frames −2, −1, 0, 1 about frame 0
+    first = (features[0] * 3 + features[1]) / 4  # frames −2, −1, 0, 1 about frame 0
     assert torch.allclose(camera[0], first[:3], atol=1e-6)
 
 
@@ -99,7 +99,7 @@ def test_a_middle_frame_network_is_given_windows_of_the_length_asked_for(window:
         def forward(self, features: torch.Tensor) -> MotionOutput:
             self.seen = features
             middle = features.shape[1] // 2
-            return Echo.forward(self, features.roll(self.window // 2 - middle, dims=1)[:, :self.window + 1])
+            return Echo.forward(self, features.roll(self.window // 2 - middle, dims=1)[:, : self.window + 1])
 
     network, features = Place("middle", 16), motion(40)
     if window < 16:
@@ -113,15 +113,21 @@ def test_a_middle_frame_network_is_given_windows_of_the_length_asked_for(window:
 def test_windows_and_strides_that_a_network_cannot_serve_are_usage_errors() -> None:
     middle, every = Echo("middle"), Echo("all")
     middle.shortest = 3
-    for network, choices, words in ((middle, {"stride": 4}, "stride of 4 frames: this model estimates only the middle"),
-                                    (middle, {"window": 2}, "needs at least 3"),
-                                    (every, {"stride": 17}, "leaves some out: a window has 16"),
-                                    (every, {"window": 8, "stride": 9}, "leaves some out: a window has 8")):
+    for network, choices, words in (
+        (middle, {"stride": 4}, "stride of 4 frames: this model estimates only the middle"),
+        (middle, {"window": 2}, "needs at least 3"),
+        (every, {"stride": 17}, "leaves some out: a window has 16"),
+        (every, {"window": 8, "stride": 9}, "leaves some out: a window has 8"),
+    ):
         with pytest.raises(UsageError, match=words) as caught:
             check_windows(network, MotionOptions(**choices))
         assert caught.value.hint
-    for network, choices in ((middle, {"stride": 1, "window": 24}), (middle, {}), (every, {"stride": 16}),
-                             (every, {"window": 40, "stride": 40})):
+    for network, choices in (
+        (middle, {"stride": 1, "window": 24}),
+        (middle, {}),
+        (every, {"stride": 16}),
+        (every, {"window": 40, "stride": 40}),
+    ):
         check_windows(network, MotionOptions(**choices))
 
 
@@ -159,10 +165,20 @@ def test_fit_camera_recovers_the_camera_that_projected_the_points() -> None:
 
 def test_keypoints_place_the_body_where_they_are_sure_and_the_regressed_camera_elsewhere() -> None:
     from vibe_cli.body.body_models import joints_of, load_body
+
     body, rng = load_body(), np.random.default_rng(0)
     boxes = np.tile([200.0, 150, 100, 100], (2, 1))
-    person = Person(1, np.arange(2), boxes, rng.normal(0, 0.2, (2, 24, 3)), np.zeros(10),
-                    np.tile([0.5, 0.4, 0.4], (2, 1)), np.ones(2), np.zeros(2), np.zeros((2, 49, 3)))
+    person = Person(
+        1,
+        np.arange(2),
+        boxes,
+        rng.normal(0, 0.2, (2, 24, 3)),
+        np.zeros(10),
+        np.tile([0.5, 0.4, 0.4], (2, 1)),
+        np.ones(2),
+        np.zeros(2),
+        np.zeros((2, 49, 3)),
+    )
     pixels = 200 + 40 * (joints_of(person, body)[..., :2] + [0.05, 0.0]) - [0, 50]
     keypoints = np.concatenate([pixels, np.ones((2, 49, 1))], axis=-1)
     keypoints[1, :, 2] = 0

@@ -45,8 +45,10 @@ def test_a_trembling_camera_is_calmed() -> None:
     person = make_person(frames=60)
     shaken = replace(person, camera=person.camera + np.random.default_rng(0).normal(0, 0.03, (60, 3)))
     point = np.zeros((60, 1, 3))
-    before, after = (np.abs(np.diff(pixels(one, point)[:, 0], n=2, axis=0)).mean()
-                     for one in (shaken, smooth_person(shaken, 1.0, FPS)))
+    before, after = (
+        np.abs(np.diff(pixels(one, point)[:, 0], n=2, axis=0)).mean()
+        for one in (shaken, smooth_person(shaken, 1.0, FPS))
+    )
     assert after < before / 3
 
 

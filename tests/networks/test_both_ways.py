@@ -34,21 +34,24 @@ def test_mirroring_keeps_the_grid(crops: torch.Tensor) -> None:
     assert torch.equal(mirror_crops(mirrored), crops)
 
 
-def test_mirroring_maps_twice_gives_them_back_and_once_exchanges_the_sides(eye: KeypointNet,
-                                                                           crops: torch.Tensor) -> None:
+def test_mirroring_maps_twice_gives_them_back_and_once_exchanges_the_sides(
+    eye: KeypointNet, crops: torch.Tensor
+) -> None:
     maps = eye(crops)
     once, twice = mirror_maps(maps), mirror_maps(mirror_maps(maps))
     for name in vars(maps):
         assert torch.equal(getattr(maps, name), getattr(twice, name)), name
     points = decode_peaks(maps.heat, maps.depth)[0]
-    assert torch.allclose(decode_peaks(once.heat, once.depth)[0],
-                          points[:, MIRRORED_KEYPOINTS] * torch.tensor([-1.0, 1]), atol=1e-5)
+    assert torch.allclose(
+        decode_peaks(once.heat, once.depth)[0], points[:, MIRRORED_KEYPOINTS] * torch.tensor([-1.0, 1]), atol=1e-5
+    )
     mirror = torch.diag(torch.tensor([-1.0, 1, 1]))
     assert torch.allclose(matrix_from_6d(once.root), mirror @ matrix_from_6d(maps.root) @ mirror, atol=1e-5)
 
 
-def test_the_crop_and_its_mirror_image_are_seen_as_mirror_images(eye: KeypointNet, crops: torch.Tensor,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_crop_and_its_mirror_image_are_seen_as_mirror_images(
+    eye: KeypointNet, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(both_ways, "NEAR", 1.0)
     seen, mirrored = look_both_ways(eye, crops), mirror_maps(look_both_ways(eye, mirror_crops(crops)))
     for name in vars(seen):
@@ -58,10 +61,11 @@ def test_the_crop_and_its_mirror_image_are_seen_as_mirror_images(eye: KeypointNe
 
 def test_the_second_look_is_at_the_middle_and_put_back_there() -> None:
     """An eye that finds the brightest cell: it must say the same place, looking from near."""
+
     def bright(crops: torch.Tensor) -> KeypointMaps:
         heat = 40 * torch.nn.functional.avg_pool2d(crops.mean(1, keepdim=True), 8).expand(-1, COUNT, -1, -1)
         depth, none = torch.full_like(heat, 2.0), torch.zeros(len(crops), 12)
-        return KeypointMaps(heat, depth, heat[:, :len(LEFT_RIGHT_PAIRS)], none, none[:, :6], none[:, :8])
+        return KeypointMaps(heat, depth, heat[:, : len(LEFT_RIGHT_PAIRS)], none, none[:, :6], none[:, :8])
 
     crops = torch.zeros(2, 3, 128, 128)
     crops[0, :, 76:84, 36:44] = crops[1, :, 60:68, 122:128] = 1.0  # the second is at the edge, and not in the middle
@@ -78,8 +82,15 @@ def test_where_the_two_looks_disagree_both_places_stay(monkeypatch: pytest.Monke
     def maps(place: int) -> KeypointMaps:
         heat = torch.zeros(1, COUNT, 4, 4)
         heat[:, :, 1, place] = 9.0
-        return KeypointMaps(heat, torch.zeros_like(heat), torch.zeros(1, len(LEFT_RIGHT_PAIRS), 4, 4),
-                            torch.zeros(1, 12), torch.zeros(1, 6), torch.zeros(1, 8))
+        return KeypointMaps(
+            heat,
+            torch.zeros_like(heat),
+            torch.zeros(1, len(LEFT_RIGHT_PAIRS), 4, 4),
+            torch.zeros(1, 12),
+            torch.zeros(1, 6),
+            torch.zeros(1, 8),
+        )
+
     monkeypatch.setattr(both_ways, "NEAR", 1.0)
     looks = iter([maps(0), replace(maps(0))])  # the second, mirrored back, says column 3
     heat = look_both_ways(lambda _: next(looks), torch.zeros(1, 3, 32, 32)).heat

@@ -65,11 +65,13 @@ def test_attention_rows_sum_to_one_and_are_equation_2() -> None:
     weights = attention.weights(x)
     assert weights.shape == (2, 4, 16, 16) and torch.allclose(weights.sum(-1), torch.ones(2, 4, 16))
     placed, head = x + positions(16, 16), slice(8, 12)  # the third head of four
-    q, k, v = (layer(y)[0, :, head] for layer, y in zip((attention.q, attention.k, attention.v),
-                                                       (placed, placed, x), strict=True))
+    q, k, v = (
+        layer(y)[0, :, head]
+        for layer, y in zip((attention.q, attention.k, attention.v), (placed, placed, x), strict=True)
+    )
     expected = torch.softmax(q @ k.T / 4**0.5, dim=-1)
     assert torch.allclose(weights[0, 2], expected, atol=1e-6)
-    mixed = torch.cat([weights[0, i] @ attention.v(x)[0, :, 4 * i:4 * i + 4] for i in range(4)], dim=-1)
+    mixed = torch.cat([weights[0, i] @ attention.v(x)[0, :, 4 * i : 4 * i + 4] for i in range(4)], dim=-1)
     assert torch.allclose(attention(x)[0], attention.out(mixed), atol=1e-6)
     assert torch.allclose(mixed[:, head], expected @ v, atol=1e-6)
 
@@ -122,7 +124,8 @@ def test_the_flow_encoder_is_part_of_the_networks_weights() -> None:
     names = set(network().state_dict())
     assert "flow_encoder.backbone.conv1.weight" in names
     assert {"flow_encoder.conv1.weight", "flow_encoder.layer4.2.bn3.running_var"} <= set(
-        network(flow_encoder="resnet50").state_dict())
+        network(flow_encoder="resnet50").state_dict()
+    )
 
 
 def test_training_gives_the_flow_loss_the_joints_of_consecutive_frames() -> None:
@@ -133,8 +136,10 @@ def test_training_gives_the_flow_loss_the_joints_of_consecutive_frames() -> None
     assert net.reduce_flow.weight.grad.any() and net.reduce.weight.grad.any()
 
 
-@pytest.mark.parametrize("changes, words", [({"encoder_heads": 3}, "3 heads do not divide 16"),
-                                            ({"flow_encoder": "large"}, "unknown flow encoder 'large'")])
+@pytest.mark.parametrize(
+    "changes, words",
+    [({"encoder_heads": 3}, "3 heads do not divide 16"), ({"flow_encoder": "large"}, "unknown flow encoder 'large'")],
+)
 def test_a_shape_that_cannot_be_is_an_error_with_a_hint(changes: dict, words: str) -> None:
     with pytest.raises(ModelError, match=words) as error:
         build_network({**describe(TINY), **changes})

@@ -78,12 +78,22 @@ def test_every_weight_of_a_network_learns(config):
 
 def test_the_published_names_are_kept():
     names = set(network(VIBE).state_dict())
-    assert {"encoder.gru.weight_ih_l0", "encoder.gru.bias_hh_l1", "encoder.linear.weight",
-            "regressor.fc1.weight", "regressor.decpose.bias", "regressor.init_cam"} <= names
+    assert {
+        "encoder.gru.weight_ih_l0",
+        "encoder.gru.bias_hh_l1",
+        "encoder.linear.weight",
+        "regressor.fc1.weight",
+        "regressor.decpose.bias",
+        "regressor.init_cam",
+    } <= names
     names = set(network(TCMR).state_dict())
-    assert {"encoder.gru_cur.weight_ih_l1_reverse", "encoder.gru_bef.weight_hh_l0",
-            "encoder.linear_aft.weight", "encoder.attention.fc.weight",
-            "encoder.attention.attention.4.bias"} <= names
+    assert {
+        "encoder.gru_cur.weight_ih_l1_reverse",
+        "encoder.gru_bef.weight_hh_l0",
+        "encoder.linear_aft.weight",
+        "encoder.attention.fc.weight",
+        "encoder.attention.attention.4.bias",
+    } <= names
     names = set(network(DiscriminatorConfig(hidden=8)).state_dict())
     assert {"gru.weight_ih_l1", "attention.attention.6.weight", "fc.weight"} <= names
 
@@ -101,20 +111,31 @@ def test_published_sizes_give_published_shapes():
     assert count / 1e6 == pytest.approx(48.30, abs=0.02)
 
 
-@pytest.mark.parametrize("values, words", [
-    ({"network": "vibes"}, "unknown network 'vibes'"),
-    ({"network": "vibe", "widht": 3}, "unknown vibe settings: widht"),
-    ({}, "unknown network None"), (object(), "no network's configuration")])
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"network": "vibes"}, "unknown network 'vibes'"),
+        ({"network": "vibe", "widht": 3}, "unknown vibe settings: widht"),
+        ({}, "unknown network None"),
+        (object(), "no network's configuration"),
+    ],
+)
 def test_a_wrong_configuration_is_an_error_with_the_choices(values, words):
     with pytest.raises(ModelError, match=words) as error:
         build_network(values)
     assert error.value.hint
 
 
-@pytest.mark.parametrize("values", [
-    {"network": "vibe", "features": "many"}, {"network": "tcmr", "hidden": -3},
-    {"network": "sps_net", "features": None}, {"network": "dts_vibe", "regressor_heads": 0},
-    {"network": "vibe", "layers": 1.5}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"network": "vibe", "features": "many"},
+        {"network": "tcmr", "hidden": -3},
+        {"network": "sps_net", "features": None},
+        {"network": "dts_vibe", "regressor_heads": 0},
+        {"network": "vibe", "layers": 1.5},
+    ],
+)
 def test_settings_of_which_nothing_can_be_made_are_an_error_of_the_model(values):
     with pytest.raises(ModelError, match=f"no network can be made of the settings of '{values['network']}'") as error:
         build_network(values)
@@ -127,8 +148,12 @@ def test_weights_that_do_not_fit_are_listed():
     weights["encoder.linear.bias"] = torch.zeros(7)
     with pytest.raises(ModelError) as error:
         load_network(VIBE, weights, "model.safetensors")
-    for words in ("model.safetensors", "missing: regressor.fc2.weight", "unexpected: regressor.fc3.weight",
-                  "misshaped: encoder.linear.bias (7,) instead of (20,)"):
+    for words in (
+        "model.safetensors",
+        "missing: regressor.fc2.weight",
+        "unexpected: regressor.fc3.weight",
+        "misshaped: encoder.linear.bias (7,) instead of (20,)",
+    ):
         assert words in error.value.message
 
 
@@ -154,6 +179,7 @@ def test_vibe_sees_the_past_and_in_both_directions_the_future():
         changed[:, 8] += 1
         difference = (net.encoder(changed) - net.encoder(x)).abs().sum(-1)[0]
         return [t for t in range(16) if difference[t] > 1e-7]
+
     assert reach(VIBE) == list(range(8, 16))
     assert reach(VibeConfig(features=20, hidden=8, bidirectional=True)) == list(range(16))
 

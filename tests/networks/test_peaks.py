@@ -15,8 +15,9 @@ PAIR = LEFT_RIGHT_PAIRS.index((LEFT, RIGHT))
 def blob(*places: tuple[float, float, float]) -> torch.Tensor:
     """(CELLS, CELLS) logits of a distribution with a share of it at each place: column, row, share."""
     grid = torch.arange(CELLS)
-    total = sum(share * torch.exp(-((grid[:, None] - row) ** 2 + (grid - column) ** 2) / 1.3)
-                for column, row, share in places)
+    total = sum(
+        share * torch.exp(-((grid[:, None] - row) ** 2 + (grid - column) ** 2) / 1.3) for column, row, share in places
+    )
     return (total + 1e-7).log()
 
 

@@ -123,15 +123,17 @@ def test_every_network_takes_windows_of_another_length(name: str, window: int) -
 
 
 @pytest.mark.parametrize("name", TEMPORAL)
-def test_demo_runs_with_each_network_whatever_the_batch(name: str, vibe, home: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_runs_with_each_network_whatever_the_batch(
+    name: str, vibe, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.set_num_threads(1)
     install_model(home / ".vibe" / "models", TEMPORAL[name])
     monkeypatch.setattr("vibe_cli.zoo.reader.load_detector", lambda *_: (BrightDetector(), "bright"))
     clip = make_walk(home / "walk.mp4", frames=12, people=2)
     for size in (1, 16):
-        answer = vibe("demo", clip, "--model", "tiny", "--device", "cpu", "--no-refine", "--batch-size", size,
-                      "-o", str(size))
+        answer = vibe(
+            "demo", clip, "--model", "tiny", "--device", "cpu", "--no-refine", "--batch-size", size, "-o", str(size)
+        )
         assert answer.code == 0, answer.err
     one, many = (Result.load(home / size / "walk" / "result.npz") for size in ("1", "16"))
     assert len(one.people) == 2
@@ -139,8 +141,9 @@ def test_demo_runs_with_each_network_whatever_the_batch(name: str, vibe, home: P
         assert len(a) == 12 and np.allclose(a.pose, b.pose, atol=1e-4) and np.allclose(a.camera, b.camera, atol=1e-4)
 
 
-def test_demo_refuses_what_a_middle_frame_network_would_ignore(vibe, home: Path,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_refuses_what_a_middle_frame_network_would_ignore(
+    vibe, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install_model(home / ".vibe" / "models", TEMPORAL["tcmr"])
     monkeypatch.setattr("vibe_cli.zoo.reader.load_detector", lambda *_: (BrightDetector(), "bright"))
     clips = [make_walk(home / name, frames=3) for name in ("a.mp4", "b.mp4")]

@@ -25,8 +25,14 @@ def dots(crops: torch.Tensor) -> KeypointMaps:
     heat = blue.repeat(1, COUNT, 1, 1)
     heat[:, SHOULDERS], heat[:, HIPS] = red, green
     still = torch.tensor([1.0, 0, 0, -1, 0, 0]).repeat(len(crops), 1)  # whoever is seen stands, facing the camera
-    return KeypointMaps(heat, torch.ones_like(heat), blue.repeat(1, len(LEFT_RIGHT_PAIRS), 1, 1),
-                        torch.zeros(len(crops), 12), still, torch.zeros(len(crops), 8))
+    return KeypointMaps(
+        heat,
+        torch.ones_like(heat),
+        blue.repeat(1, len(LEFT_RIGHT_PAIRS), 1, 1),
+        torch.zeros(len(crops), 12),
+        still,
+        torch.zeros(len(crops), 8),
+    )
 
 
 def trunk(lean: float) -> torch.Tensor:
@@ -58,11 +64,13 @@ def test_a_leaning_trunk_is_turned_until_it_stands_and_what_is_seen_there_is_put
 
 def knows(standing: float, lying: float, looks: list[int] | None = None) -> Callable[[torch.Tensor], KeypointMaps]:
     """`dots`, with maps so sharp where the trunk stands, and where it does not."""
+
     def eye(crops: torch.Tensor) -> KeypointMaps:
         (looks if looks is not None else []).append(len(crops))
         maps = dots(crops)
         stands = lean_of(observe(maps)).abs() < 0.7
         return replace(maps, heat=maps.heat * torch.where(stands, standing, lying)[:, None, None, None])
+
     return eye
 
 
@@ -101,8 +109,10 @@ def test_an_eye_that_stands_sees_what_it_saw_without_the_second_look() -> None:
 @pytest.mark.parametrize("lean", [50, -50, 130, 57])
 def test_the_second_look_at_somebody_who_lies_across_the_corners_shows_head_and_feet(lean: float) -> None:
     """Their box is a square about them, so that they reach its corners."""
-    angle, reach = torch.tensor([math.radians(lean)]), 0.85 / max(abs(math.cos(math.radians(lean))),
-                                                                 abs(math.sin(math.radians(lean))))
+    angle, reach = (
+        torch.tensor([math.radians(lean)]),
+        0.85 / max(abs(math.cos(math.radians(lean))), abs(math.sin(math.radians(lean)))),
+    )
     ends = turned(math.radians(lean), torch.tensor([[0.0, -reach], [0, reach]]))
     y, x = torch.meshgrid(torch.arange(SIZE) / 64 - 1, torch.arange(SIZE) / 64 - 1, indexing="ij")
     for end, sign in zip(ends, (-1, 1), strict=True):
@@ -114,8 +124,9 @@ def test_the_second_look_at_somebody_who_lies_across_the_corners_shows_head_and_
 def test_what_is_put_back_beyond_the_crop_counts_for_little() -> None:
     points = torch.zeros(1, COUNT, 2)
     points[0, 0], points[0, 1] = torch.tensor([0.9, 0.9]), torch.tensor([0.98, 0.9])
-    seen = Observation(points, torch.ones(1, COUNT), torch.zeros(1, COUNT), torch.zeros(1, 12), torch.ones(1, 6),
-                       torch.zeros(1, 8))
+    seen = Observation(
+        points, torch.ones(1, COUNT), torch.zeros(1, COUNT), torch.zeros(1, 12), torch.ones(1, 6), torch.zeros(1, 8)
+    )
     back = turn_back(seen, torch.tensor([math.radians(50)]))
     assert back.points[0, 0].abs().max() > 1
     assert back.confidence[0, :3].tolist() == pytest.approx([0.1, 1.0, 1.0])  # the second was at the edge already

@@ -28,8 +28,9 @@ from vibe_cli.people.yolo_weights import _ultralytics_kept_quiet, fetch_yolo, re
 UNIT = 64.0
 
 
-def maps(people: list[tuple[int, int, float, tuple[float, ...]]], rows: int = 12,
-         columns: int = 12) -> tuple[Tensor, Tensor]:
+def maps(
+    people: list[tuple[int, int, float, tuple[float, ...]]], rows: int = 12, columns: int = 12
+) -> tuple[Tensor, Tensor]:
     """Heat and sides with people at (row, column): probability, and pixels left, top, right, bottom."""
     heat = torch.full((1, 1, rows, columns), -9.0)
     sides = torch.zeros(1, 4, rows, columns)
@@ -53,7 +54,7 @@ class FakeNet(nn.Module):
 
 
 def test_a_peak_is_a_person_whose_sides_are_measured_from_the_cells_centre() -> None:
-    (corners, scores), = decode_centres(*maps([(5, 3, 0.8, (10.0, 20, 30, 40))]), 0.3)
+    ((corners, scores),) = decode_centres(*maps([(5, 3, 0.8, (10.0, 20, 30, 40))]), 0.3)
     assert corners.numpy() == pytest.approx(np.array([[28 - 10, 44 - 20, 28 + 30, 44 + 40]]), abs=1e-3)
     assert scores.numpy() == pytest.approx([0.8])
 
@@ -61,25 +62,25 @@ def test_a_peak_is_a_person_whose_sides_are_measured_from_the_cells_centre() -> 
 def test_neighbours_of_a_peak_and_low_peaks_are_nobody() -> None:
     small = (6.0, 6, 6, 6)
     people = [(5, 3, 0.8, small), (5, 4, 0.7, small), (6, 4, 0.6, small), (9, 9, 0.29, small), (5, 5, 0.5, small)]
-    (_, scores), = decode_centres(*maps(people), 0.3)
+    ((_, scores),) = decode_centres(*maps(people), 0.3)
     assert scores.numpy() == pytest.approx([0.8])  # the 0.5 is beside the 0.7
-    (_, scores), = decode_centres(*maps(people), 0.2)
+    ((_, scores),) = decode_centres(*maps(people), 0.2)
     assert scores.numpy() == pytest.approx([0.8, 0.29])
 
 
 def test_of_two_peaks_on_one_person_the_better_is_kept() -> None:
     one, other = (2, 5, 0.6, (40.0, 20, 40, 76)), (5, 5, 0.9, (40.0, 44, 40, 52))
-    (corners, scores), = decode_centres(*maps([one, other]), 0.3)
+    ((corners, scores),) = decode_centres(*maps([one, other]), 0.3)
     assert scores.numpy() == pytest.approx([0.9])
     apart = (5, 10, 0.6, (16.0, 44, 16, 52))
-    (_, scores), = decode_centres(*maps([apart, other]), 0.3)
+    ((_, scores),) = decode_centres(*maps([apart, other]), 0.3)
     assert scores.numpy() == pytest.approx([0.9, 0.6])  # best first
 
 
 def test_boxes_come_back_to_pixels_of_the_frame_and_end_at_its_edges() -> None:
     """A frame of 192 × 96 is scaled by half to 96 × 48 and padded to 96 × 64."""
     net = FakeNet(*maps([(2, 3, 0.8, (10.0, 10, 10, 10)), (5, 11, 0.9, (20.0, 8, 80, 80))], rows=8))
-    found, = CentreDetector(net, size=96).detect([np.zeros((96, 192, 3), np.uint8)])
+    (found,) = CentreDetector(net, size=96).detect([np.zeros((96, 192, 3), np.uint8)])
     assert to_corners(found.boxes) == pytest.approx(np.array([[144, 72, 192, 96], [36, 20, 76, 60]]), abs=1e-2)
     assert found.scores == pytest.approx([0.9, 0.8])
     assert net.seen[0].shape == (1, 3, 64, 96)
@@ -125,8 +126,10 @@ def test_batches_and_mixed_sizes_change_nothing() -> None:
             return self.heat(images) * 3, self.sides(images) - 1
 
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-              for shape in ((60, 90), (90, 60), (60, 90), (33, 200), (60, 90))]
+    frames = [
+        rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        for shape in ((60, 90), (90, 60), (60, 90), (33, 200), (60, 90))
+    ]
     detector: Detector = CentreDetector(Conv(), size=96)
     together, alone = detector.detect(frames), [detector.detect([frame])[0] for frame in frames]
     assert sum(map(len, together)) > 5
@@ -152,8 +155,14 @@ def checkpoint(tmp_path_factory) -> dict:
             layer.running_var.fill_(0.05)
     model.names = {0: "bicycle", 1: "Person", 2: "car"}
     model.task, model.args = "detect", {"imgsz": 640}
-    return {"epoch": -1, "model": model, "ema": None, "best_fitness": np.float64(0.5), "date": "today",
-            "train_args": {"task": "detect", "project": Path("runs")}}
+    return {
+        "epoch": -1,
+        "model": model,
+        "ema": None,
+        "best_fitness": np.float64(0.5),
+        "date": "today",
+        "train_args": {"task": "detect", "project": Path("runs")},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +191,7 @@ def test_yolo_finds_persons_only_and_sees_rgb(checkpoint, weights) -> None:
     """The boxes are those of cells whose best class is the person's, over the frame in RGB."""
     detector = YoloDetector(weights, size=96, confidence=0.4)
     frame = scene()
-    found, = detector.detect([frame])
+    (found,) = detector.detect([frame])
     images, (left, top, sx, sy) = letterbox([frame], 96, fill=114 / 255, centred=True)
     with torch.inference_mode():
         output = checkpoint["model"](images)[0][0]
@@ -193,7 +202,7 @@ def test_yolo_finds_persons_only_and_sees_rgb(checkpoint, weights) -> None:
     corners = (np.concatenate([best[:2] - best[2:] / 2, best[:2] + best[2:] / 2]) - [left, top] * 2) / [sx, sy, sx, sy]
     expected = np.clip(corners, 0, [180, 120, 180, 120])
     assert to_corners(found.boxes)[0] == pytest.approx(expected, abs=0.05)
-    swapped, = detector.detect([frame[..., ::-1].copy()])
+    (swapped,) = detector.detect([frame[..., ::-1].copy()])
     assert len(swapped) != len(found) or not np.allclose(swapped.scores, found.scores)
 
 
@@ -208,14 +217,16 @@ def test_yolo_is_the_same_twice_and_in_batches(weights) -> None:
 def test_half_precision_files_are_read_as_float(checkpoint, tmp_path) -> None:
     """Ultralytics stores halves, in a model that it trained as `ema`."""
     import copy
+
     path = tmp_path / "half.pt"
     torch.save({"model": None, "ema": copy.deepcopy(checkpoint["model"]).half()}, path)
     network, _ = read_yolo(path)
     assert {value.dtype for value in network.parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize(("names", "person"), [({0: "somebody"}, 0), ({0: "cat", 1: "dog"}, None),
-                                               (["cat", "person"], 1)])
+@pytest.mark.parametrize(
+    ("names", "person"), [({0: "somebody"}, 0), ({0: "cat", 1: "dog"}, None), (["cat", "person"], 1)]
+)
 def test_the_person_class_is_found_by_name_or_is_the_only_one(weights, monkeypatch, names, person) -> None:
     listed = dict(enumerate(names)) if isinstance(names, list) else names
     monkeypatch.setattr("vibe_cli.people.detectors.read_yolo", lambda path: (nn.Identity(), listed))
@@ -248,11 +259,14 @@ def test_a_file_that_would_run_code_is_refused_by_the_name_of_what_it_asks_for(c
 def test_a_description_that_would_run_code_is_refused(checkpoint, tmp_path) -> None:
     """Ultralytics evaluates activations and looks layers up by name; neither gets that far."""
     import copy
+
     mark = tmp_path / "was-here"
-    for change in ({"activation": f"__import__('os').mkdir({str(mark)!r})"},
-                   {"backbone": [[-1, 1, "torch_safe_load", ["x.pt"]]]},
-                   {"backbone": [[-1, 1, "TorchVision", [3, "resnet18", "DEFAULT"]]]},
-                   {"head": [[-1, 1, "nn.modules", []]]}):
+    for change in (
+        {"activation": f"__import__('os').mkdir({str(mark)!r})"},
+        {"backbone": [[-1, 1, "torch_safe_load", ["x.pt"]]]},
+        {"backbone": [[-1, 1, "TorchVision", [3, "resnet18", "DEFAULT"]]]},
+        {"head": [[-1, 1, "nn.modules", []]]},
+    ):
         model = copy.deepcopy(checkpoint["model"])
         model.yaml = {**model.yaml, **change}
         path = tmp_path / "sly.pt"
@@ -265,6 +279,7 @@ def test_a_description_that_would_run_code_is_refused(checkpoint, tmp_path) -> N
 def test_objects_of_the_file_are_never_made(checkpoint, tmp_path, monkeypatch) -> None:
     """Not even ultralytics' own classes, whose making can be made to evaluate text."""
     from ultralytics.nn.tasks import DetectionModel
+
     path = tmp_path / "object.pt"
     torch.save({"model": checkpoint["model"]}, path)
     made = []
@@ -290,6 +305,7 @@ def test_files_that_are_no_yolo_model_say_so(tmp_path, checkpoint) -> None:
 
 def test_a_model_for_another_task_is_refused(checkpoint, tmp_path) -> None:
     from ultralytics.nn.tasks import ClassificationModel
+
     model = ClassificationModel("yolo11n-cls.yaml", nc=2, verbose=False)
     torch.save({"model": model}, tmp_path / "other.pt")
     with pytest.raises(ModelError, match="ClassificationModel"):
@@ -298,6 +314,7 @@ def test_a_model_for_another_task_is_refused(checkpoint, tmp_path) -> None:
 
 def test_without_a_network_a_published_name_says_what_to_do(tmp_path, monkeypatch) -> None:
     from ultralytics.utils import downloads
+
     monkeypatch.setenv("VIBE_HOME", str(tmp_path))
 
     def offline(file: str, **options: object) -> str:
@@ -313,6 +330,7 @@ def test_without_a_network_a_published_name_says_what_to_do(tmp_path, monkeypatc
 
 def test_a_published_name_is_fetched_once_into_the_users_folder(tmp_path, monkeypatch, weights) -> None:
     from ultralytics.utils import downloads
+
     monkeypatch.setenv("VIBE_HOME", str(tmp_path))
     asked = []
 
@@ -337,22 +355,30 @@ def test_a_name_that_nobody_publishes_is_no_such_file(tmp_path, monkeypatch, nam
 
 def test_ultralytics_is_imported_without_its_side_effects(tmp_path, weights) -> None:
     """In a process of its own: no settings in the home folder, no output, nothing else changed."""
-    script = ("import os, sys, cv2, numpy as np, torch\n"
-              "from vibe_cli.people.detectors import YoloDetector\n"
-              "def state(): return ({k: v for k, v in os.environ.items() if 'INDUCTOR' not in k}, torch.save,\n"
-              "                     cv2.getNumThreads(), np.get_printoptions(), torch.get_num_threads())\n"
-              "before = state()\n"
-              "detector = YoloDetector(sys.argv[1], size=64)\n"
-              "detector.detect([np.zeros((64, 64, 3), np.uint8)])\n"
-              "assert state() == before\n")
+    script = (
+        "import os, sys, cv2, numpy as np, torch\n"
+        "from vibe_cli.people.detectors import YoloDetector\n"
+        "def state(): return ({k: v for k, v in os.environ.items() if 'INDUCTOR' not in k}, torch.save,\n"
+        "                     cv2.getNumThreads(), np.get_printoptions(), torch.get_num_threads())\n"
+        "before = state()\n"
+        "detector = YoloDetector(sys.argv[1], size=64)\n"
+        "detector.detect([np.zeros((64, 64, 3), np.uint8)])\n"
+        "assert state() == before\n"
+    )
     root = Path(__file__).resolve().parents[2]
     home = tmp_path / "home"
     home.mkdir()
     places = {"HOME": str(home), "USERPROFILE": str(home), "APPDATA": str(home), "PYTHONPATH": str(root)}
     hidden = {"YOLO_CONFIG_DIR", "XDG_CONFIG_HOME", "YOLO_VERBOSE", "YOLO_OFFLINE"}
     environment = {key: value for key, value in os.environ.items() if key not in hidden} | places
-    done = subprocess.run([sys.executable, "-c", script, str(weights)], env=environment, cwd=tmp_path,
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(weights)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "" and list(home.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]

@@ -24,7 +24,7 @@ def texture(side: int = 200) -> np.ndarray:
 
 def window(x: int, y: int, side: int = SIDE) -> np.ndarray:
     """The texture as a camera at (x, y) sees it."""
-    return texture()[y:y + side, x:x + side].copy()
+    return texture()[y : y + side, x : x + side].copy()
 
 
 class Unmoved:
@@ -57,7 +57,7 @@ def test_the_batch_does_not_change_the_flow() -> None:
     then = np.stack([window(53, 58), window(20, 34), window(1, 90)])
     together = DisFlow().between(now, then)
     for row in range(3):
-        assert np.array_equal(DisFlow().between(now[row:row + 1], then[row:row + 1])[0], together[row])
+        assert np.array_equal(DisFlow().between(now[row : row + 1], then[row : row + 1])[0], together[row])
 
 
 def test_a_frame_without_one_before_it_stands_still() -> None:
@@ -102,6 +102,7 @@ def test_raft_is_not_downloaded_but_asked_for(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("place", ["models", "torch/hub/checkpoints"])
 def test_raft_runs_where_its_weights_lie(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.models.optical_flow import Raft_Small_Weights, raft_small
+
     monkeypatch.setenv("VIBE_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     torch.manual_seed(0)

@@ -55,8 +55,11 @@ def coco_person(x: float = 50.0, third: float = 2) -> list[float]:
 
 def test_a_coco_dataset_is_ordered_by_its_images_names(tmp_path: Path) -> None:
     images = [{"id": i, "file_name": name} for i, name in ((7, "a10.jpg"), (3, "a9.jpg"), (5, "a11.jpg"))]
-    notes = [{"image_id": 7, "keypoints": coco_person(10)}, {"image_id": 3, "keypoints": coco_person(20, 1)},
-             {"image_id": 3, "bbox": [0, 0, 1, 1]}]
+    notes = [
+        {"image_id": 7, "keypoints": coco_person(10)},
+        {"image_id": 3, "keypoints": coco_person(20, 1)},
+        {"image_id": 3, "bbox": [0, 0, 1, 1]},
+    ]
     (tmp_path / "coco.json").write_text(json.dumps({"images": images, "annotations": notes}))
     found = read_keypoints(tmp_path / "coco.json")
     assert [len(found[n]) for n in range(3)] == [1, 1, 0]
@@ -69,8 +72,10 @@ def test_a_coco_dataset_is_ordered_by_its_images_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ids", [[0, 1, 1], [1, 2, 2], ["frame_0004.jpg", "frame_0005.jpg", "frame_0005.jpg"]])
 def test_coco_results_are_counted_from_zero_or_one_or_the_first(tmp_path: Path, ids: list) -> None:
-    results = [{"image_id": i, "category_id": 1, "keypoints": coco_person(10 * n, 0.7), "score": 0.9}
-               for n, i in enumerate(ids)]
+    results = [
+        {"image_id": i, "category_id": 1, "keypoints": coco_person(10 * n, 0.7), "score": 0.9}
+        for n, i in enumerate(ids)
+    ]
     (tmp_path / "results.json").write_text(json.dumps(results))
     found = count_from_zero(read_keypoints(tmp_path / "results.json"), 2, tmp_path)
     assert [len(found[n]) for n in (0, 1)] == [1, 2]
@@ -83,16 +88,26 @@ def test_frames_nobody_was_found_in_may_be_missing(tmp_path: Path) -> None:
     assert sorted(count_from_zero(read_keypoints(tmp_path / "results.json"), 6, tmp_path)) == [3, 5]
 
 
-@pytest.mark.parametrize("content, says", [
-    ("no json at all", "not JSON"), ("[]", "no keypoints of anybody"), ("[1, 2]", "neither OpenPose's nor COCO's"),
-    ('{"images": []}', "neither OpenPose's nor COCO's"), ('{"people": [{"face": 1}]}', "not OpenPose's"),
-    ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', "1 keypoints, not 25 or 18"),
-    ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "not numbers in threes"),
-    ('{"people": [{"pose_keypoints_2d": ["a", 2, 3]}]}', "not numbers in threes"),
-    ('[{"image_id": 1, "keypoints": [1, 2, 3]}]', "1 keypoints, not 17"),
-    ('[{"image_id": "x", "keypoints": [1, 2, 3]}]', "holds no number"),
-    ('{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2, "keypoints": [1]}]}', "KeyError: 2"),
-    ('{"people": [{"pose_keypoints_2d": [' + "NaN," * 74 + "NaN]}]}", "not finite")])
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        ("no json at all", "not JSON"),
+        ("[]", "no keypoints of anybody"),
+        ("[1, 2]", "neither OpenPose's nor COCO's"),
+        ('{"images": []}', "neither OpenPose's nor COCO's"),
+        ('{"people": [{"face": 1}]}', "not OpenPose's"),
+        ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', "1 keypoints, not 25 or 18"),
+        ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "not numbers in threes"),
+        ('{"people": [{"pose_keypoints_2d": ["a", 2, 3]}]}', "not numbers in threes"),
+        ('[{"image_id": 1, "keypoints": [1, 2, 3]}]', "1 keypoints, not 17"),
+        ('[{"image_id": "x", "keypoints": [1, 2, 3]}]', "holds no number"),
+        (
+            '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2, "keypoints": [1]}]}',
+            "KeyError: 2",
+        ),
+        ('{"people": [{"pose_keypoints_2d": [' + "NaN," * 74 + "NaN]}]}", "not finite"),
+    ],
+)
 def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: str, says: str) -> None:
     (tmp_path / "bad.json").write_text(content)
     with pytest.raises(InputError, match=says) as caught:
@@ -118,8 +133,13 @@ def test_more_frames_than_the_clip_has_are_refused(tmp_path: Path) -> None:
 
 
 def track(number: int, x: float, frames: list[int]) -> Track:
-    return Track(number, np.array(frames), np.tile([x, 100.0, 40, 100], (len(frames), 1)), np.ones(len(frames)),
-                 np.zeros(len(frames)))
+    return Track(
+        number,
+        np.array(frames),
+        np.tile([x, 100.0, 40, 100], (len(frames), 1)),
+        np.ones(len(frames)),
+        np.zeros(len(frames)),
+    )
 
 
 def person_at(x: float, y: float = 100.0, size: float = 1.0) -> np.ndarray:
@@ -210,6 +230,7 @@ def test_info_and_import_say_how_a_pose_model_is_used(vibe, home: Path, pose_wei
 
 def test_a_pose_model_in_the_users_folder_is_not_taken_for_a_detector(home: Path) -> None:
     from vibe_cli.zoo.reader import own_yolo_files
+
     (home / ".vibe" / "models").mkdir(parents=True)
     for name in ("yolo11n-pose.pt", "yolo11s-seg.pt", "yolov8n.pt"):
         (home / ".vibe" / "models" / name).write_bytes(b"")
@@ -228,15 +249,21 @@ def walking(frames: int) -> list[list[list[float]]]:
     """BODY_25 of the post of `make_walk`, a box of 10 to 20 pixels about the frame's middle, moving a pixel a frame."""
     rng = np.random.default_rng(0)
     shape = rng.uniform(-0.5, 0.5, (25, 2)) * [10, 44]
-    return [[np.concatenate([shape + [20 + t, 32], np.ones((25, 1))], axis=1).flatten().tolist()]
-            for t in range(frames)]
+    return [
+        [np.concatenate([shape + [20 + t, 32], np.ones((25, 1))], axis=1).flatten().tolist()] for t in range(frames)
+    ]
 
 
-def test_given_keypoints_count_by_their_confidence_the_encoders_own_by_more(vibe, home: Path, tiny,  # noqa: F811
-                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_keypoints_count_by_their_confidence_the_encoders_own_by_more(
+    vibe,
+    home: Path,
+    tiny,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clip, asked = make_walk(home / "walk.mp4", frames=12), []
-    monkeypatch.setattr("vibe_cli.motion.regress.refine_person",
-                        lambda person, _, options: asked.append(options) or person)
+    monkeypatch.setattr(
+        "vibe_cli.motion.regress.refine_person", lambda person, _, options: asked.append(options) or person
+    )
     for more in (["--keypoints", write_openpose(home / "kp", walking(12))], []):
         assert demo(vibe, clip, "-o", f"out{len(more)}", *more).code == 0
     assert asked == [FitOptions(), OPEN_KEYPOINTS] and OPEN_KEYPOINTS.trust > FitOptions().trust == 1
@@ -255,8 +282,14 @@ def test_given_keypoints_take_the_encoders_place_in_the_result(vibe, home: Path,
     assert not np.allclose(given.pose, without.pose) and not np.allclose(given.pose, own.pose)
 
 
-@pytest.mark.parametrize("name, says", [("none.json", "no such file"), ("text.json", "not JSON"),
-                                        ("far.json", "none of the given keypoints lies on anybody")])
+@pytest.mark.parametrize(
+    "name, says",
+    [
+        ("none.json", "no such file"),
+        ("text.json", "not JSON"),
+        ("far.json", "none of the given keypoints lies on anybody"),
+    ],
+)
 def test_bad_keypoints_are_one_line_and_exit_3(name: str, says: str, vibe, home: Path, tiny) -> None:  # noqa: F811
     (home / "text.json").write_text("{")
     far = [{"image_id": 0, "keypoints": coco_person(5000)}]

@@ -47,8 +47,9 @@ class CornerEye(nn.Module):
                 for k in range(44):
                     heat[n, k, rows[-(k % 2)], columns[-(k // 2 % 2)]] = self.strength
         blank = torch.zeros_like(heat)
-        return KeypointMaps(heat, blank, blank, torch.zeros(len(crops), 12), torch.zeros(len(crops), 6),
-                            torch.zeros(len(crops), 8))
+        return KeypointMaps(
+            heat, blank, blank, torch.zeros(len(crops), 12), torch.zeros(len(crops), 6), torch.zeros(len(crops), 8)
+        )
 
 
 def scene() -> np.ndarray:
@@ -69,8 +70,10 @@ def test_a_box_on_a_part_grows_to_the_person() -> None:
 
 def test_the_less_sure_the_points_the_nearer_the_box_stays_to_the_proposal() -> None:
     part, judge = np.array([[160.0, 100, 70, 90]]), Judge(bias=0, votes=0, sureness=0, share=0, steadiness=0)
-    unsure, doubtful, sure = (VerifiedDetector(Proposer(part), CornerEye(strength), judge).detect([scene()])[0].boxes
-                              for strength in (4.2, 5, 20))
+    unsure, doubtful, sure = (
+        VerifiedDetector(Proposer(part), CornerEye(strength), judge).detect([scene()])[0].boxes
+        for strength in (4.2, 5, 20)
+    )
     assert np.array_equal(unsure, part)
     assert np.allclose(sure, verified([part]).boxes) and box_maths.iou(sure, PERSON)[0, 0] > 0.7
     shares = (doubtful - part)[0, [1, 3]] / (sure - part)[0, [1, 3]]  # of the way, of the top and of the height
@@ -92,8 +95,10 @@ def test_no_proposals_are_nobody() -> None:
 
 def test_more_votes_make_a_surer_find() -> None:
     judge = Judge(bias=0, votes=1, sureness=0, share=0, steadiness=0)
-    one, two = (VerifiedDetector(Proposer([[160, 120, 60, 120]] * n), CornerEye(), judge, 0).detect([scene()])[0]
-                for n in (1, 2))
+    one, two = (
+        VerifiedDetector(Proposer([[160, 120, 60, 120]] * n), CornerEye(), judge, 0).detect([scene()])[0]
+        for n in (1, 2)
+    )
     assert two.scores[0] > one.scores[0]
     assert np.isclose(one.scores[0], 0.4) and np.isclose(two.scores[0], 1 - 0.6**2)
 
@@ -106,6 +111,7 @@ def test_few_sure_points_leave_the_box_as_it_was() -> None:
 
 def test_a_judge_learns_which_evidence_tells() -> None:
     from vibe_cli.training.rescorer import fit_judge
+
     rng = np.random.default_rng(0)
     evidence = rng.normal(size=(400, 4))
     judge = fit_judge(evidence, evidence[:, 1] > 0.2)
@@ -115,6 +121,7 @@ def test_a_judge_learns_which_evidence_tells() -> None:
 
 def test_a_hand_within_a_whole_person_is_a_part_and_a_neighbour_is_not() -> None:
     from vibe_cli.people.rescore import is_part
+
     whole, hand, neighbour = [100, 100, 60, 160], [120, 100, 20, 20], [160, 100, 50, 150]
     boxes = np.array([whole, hand, neighbour], float)
     assert is_part(boxes, np.array([0.3, 0.9, 0.9])).tolist() == [False, True, False]
@@ -123,12 +130,14 @@ def test_a_hand_within_a_whole_person_is_a_part_and_a_neighbour_is_not() -> None
 
 def test_an_outstretched_hand_beside_somebody_is_a_part() -> None:
     from vibe_cli.people.rescore import is_part
+
     boxes = np.array([[274, 298, 103, 396], [213, 284, 15, 39]], float)
     assert is_part(boxes, np.array([0.9, 0.9])).tolist() == [False, True]
 
 
 def test_of_two_views_of_one_person_the_whole_is_kept_unless_the_other_is_much_surer() -> None:
     from vibe_cli.people.rescore import is_part
+
     whole_and_half = np.array([[273, 299, 176, 395], [273, 200, 177, 176]], float)
     assert is_part(whole_and_half, np.array([0.5, 0.7])).tolist() == [False, True]
     assert is_part(whole_and_half, np.array([0.1, 0.7])).tolist() == [True, False]
@@ -138,5 +147,6 @@ def test_of_two_views_of_one_person_the_whole_is_kept_unless_the_other_is_much_s
 
 def test_people_side_by_side_are_two() -> None:
     from vibe_cli.people.rescore import is_part
+
     boxes = np.array([[100, 100, 60, 160], [140, 105, 55, 150]], float)
     assert is_part(boxes, np.array([0.9, 0.6])).tolist() == [False, False]

@@ -46,7 +46,7 @@ def test_two_people_who_cross_keep_their_ids(hidden: range) -> None:
 def test_a_short_gap_is_filled_along_a_straight_line_and_flagged() -> None:
     gap = range(12, 22)
     report = link_tracks(walk(40, missed=gap), TrackOptions(max_age=10))
-    track, = report.tracks
+    (track,) = report.tracks
     assert track.frames.tolist() == list(range(40))
     assert np.flatnonzero(track.filled).tolist() == list(gap)
     assert track.boxes[:, 0] == pytest.approx(100 + 2 * np.arange(40))
@@ -68,7 +68,7 @@ def test_frames_without_detections_age_tracks() -> None:
 
 
 def test_predictions_after_the_last_detection_are_not_part_of_a_track() -> None:
-    track, = link_tracks(walk(50, missed=range(30, 50))).tracks
+    (track,) = link_tracks(walk(50, missed=range(30, 50))).tracks
     assert track.frames[-1] == 29 and not track.filled.any()
 
 
@@ -81,15 +81,22 @@ def test_ids_follow_appearance_then_size() -> None:
     def clip(t: int) -> Detections:
         boxes = [[500, 200, 40, 90], [100, 200, 60, 140]] + ([[300, 200, 90, 190]] if t >= 5 else [])
         return Detections(np.array(boxes), np.full(len(boxes), 0.9))
+
     tracks = link_tracks([clip(t) for t in range(60)]).tracks
     assert [(track.id, round(float(track.boxes[0, 0]))) for track in tracks] == [(1, 100), (2, 500), (3, 300)]
 
 
 def test_the_order_of_detections_does_not_matter() -> None:
     rng = np.random.default_rng(0)
-    clip = [Detections(rng.uniform([0, 0, 20, 40], [600, 400, 80, 160], (6, 4)) if t % 5 == 0 else
-                       np.array([[100.0 * i + 3 * t, 200 + rng.normal(), 40, 100] for i in range(6)]),
-                       rng.uniform(0.3, 1, 6)) for t in range(50)]
+    clip = [
+        Detections(
+            rng.uniform([0, 0, 20, 40], [600, 400, 80, 160], (6, 4))
+            if t % 5 == 0
+            else np.array([[100.0 * i + 3 * t, 200 + rng.normal(), 40, 100] for i in range(6)]),
+            rng.uniform(0.3, 1, 6),
+        )
+        for t in range(50)
+    ]
     orders = [rng.permutation(6) for _ in clip]
     mixed = [Detections(one.boxes[order], one.scores[order]) for one, order in zip(clip, orders, strict=True)]
     a, b = link_tracks(clip), link_tracks(mixed)
@@ -100,8 +107,15 @@ def test_the_order_of_detections_does_not_matter() -> None:
 
 def test_resolution_does_not_matter() -> None:
     rng = np.random.default_rng(1)
-    clip = [frame(*((100 + 80 * i + rng.normal(0, 4), 200 + rng.normal(0, 4)) if rng.random() < 0.8 else None
-                    for i in range(4))) for _ in range(60)]
+    clip = [
+        frame(
+            *(
+                (100 + 80 * i + rng.normal(0, 4), 200 + rng.normal(0, 4)) if rng.random() < 0.8 else None
+                for i in range(4)
+            )
+        )
+        for _ in range(60)
+    ]
     large = [Detections(one.boxes * 7, one.scores) for one in clip]
     for x, y in zip(link_tracks(clip).tracks, link_tracks(large).tracks, strict=True):
         assert np.array_equal(x.frames, y.frames) and np.allclose(7 * x.boxes, y.boxes)
@@ -167,6 +181,7 @@ def test_the_largest_and_longest_are_kept_and_numbered_anew() -> None:
     def clip(t: int) -> Detections:
         boxes = [[100, 200, 40, 90], [400, 200, 90, 190]] + ([[700, 200, 90, 190]] if t >= 30 else [])
         return Detections(np.array(boxes), np.full(len(boxes), 0.9))
+
     frames = [clip(t) for t in range(60)]
     report = link_tracks(frames, TrackOptions(max_people=1))
     assert [(track.id, round(float(track.boxes[0, 0]))) for track in report.tracks] == [(1, 400)]
@@ -193,8 +208,10 @@ def test_whoever_is_chosen_in_a_clip_with_nobody_is_no_usage_error() -> None:
         assert link_tracks(clip, TrackOptions(persons=(2,))).tracks == []
 
 
-@pytest.mark.parametrize("wrong", [{"iou": 1.5}, {"min_hits": 0}, {"max_age": -1}, {"min_track": 0},
-                                   {"max_people": 0}, {"start_score": -0.1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"iou": 1.5}, {"min_hits": 0}, {"max_age": -1}, {"min_track": 0}, {"max_people": 0}, {"start_score": -0.1}],
+)
 def test_options_out_of_range_are_usage_errors(wrong: dict) -> None:
     with pytest.raises(UsageError, match="out of range"):
         TrackOptions(**wrong)
@@ -262,7 +279,7 @@ def test_box_smoothing_spans_the_same_time_at_every_rate() -> None:
     widths = []
     for fps in (25, 100):
         boxes = np.tile([0.0, 200, 50, 120], (fps * 4, 1))
-        boxes[2 * fps:, 0] = 100
+        boxes[2 * fps :, 0] = 100
         x = smooth_boxes(track_of(boxes), fps).boxes[:, 0]
         widths.append(((x > 5) & (x < 95)).sum() / fps)
     assert widths[0] == pytest.approx(widths[1], rel=0.25)

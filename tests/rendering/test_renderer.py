@@ -47,6 +47,7 @@ def software():
 @pytest.fixture(scope="module")
 def body():
     from vibe_cli.body.body_models import load_body
+
     return load_body()
 
 
@@ -72,9 +73,16 @@ def standing(frames=1, person=1, pose=(), box=(100, 75, 140, 140), first=0):
     rotations[:, 0, 0] = np.pi  # the body's y is up, the camera's down
     for joint, rotation in dict(pose).items():
         rotations[:, joint] = rotation
-    return Person(id=person, frames=np.arange(first, first + frames), boxes=np.tile(box, (frames, 1)),
-                  pose=rotations, betas=np.zeros(10), camera=np.tile([0.9, 0, 0.1], (frames, 1)),
-                  confidence=np.ones(frames), filled=np.zeros(frames))
+    return Person(
+        id=person,
+        frames=np.arange(first, first + frames),
+        boxes=np.tile(box, (frames, 1)),
+        pose=rotations,
+        betas=np.zeros(10),
+        camera=np.tile([0.9, 0, 0.1], (frames, 1)),
+        confidence=np.ones(frames),
+        filled=np.zeros(frames),
+    )
 
 
 def result_of(*people, frames=1):
@@ -96,6 +104,7 @@ def filled(points, faces):
 
 # --- where bodies land -------------------------------------------------------------------------------------
 
+
 def test_the_silhouette_is_where_the_camera_projects_the_vertices(renderer, body):
     person = standing(pose={16: (0, 0, 0.9), 1: (-0.7, 0, 0)}, box=(70, 66, 120, 120))
     result, sink = result_of(person), Sink()
@@ -103,14 +112,16 @@ def test_the_silhouette_is_where_the_camera_projects_the_vertices(renderer, body
     drawn = sink[0][..., 0]
 
     from vibe_cli.body.body_models import vertices_of
+
     projected = camera.project_image(vertices_of(person, body), person.image_camera(result.video), WIDTH, HEIGHT)
     wanted = filled(projected[0], body.faces)
     pixel = np.ones((3, 3), np.uint8)
     assert not ((drawn > 127) & (cv2.dilate(wanted, pixel) < 128)).any()
     assert not ((wanted > 127) & (cv2.dilate(drawn, pixel) < 128)).any()
     assert np.minimum(drawn, wanted).sum() > 0.95 * np.maximum(drawn, wanted).sum()
-    where = [np.average(np.indices(mask.shape).reshape(2, -1), axis=1, weights=mask.ravel())
-             for mask in (drawn, wanted)]
+    where = [
+        np.average(np.indices(mask.shape).reshape(2, -1), axis=1, weights=mask.ravel()) for mask in (drawn, wanted)
+    ]
     assert np.abs(where[0] - where[1]).max() < 0.2
 
 
@@ -150,6 +161,7 @@ def test_the_side_view_stands_beside_and_looks_left(renderer):
 
 # --- who hides whom ----------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_the_nearer_person_hides_the_farther_one(renderer, order):
     people = [ball(1, at=(-0.2, 0, 0), depth=7.0), ball(2, at=(0.2, 0, 0), depth=3.0)]
@@ -165,8 +177,12 @@ def test_at_one_depth_the_nearer_limb_is_seen(renderer):
 
 
 def test_a_wild_depth_does_not_spoil_the_order_of_the_others(renderer):
-    people = [ball(1, at=(0, 0, -0.01), depth=4.0), ball(2, at=(0, 0, 0.01), depth=4.0),
-              ball(3, depth=1e9), ball(4, at=(0.9, 0, 0), depth=2e9)]
+    people = [
+        ball(1, at=(0, 0, -0.01), depth=4.0),
+        ball(2, at=(0, 0, 0.01), depth=4.0),
+        ball(3, depth=1e9),
+        ball(4, at=(0.9, 0, 0), depth=2e9),
+    ]
     assert shows(renderer.render_frame(None, people, BALL.faces, "plain")[75, 100], 1)
     assert np.array_equal(place.spread_depths(np.array([5.0, 1e9, 3.5])), [1.5, 5.5, 0.0])
 
@@ -174,10 +190,13 @@ def test_a_wild_depth_does_not_spoil_the_order_of_the_others(renderer):
 def test_overlapping_regions_are_joined_until_none_overlap():
     chain = [(0, 0, 10, 10), (40, 0, 50, 10), (9, 5, 30, 8), (29, 0, 41, 9), (60, 60, 70, 70)]
     assert sorted((region, sorted(who)) for region, who in place.disjoint(chain)) == [
-        ((0, 0, 50, 10), [0, 1, 2, 3]), ((60, 60, 70, 70), [4])]
+        ((0, 0, 50, 10), [0, 1, 2, 3]),
+        ((60, 60, 70, 70), [4]),
+    ]
 
 
 # --- how they look -----------------------------------------------------------------------------------------
+
 
 def test_every_person_keeps_a_colour_that_differs_from_the_others():
     assert colour_of(3) == colour_of(3)
@@ -215,7 +234,7 @@ def test_edges_are_soft_and_cover_what_they_should(renderer):
     rows, columns = np.indices(mask.shape) + 0.5
     from_centre = np.hypot(rows - 75, columns - 100)
     assert (mask[from_centre < 35.5] == 255).all() and (mask[from_centre > 38.5] == 0).all()
-    assert abs(mask.sum() / 255 / (np.pi * 37.5 ** 2) - 1) < 0.01
+    assert abs(mask.sum() / 255 / (np.pi * 37.5**2) - 1) < 0.01
 
 
 def test_soft_edges_have_no_dark_fringe():
@@ -260,6 +279,7 @@ def test_the_frame_given_is_not_changed(renderer):
 
 # --- whole clips -------------------------------------------------------------------------------------------
 
+
 def test_people_appear_in_their_frames_and_the_others_pass_through(software, body):
     result = result_of(standing(3, 1, first=1), standing(2, 2, box=(40, 75, 100, 100), first=3), frames=6)
     frames = [picture(seed) for seed in range(6)]
@@ -290,6 +310,7 @@ def test_vertices_are_computed_in_bounded_chunks_while_frames_stream(software, m
 
 # --- what can go wrong -------------------------------------------------------------------------------------
 
+
 def test_a_frame_of_another_size_is_refused(software):
     with pytest.raises(InputError, match="100×80"):
         software.render_frame(np.zeros((80, 100, 3), np.uint8), [], BALL.faces)
@@ -311,7 +332,9 @@ def test_what_cannot_start_is_passed_over_and_named(monkeypatch):
     monkeypatch.setitem(backends.BACKENDS, "osmesa", broken)
     renderer = make_renderer(8, 8)
     assert renderer.name == "software" and renderer.refused == [
-        "egl: RuntimeError: no driver", "osmesa: RuntimeError: no driver"]
+        "egl: RuntimeError: no driver",
+        "osmesa: RuntimeError: no driver",
+    ]
     with pytest.raises(VibeError, match="no driver"):
         make_renderer(8, 8, "egl")
 
@@ -350,8 +373,10 @@ def test_torchs_compiler_can_be_imported_after_opengl_started(renderer):
 
 
 def test_importing_starts_no_opengl_and_sets_nothing():
-    code = ("import os, sys; import vibe_cli.rendering.renderer as r; r.make_renderer(4, 4, 'software');"
-            "assert 'PYOPENGL_PLATFORM' not in os.environ;"
-            "assert not {'OpenGL', 'pyrender', 'torch'} & set(sys.modules)")
+    code = (
+        "import os, sys; import vibe_cli.rendering.renderer as r; r.make_renderer(4, 4, 'software');"
+        "assert 'PYOPENGL_PLATFORM' not in os.environ;"
+        "assert not {'OpenGL', 'pyrender', 'torch'} & set(sys.modules)"
+    )
     clean = {key: value for key, value in os.environ.items() if key != "PYOPENGL_PLATFORM"}
     subprocess.run([sys.executable, "-c", code], check=True, env=clean, cwd=Path(__file__).parents[2])

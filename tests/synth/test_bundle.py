@@ -21,8 +21,26 @@ from vibe_cli.synth.mocap import AT_REST, Clip
 from vibe_cli.synth.pictures import Pictures
 
 ROOT = Path(__file__).resolve().parents[2]
-ELSEWHERE = ["click", "rich", "safetensors", "trimesh", "anny", "skimage", "fast_simplification", "ultralytics", "yaml",
-             "torchvision", "smplx", "pyrender", "OpenGL", "PIL", "filterpy", "joblib", "ffmpeg", "imageio_ffmpeg"]
+ELSEWHERE = [
+    "click",
+    "rich",
+    "safetensors",
+    "trimesh",
+    "anny",
+    "skimage",
+    "fast_simplification",
+    "ultralytics",
+    "yaml",
+    "torchvision",
+    "smplx",
+    "pyrender",
+    "OpenGL",
+    "PIL",
+    "filterpy",
+    "joblib",
+    "ffmpeg",
+    "imageio_ffmpeg",
+]
 
 
 def make_clips(count: int = 8, length: int = 20) -> list[Clip]:
@@ -107,7 +125,7 @@ def test_many_motions_are_cut_equally(body: SynthBody, monkeypatch: pytest.Monke
     clips = read_bundle(tmp_path / "small").clips
     assert [len(clip.rotations) for clip in clips] == [10] * 8
     whole = make_clips()[2].rotations
-    starts = [k for k in range(11) if np.allclose(whole[k:k + 10], clips[2].rotations, atol=1e-3)]
+    starts = [k for k in range(11) if np.allclose(whole[k : k + 10], clips[2].rotations, atol=1e-3)]
     assert len(starts) == 1, "a piece of the motion as it was"
 
 
@@ -136,6 +154,7 @@ def test_a_work_folder_is_drawn_from_a_bundle_by_either_path(packed: Path, tmp_p
     from vibe_cli.synth.draw import DrawJob, _portray_on, draw_folder, plan, portray, sit
     from vibe_cli.synth.mocap import read_clips
     from vibe_cli.synth.studio import open_studio
+
     told: list[str] = []
     studio, jobs = open_studio(packed), plan(stills=3, clips=1, length=2)
     draw_folder(studio, tmp_path / "work", jobs, 2, torch.device("cpu"), 1, told.append)

@@ -24,15 +24,20 @@ def crop(channels: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (SIZE, SIZE, channels)).astype(np.uint8)
 
 
-PLACES = [Placement(np.full(2, SIDE / 2), SIDE / 2), Placement(np.array([70.0, 95]), 60.0, angle=0.7),
-          Placement(np.array([90.0, 60]), 140.0, angle=-2.0, flip=True), Placement(np.array([40.0, 30]), 25.0)]
+PLACES = [
+    Placement(np.full(2, SIDE / 2), SIDE / 2),
+    Placement(np.array([70.0, 95]), 60.0, angle=0.7),
+    Placement(np.array([90.0, 60]), 140.0, angle=-2.0, flip=True),
+    Placement(np.array([40.0, 30]), 25.0),
+]
 
 
 @pytest.mark.parametrize("box", [(50, 20, 110, 140), (0, 0, SIDE, SIDE), (3, 100, 60, SIDE), (80, 80, 81, 81)])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("channels", [3, 4])
-def test_a_layer_covers_a_crop_as_the_whole_cut_out_does(box: tuple[int, int, int, int], place: Placement,
-                                                         channels: int) -> None:
+def test_a_layer_covers_a_crop_as_the_whole_cut_out_does(
+    box: tuple[int, int, int, int], place: Placement, channels: int
+) -> None:
     drawn, below = cutout(box), crop(channels)
     layer, whole = place.layer(drawn, SIZE), place.sample(drawn, SIZE)
     laid = below.copy()
@@ -43,9 +48,13 @@ def test_a_layer_covers_a_crop_as_the_whole_cut_out_does(box: tuple[int, int, in
     assert layer.picture.size <= whole.size
 
 
-@pytest.mark.parametrize("place, drawn", [
-    (Placement(np.full(2, 80.0), 80.0), np.zeros((SIDE, SIDE, 4), np.uint8)),     # nobody
-    (Placement(np.array([500.0, 80]), 40.0), cutout((50, 20, 110, 140)))])        # somebody elsewhere
+@pytest.mark.parametrize(
+    "place, drawn",
+    [
+        (Placement(np.full(2, 80.0), 80.0), np.zeros((SIDE, SIDE, 4), np.uint8)),  # nobody
+        (Placement(np.array([500.0, 80]), 40.0), cutout((50, 20, 110, 140))),
+    ],
+)  # somebody elsewhere
 def test_a_layer_of_nothing_changes_nothing(place: Placement, drawn: np.ndarray) -> None:
     layer, laid = place.layer(drawn, SIZE), crop(3)
     layer.lay(laid)

@@ -25,9 +25,14 @@ def amass(path: Path, frames: int = 40, rate: float = 120, width: int = 156, key
     return path
 
 
-@pytest.mark.parametrize(("name", "width", "key"), [
-    ("walk_poses.npz", 156, "mocap_framerate"), ("walk_poses.npz", 72, "mocap_frame_rate"),
-    ("walk_stageii.npz", 165, "mocap_frame_rate")])
+@pytest.mark.parametrize(
+    ("name", "width", "key"),
+    [
+        ("walk_poses.npz", 156, "mocap_framerate"),
+        ("walk_poses.npz", 72, "mocap_frame_rate"),
+        ("walk_stageii.npz", 165, "mocap_frame_rate"),
+    ],
+)
 def test_amass_files_give_upright_motions_at_our_rate(tmp_path: Path, name: str, width: int, key: str) -> None:
     amass(tmp_path / name, width=width, key=key)
     np.savez(tmp_path / "shape.npz", betas=np.zeros(16))
@@ -80,10 +85,15 @@ Frame Time: 0.033
 """
 
 
-@pytest.mark.parametrize(("files", "word"), [
-    ({"01_01.bvh": BVH}, "01_01.bvh: not a motion of the re-rigged CMU set"), ({"01_01.bvh": b""}, "01_01.bvh"),
-    ({"01.asf": b"nothing", "01_01.amc": b""}, "01_01.amc: not a motion of CMU's"),
-    ({"01.asf": ASF, "01_01.amc": b"1\nroot 0 0 0 0 0 0\nlfemur 1\n"}, "01_01.amc")])
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [
+        ({"01_01.bvh": BVH}, "01_01.bvh: not a motion of the re-rigged CMU set"),
+        ({"01_01.bvh": b""}, "01_01.bvh"),
+        ({"01.asf": b"nothing", "01_01.amc": b""}, "01_01.amc: not a motion of CMU's"),
+        ({"01.asf": ASF, "01_01.amc": b"1\nroot 0 0 0 0 0 0\nlfemur 1\n"}, "01_01.amc"),
+    ],
+)
 def test_a_rig_that_is_not_cmus_is_told(tmp_path: Path, files: dict[str, bytes], word: str) -> None:
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
@@ -130,7 +140,7 @@ def test_an_archive_that_was_not_downloaded_whole_is_refused_by_name(kind: str, 
         content.size = 300_000
         archive.addfile(content, io.BytesIO(np.random.default_rng(0).bytes(content.size)))
     whole = packed.getvalue()
-    part = whole[:len(whole) * 9 // 10]
+    part = whole[: len(whole) * 9 // 10]
     path.write_bytes(part if harm == "cut short" else whole[:150_000] + bytes(400) + whole[150_400:])
     with pytest.raises(InputError, match=f"cmu.tar.{kind}") as caught:
         read_mocap(path)

@@ -88,6 +88,7 @@ def test_what_is_no_panorama_is_said(folder: Path) -> None:
 
 def test_a_panorama_is_looked_around_in_as_a_pinhole_camera_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pixel shows where its ray meets the sphere: longitudes and latitudes as colours come out as angles."""
+
     class Level:
         """No pitch, no roll, no noise; a field of view of 90 degrees."""
 

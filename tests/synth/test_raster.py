@@ -30,8 +30,9 @@ def both(body: SynthBody) -> tuple[list[Picture], Drawn]:
     motion = np.stack([bank.pose(rng) for _ in range(6)])
     motion[:, 0] = np.stack([poses.view(rng) @ pose[0] for pose in motion])
     which, framed = [0, 1, 2, 3, 0, 1], [None, FRAMED[0], None, None, FRAMED[2], None]
-    pictures = [draw_person(body, looks[i], pose, joints)
-                for i, pose, joints in zip(which, motion, framed, strict=True)]
+    pictures = [
+        draw_person(body, looks[i], pose, joints) for i, pose, joints in zip(which, motion, framed, strict=True)
+    ]
     drawer = PeopleDrawer(body)
     return pictures, drawer(Looks.of(looks), torch.tensor(which), torch.from_numpy(motion).float(), framed)
 
@@ -59,8 +60,9 @@ def triangles(seed: int, count: int = 60) -> tuple[torch.Tensor, torch.Tensor, t
 def by_opencv(vertices: np.ndarray, faces: np.ndarray, values: np.ndarray, focal: float, size: int) -> tuple:
     image, depth = np.full((size, size, 3), -1, np.float32), np.full((size, size), 1000, np.float32)
     flipped, field = (vertices * [1, -1, -1]).astype(np.float32), float(2 * np.arctan(size / 2 / focal))
-    return cv2.triangleRasterize(flipped, faces.astype(np.int32), values, image, depth, np.eye(4, dtype=np.float32),
-                                 field, 0.1, 1000.0)
+    return cv2.triangleRasterize(
+        flipped, faces.astype(np.int32), values, image, depth, np.eye(4, dtype=np.float32), field, 0.1, 1000.0
+    )
 
 
 def test_crossing_triangles_are_those_of_opencv_in_depth_and_colour() -> None:
@@ -93,8 +95,11 @@ def test_memory_and_batch_change_nothing() -> None:
 def test_faces_behind_the_camera_or_turned_away_are_not_drawn() -> None:
     corners = torch.tensor([[[-1.0, -1, 2], [1, -1, 2], [0, 1, 2]]])
     faces, values, focal = torch.tensor([[0, 1, 2]]), torch.ones(1, 3, 1), torch.tensor([40.0])
-    seen = [bool((rasterise(corners * flip, faces[:, order], values, focal, 32).face >= 0).any())
-            for flip in (torch.tensor([1.0, 1, 1]), torch.tensor([1.0, 1, -1])) for order in ([0, 1, 2], [0, 2, 1])]
+    seen = [
+        bool((rasterise(corners * flip, faces[:, order], values, focal, 32).face >= 0).any())
+        for flip in (torch.tensor([1.0, 1, 1]), torch.tensor([1.0, 1, -1]))
+        for order in ([0, 1, 2], [0, 2, 1])
+    ]
     assert sorted(seen) == [False, False, False, True], "one way around, in front"
     empty = rasterise(corners + 50, faces, values, focal, 32)
     assert (empty.face == -1).all() and torch.isinf(empty.depth).all() and not empty.values.any()
@@ -105,8 +110,11 @@ def test_the_nearer_of_two_faces_is_seen_whichever_comes_first() -> None:
     vertices = torch.cat([near * 1.5, near])[None]
     for faces in (torch.tensor([[0, 2, 1], [3, 5, 4]]), torch.tensor([[3, 5, 4], [0, 2, 1]])):
         drawn = rasterise(vertices, faces, torch.ones(1, 6, 1), torch.tensor([40.0]), 32)
-        drawn = drawn if (drawn.face >= 0).any() else rasterise(vertices, faces.flip(1), torch.ones(1, 6, 1),
-                                                                 torch.tensor([40.0]), 32)
+        drawn = (
+            drawn
+            if (drawn.face >= 0).any()
+            else rasterise(vertices, faces.flip(1), torch.ones(1, 6, 1), torch.tensor([40.0]), 32)
+        )
         assert drawn.depth[0, 16, 16] == pytest.approx(2.0, abs=1e-4)
 
 

@@ -57,10 +57,19 @@ def standing(body: SynthBody, yaw: float, x: float = 0.0, depth: float = 0.0) ->
     from scipy.spatial.transform import Rotation
 
     from vibe_cli.synth.people import Look
+
     count = len(body.vertices)
-    look = Look(np.zeros(11), np.zeros(10), np.full((count, 3), 0.5), np.zeros(count),
-                light=np.array([0, -1.0, 0]), fill=np.zeros(3),
-                ambient=0.5, tint=np.ones(3), distance=4.0)
+    look = Look(
+        np.zeros(11),
+        np.zeros(10),
+        np.full((count, 3), 0.5),
+        np.zeros(count),
+        light=np.array([0, -1.0, 0]),
+        fill=np.zeros(3),
+        ambient=0.5,
+        tint=np.ones(3),
+        distance=4.0,
+    )
     pose = np.tile(np.eye(3), (1, 24, 1, 1))
     pose[0, 0] = Rotation.from_euler("y", yaw).as_matrix()
     at = np.array([[x, 0.01 - body.vertices[:, 1].min(), depth]])
@@ -80,6 +89,7 @@ def test_equal_seeds_film_equal_scenes(body: SynthBody, bank: PoseBank, pictures
         rng = np.random.default_rng(seed)
         scene = build_scene(rng, body, bank, pictures, SceneOptions(96, 64))
         return next(film(rng, scene, draw_faults(rng)))
+
     one, again, other = shoot(3), shoot(3), shoot(4)
     assert np.array_equal(one.image, again.image) and np.array_equal(one.mask, again.mask)
     assert np.array_equal(one.people[0].pixels, again.people[0].pixels)
@@ -149,6 +159,7 @@ def test_joints_lie_on_their_person_and_boxes_around_the_mask(clip: tuple[Scene,
 def test_parameters_give_the_labelled_joints_on_the_shipped_body(clip: tuple[Scene, list[Frame]]) -> None:
     from vibe_cli.body.body_models import load_body
     from vibe_cli.synth.crop_data import JOINTS
+
     scene, frames = clip
     full, person = load_body(), frames[1].people[1]
     betas = torch.tensor(scene.actors[1].look.betas, dtype=torch.float32)[None]
@@ -224,6 +235,7 @@ def test_a_perfect_camera_changes_nothing_and_a_poor_one_does(body: SynthBody) -
 def test_feet_that_carry_do_not_slide(body: SynthBody) -> None:
     """A leg that swings back under a body of which nothing else moves takes the body forward."""
     from scipy.spatial.transform import Rotation
+
     pose = np.tile(np.eye(3), (30, 24, 1, 1))
     pose[:, 2] = Rotation.from_euler("x", -60, degrees=True).as_matrix()  # the right leg is held up
     pose[:, 1] = Rotation.from_euler("x", np.linspace(-10, 10, 30)[:, None], degrees=True).as_matrix()
@@ -238,9 +250,10 @@ def test_a_foot_that_swings_past_low_does_not_take_the_body_back(body: SynthBody
 
     def about_x(degrees: np.ndarray) -> np.ndarray:
         return Rotation.from_euler("x", degrees[:, None], degrees=True).as_matrix()
+
     share = np.linspace(0, 1, 24)
     pose = np.tile(np.eye(3), (24, 24, 1, 1))
-    pose[:, 1], pose[:, 4] = about_x(-20 + 40 * share), about_x(np.full(24, 12.0))     # stands, its knee a little bent
+    pose[:, 1], pose[:, 4] = about_x(-20 + 40 * share), about_x(np.full(24, 12.0))  # stands, its knee a little bent
     pose[:, 2], pose[:, 5] = about_x(20 - 40 * share), about_x(45 * np.abs(np.cos(np.pi * share)))
     feet = np.stack([body.pose(p, np.zeros(11))[2][[7, 8], 1] for p in pose])
     assert (feet[:, 1] < feet[:, 0] - 0.005).any(), "the swinging foot is the lower one for a while"

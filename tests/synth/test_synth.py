@@ -41,8 +41,9 @@ def pictures() -> Pictures:
 @pytest.fixture(scope="module")
 def bank() -> poses.PoseBank:
     rng = np.random.default_rng(0)
-    return poses.PoseBank([Clip(str(i), np.stack([poses.random_pose(rng) for _ in range(40)]).astype(np.float32))
-                           for i in range(4)])
+    return poses.PoseBank(
+        [Clip(str(i), np.stack([poses.random_pose(rng) for _ in range(40)]).astype(np.float32)) for i in range(4)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory, body: SynthBody, pictures: P
         pose[0] = poses.view(rng) @ pose[0]
         drawn.append(draw_person(body, draw_look(rng, body, pictures), pose))
     np.save(folder / "stills_1.npy", np.stack([p.rgba for p in drawn]))
-    np.savez(folder / "stills_1_labels.npz", **{
-        f: np.stack([getattr(p, f) for p in drawn]).astype(np.float32)
-        for f in ("rotations", "betas", "points", "pixels")})
+    np.savez(
+        folder / "stills_1_labels.npz",
+        **{
+            f: np.stack([getattr(p, f) for p in drawn]).astype(np.float32)
+            for f in ("rotations", "betas", "points", "pixels")
+        },
+    )
     np.save(folder / "backgrounds.npy", np.full((2, 192, 192, 3), 255, np.uint8))
     return folder
 
@@ -64,6 +69,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, body: SynthBody, pictures: P
 def test_the_points_are_those_of_the_shipped_body(body: SynthBody) -> None:
     from vibe_cli.body.body_models import load_body, pose_joints
     from vibe_cli.geometry.skeleton import JOINTS_49, PARENTS
+
     rotations = torch.from_numpy(poses.random_pose(np.random.default_rng(2))).float()[None]
     betas = torch.randn(1, 10, generator=torch.Generator().manual_seed(0))
     full = load_body()
@@ -89,12 +95,14 @@ def test_equal_seeds_draw_equal_people(body: SynthBody, pictures: Pictures, bank
     def draw(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
         return draw_person(body, draw_look(rng, body, pictures), bank.pose(rng)).rgba
+
     assert np.array_equal(draw(5), draw(5))
     assert not np.array_equal(draw(5), draw(6))
 
 
-def test_poses_of_one_look_are_drawn_as_each_by_itself(body: SynthBody, pictures: Pictures,
-                                                       bank: poses.PoseBank) -> None:
+def test_poses_of_one_look_are_drawn_as_each_by_itself(
+    body: SynthBody, pictures: Pictures, bank: poses.PoseBank
+) -> None:
     rng = np.random.default_rng(7)
     look, asked = draw_look(rng, body, pictures), [(bank.pose(rng), None), (bank.pose(rng), [12, 15])]
     for drawn, (rotations, framed) in zip(draw_poses(body, look, asked), asked, strict=True):
@@ -163,6 +171,7 @@ def test_training_sees_more_people_who_do_not_stand_than_there_are() -> None:
     def share(tumbled: float) -> float:
         rng = np.random.default_rng(0)
         return np.mean([-poses.view(rng, tumbled)[1, 1] < 0.5 for _ in range(1000)])
+
     assert share(0) < share(poses.TUMBLED) < 0.1 < share(TUMBLED_IN_TRAINING) < 0.25
 
 
@@ -176,8 +185,12 @@ def test_a_mirrored_pose_is_the_mirror_image_of_its_points(body: SynthBody) -> N
 
 def test_mirroring_labels_twice_gives_them_back() -> None:
     rng = np.random.default_rng(0)
-    labels = Labels(rng.normal(size=(2, 24, 3, 3)).astype(np.float32), np.zeros((2, 10), np.float32),
-                    rng.normal(size=(2, 44, 3)).astype(np.float32), rng.normal(size=(2, 44, 2)).astype(np.float32))
+    labels = Labels(
+        rng.normal(size=(2, 24, 3, 3)).astype(np.float32),
+        np.zeros((2, 10), np.float32),
+        rng.normal(size=(2, 44, 3)).astype(np.float32),
+        rng.normal(size=(2, 44, 2)).astype(np.float32),
+    )
     twice = mirror_labels(mirror_labels(labels))
     for name in ("rotations", "points", "pixels"):
         assert np.allclose(getattr(twice, name), getattr(labels, name))
@@ -192,6 +205,7 @@ def test_who_faces_the_camera_falls_into_the_first_bin() -> None:
 
 def test_the_loss_is_least_for_the_right_heat_maps(cache: Path) -> None:
     from vibe_cli.networks.keypoints import KeypointConfig, KeypointNet
+
     source, rng = CropSource(cache), np.random.default_rng(0)
     crops, labels = source.batch(rng, np.arange(4), 64)
     maps = KeypointNet(KeypointConfig(width=8, channels=16, size=64))(to_input(crops))

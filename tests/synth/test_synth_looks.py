@@ -79,6 +79,7 @@ def test_places_are_drawn_by_seed(pictures: Pictures) -> None:  # noqa: F811
     def draw(seed: int) -> list[np.ndarray]:
         rng = np.random.default_rng(seed)
         return [place(rng, pictures) for _ in range(10)]
+
     once, again, other = draw(1), draw(1), draw(2)
     assert all(x.shape == (192, 192, 3) and x.dtype == np.uint8 for x in once)
     assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
@@ -95,8 +96,7 @@ def test_a_child_is_small_and_its_head_is_not(body: SynthBody) -> None:  # noqa:
     assert child < 0.65 * grown and its_head / child > 1.3 * head / grown
 
 
-def test_some_people_are_children_and_their_labels_are_of_what_is_drawn(
-        body: SynthBody, pictures: Pictures) -> None:  # noqa: F811
+def test_some_people_are_children_and_their_labels_are_of_what_is_drawn(body: SynthBody, pictures: Pictures) -> None:  # noqa: F811
     rng, pose = np.random.default_rng(6), poses.random_pose(np.random.default_rng(1))
     pose[0] = poses.IMAGE_FROM_WORLD
     looks = [draw_look(rng, body, pictures) for _ in range(150)]
@@ -124,8 +124,11 @@ def test_a_body_of_before_there_were_children_draws_adults(body: SynthBody) -> N
 
 def test_those_in_front_of_a_throng_stand_aside(cache) -> None:  # noqa: ANN001, F811
     source, rng = CropSource(cache), np.random.default_rng(0)
-    throngs = [(company, before) for company, before in (source._company(rng, SIZE / 2, 64) for _ in range(150))
-               if len(company) > 3]
+    throngs = [
+        (company, before)
+        for company, before in (source._company(rng, SIZE / 2, 64) for _ in range(150))
+        if len(company) > 3
+    ]
     assert 5 < len(throngs) < 40
     front = [layer for company, before in throngs for layer, near in zip(company, before, strict=True) if near]
     back = [layer for company, before in throngs for layer, near in zip(company, before, strict=True) if not near]

@@ -25,7 +25,7 @@ def ones(*shape: int) -> torch.Tensor:
 def test_a_sequence_costs_the_sum_of_its_frames_norms() -> None:
     truth, estimate = torch.zeros(1, 2, 2, 3), torch.zeros(1, 2, 2, 3)
     estimate[0, 0, 0, 0], estimate[0, 0, 1, 1] = 3, 4  # frame 0: norm 5 over both joints
-    estimate[0, 1, 0, 2] = 2                           # frame 1: norm 2
+    estimate[0, 1, 0, 2] = 2  # frame 1: norm 2
     assert losses.joints3d_loss(estimate, truth).item() == 7
     assert losses.joints3d_loss(estimate, truth, squared=True).item() == 29
     assert losses.joints3d_loss(estimate.repeat(4, 1, 1, 1), truth.repeat(4, 1, 1, 1)).item() == 7
@@ -67,7 +67,7 @@ def test_pose_and_shape() -> None:
     assert losses.pose_loss(turned[None, None], EYE[None, None], squared=True).item() == pytest.approx(8)
     betas = torch.zeros(1, 2, 10)
     betas[0, 0, 0], betas[0, 1, 0] = 1, 3
-    assert losses.shape_loss(betas, torch.zeros(1, 2, 10)).item() == 2                 # of the mean
+    assert losses.shape_loss(betas, torch.zeros(1, 2, 10)).item() == 2  # of the mean
     assert losses.shape_loss(betas, torch.zeros(1, 2, 10), squared=True).item() == 10  # of every frame
     assert losses.shape_loss(betas, torch.zeros(1, 2, 10), torch.zeros(1, 2)).item() == 0
 
@@ -87,7 +87,7 @@ def test_the_prior_and_what_it_learns_from() -> None:
     truth = torch.eye(3).repeat(1, 1, 2, 1, 1)
     truth[0, 0, 0] = torch.tensor([[-1.0, 0, 0], [0, -1, 0], [0, 0, 1]])
     total, parts = losses.mposer_loss(rebuilt, truth, divergence=0.1)
-    assert parts["rebuilt"].item() == pytest.approx(4)     # 8 of one joint in two
+    assert parts["rebuilt"].item() == pytest.approx(4)  # 8 of one joint in two
     assert parts["divergence"].item() == pytest.approx(4)  # ½·2² in each of two dimensions
     assert total.item() == pytest.approx(4.4)
 
@@ -103,12 +103,17 @@ def test_the_prior_of_a_motion_hangs_on_its_rotations_alone() -> None:
 
 
 def motion(value: float) -> MotionOutput:
-    return MotionOutput(torch.tensor([1.0, 0, 0, 1, 0, 0]).expand(1, 2, 24, 6), torch.full((1, 2, 10), value),
-                        torch.full((1, 2, 3), value))
+    return MotionOutput(
+        torch.tensor([1.0, 0, 0, 1, 0, 0]).expand(1, 2, 24, 6),
+        torch.full((1, 2, 10), value),
+        torch.full((1, 2, 3), value),
+    )
 
 
 def test_all_three_outputs_of_tcmr_count() -> None:
-    three = MotionOutput(*vars(motion(1)).values(), )
+    three = MotionOutput(
+        *vars(motion(1)).values(),
+    )
     three.others.update(past=motion(2), future=motion(4))
     total, parts = losses.supervise_all(lambda one: (one.betas.sum(), {"betas": one.betas.sum()}), three)
     assert total.item() == 20 * 7 and parts["betas"].item() == 20
@@ -161,6 +166,7 @@ def test_the_mask_costs_what_is_not_covered() -> None:
 
 def test_the_mask_pulls_a_body_onto_it() -> None:
     mask = losses.soft_silhouette(torch.tensor([[[0.3, 0.0]]]), 16, 0.2)[:, None]
+
     class Body(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -180,21 +186,27 @@ def test_occluded_frames_are_taught_and_clear_ones_are_not() -> None:
     parts = losses.occlusion_losses(hidden, clear)
     assert parts["pose"].item() == 0
     assert parts["betas"].item() == pytest.approx(math.sqrt(40)) and parts["camera"].item() == pytest.approx(
-        2 * math.sqrt(12))
+        2 * math.sqrt(12)
+    )
     sum(parts.values()).backward()
     assert hidden.betas.grad is not None and clear.betas.grad is None and clear.camera.grad is None
 
 
-@pytest.mark.parametrize("loss", [
-    lambda x: losses.joints3d_loss(x.view(1, 2, 2, 3), ones(1, 2, 2, 3).double(), torch.tensor([[[1, 1], [1, 0]]])),
-    lambda x: losses.joints2d_loss(x.view(1, 2, 2, 3), ones(1, 2, 3).double(), ones(1, 2, 2, 2).double()),
-    lambda x: losses.pose_loss(x.view(1, 2, 1, 2, 3), ones(1, 2, 1, 2, 3).double()),
-    lambda x: losses.shape_loss(x.view(1, 2, 6), ones(1, 2, 6).double()),
-    lambda x: losses.prior_loss(x.view(2, 2, 3)),
-    lambda x: losses.feature_loss(ones(1, 3, 6).double(), x.view(1, 2, 6)),
-    lambda x: losses.mask_loss(losses.soft_silhouette(x.view(1, 6, 2), 4, 0.4)[:, None], ones(1, 1, 4, 4).double()),
-    lambda x: losses.flow_loss(ones(1, 1, 6, 2).double() / 2, x.view(1, 1, 6, 2), ones(1, 1, 2, 4, 4).double()),
-    lambda x: losses.generator_loss(x[:, None]), lambda x: losses.discriminator_loss(x[:6, None], x[6:, None])])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: losses.joints3d_loss(x.view(1, 2, 2, 3), ones(1, 2, 2, 3).double(), torch.tensor([[[1, 1], [1, 0]]])),
+        lambda x: losses.joints2d_loss(x.view(1, 2, 2, 3), ones(1, 2, 3).double(), ones(1, 2, 2, 2).double()),
+        lambda x: losses.pose_loss(x.view(1, 2, 1, 2, 3), ones(1, 2, 1, 2, 3).double()),
+        lambda x: losses.shape_loss(x.view(1, 2, 6), ones(1, 2, 6).double()),
+        lambda x: losses.prior_loss(x.view(2, 2, 3)),
+        lambda x: losses.feature_loss(ones(1, 3, 6).double(), x.view(1, 2, 6)),
+        lambda x: losses.mask_loss(losses.soft_silhouette(x.view(1, 6, 2), 4, 0.4)[:, None], ones(1, 1, 4, 4).double()),
+        lambda x: losses.flow_loss(ones(1, 1, 6, 2).double() / 2, x.view(1, 1, 6, 2), ones(1, 1, 2, 4, 4).double()),
+        lambda x: losses.generator_loss(x[:, None]),
+        lambda x: losses.discriminator_loss(x[:6, None], x[6:, None]),
+    ],
+)
 def test_gradients(loss) -> None:
     x = torch.linspace(-0.8, 0.9, 12, dtype=torch.float64).sin().requires_grad_()
     assert torch.autograd.gradcheck(loss, (x,))

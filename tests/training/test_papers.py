@@ -58,21 +58,35 @@ def sequence(frames: int = 12, **labels: object) -> Sequence:
     """A person who stands at (40, 30), in pictures of noise."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (frames, 64, 96, 3)).astype(np.uint8)
-    return Sequence(name="one", length=frames, fps=25, frames=ArrayFrames(images),
-                    boxes=np.tile([40, 30, 20, 40], (frames, 1)), gender="neutral", **labels)
+    return Sequence(
+        name="one",
+        length=frames,
+        fps=25,
+        frames=ArrayFrames(images),
+        boxes=np.tile([40, 30, 20, 40], (frames, 1)),
+        gender="neutral",
+        **labels,
+    )
 
 
 def seen(of: Sequence) -> Observations:
     boxes = np.tile([40.0, 30, 48, 48], (len(of), 1)).astype(np.float32)
-    return Observations(Track(1, np.arange(len(of)), of.boxes, of.valid.astype(np.float32), ~of.valid), boxes,
-                        np.random.default_rng(1).normal(size=(len(of), WIDTH)).astype(np.float32))
+    return Observations(
+        Track(1, np.arange(len(of)), of.boxes, of.valid.astype(np.float32), ~of.valid),
+        boxes,
+        np.random.default_rng(1).normal(size=(len(of), WIDTH)).astype(np.float32),
+    )
 
 
 def full_labels(frames: int = 12) -> dict:
     rng = np.random.default_rng(2)
-    return {"joints2d": np.concatenate([rng.uniform(10, 60, (frames, 49, 2)), np.ones((frames, 49, 1))], -1),
-            "joints3d": rng.normal(size=(frames, 49, 3)), "pose": rng.normal(0, 0.3, (frames, 24, 3)),
-            "betas": rng.normal(size=(frames, 10)), "body": "open"}
+    return {
+        "joints2d": np.concatenate([rng.uniform(10, 60, (frames, 49, 2)), np.ones((frames, 49, 1))], -1),
+        "joints3d": rng.normal(size=(frames, 49, 3)),
+        "pose": rng.normal(0, 0.3, (frames, 24, 3)),
+        "betas": rng.normal(size=(frames, 10)),
+        "body": "open",
+    }
 
 
 def test_a_record_has_crop_coordinates_and_says_what_counts() -> None:
@@ -133,33 +147,70 @@ def test_records_are_kept_in_a_file(records, tmp_path: Path) -> None:
 
 def test_the_papers_weights() -> None:
     """VIBE 6.1, DTS-VIBE 3.2 (after equation 9), SPS-Net 4.1."""
+
     def of(name: str) -> dict:
         return vars(CONFIGS[name].settings)
 
     for name, wanted in {
-            "vibe": {"joints3d": 300, "joints2d": 300, "pose": 60, "betas": 0.06, "adversary": 2, "rate": 5e-5,
-                     "discriminator_rate": 1e-4, "batch": 32, "window": 16},
-            "tcmr": {"discriminator": False, "steps": 30 * 500, "rate": 5e-5, "batch": 32, "patience": 5},
-            "dts-vibe": {"joints3d": 300, "joints2d": 200, "pose": 120, "betas": 120, "adversary": 60,
-                         "squared": True, "discriminator_rate": 5e-4, "refinement_rate": 1e-5},
-            "sps-net": {"feature": 1, "camera": 0.1, "hidden_betas": 0.06, "hidden_pose": 60, "hidden_camera": 0.1,
-                        "mask": 300, "batch": 16, "window": 32, "steps": 120 * 500, "adversary": 2}}.items():
+        "vibe": {
+            "joints3d": 300,
+            "joints2d": 300,
+            "pose": 60,
+            "betas": 0.06,
+            "adversary": 2,
+            "rate": 5e-5,
+            "discriminator_rate": 1e-4,
+            "batch": 32,
+            "window": 16,
+        },
+        "tcmr": {"discriminator": False, "steps": 30 * 500, "rate": 5e-5, "batch": 32, "patience": 5},
+        "dts-vibe": {
+            "joints3d": 300,
+            "joints2d": 200,
+            "pose": 120,
+            "betas": 120,
+            "adversary": 60,
+            "squared": True,
+            "discriminator_rate": 5e-4,
+            "refinement_rate": 1e-5,
+        },
+        "sps-net": {
+            "feature": 1,
+            "camera": 0.1,
+            "hidden_betas": 0.06,
+            "hidden_pose": 60,
+            "hidden_camera": 0.1,
+            "mask": 300,
+            "batch": 16,
+            "window": 32,
+            "steps": 120 * 500,
+            "adversary": 2,
+        },
+    }.items():
         assert wanted.items() <= of(name).items(), name
 
 
 def perfect(batch: dict, joints_of) -> MotionOutput:
     """Estimates that agree with the labels' pose and shape."""
-    return MotionOutput(sixd_from_matrix(batch["rotations"]), batch["betas"],
-                        torch.tensor([1.0, 0, 0]).expand(*batch["betas"].shape[:2], 3))
+    return MotionOutput(
+        sixd_from_matrix(batch["rotations"]),
+        batch["betas"],
+        torch.tensor([1.0, 0, 0]).expand(*batch["betas"].shape[:2], 3),
+    )
 
 
 def test_a_perfect_estimate_costs_nothing_and_a_wrong_one_its_weight(joints_of) -> None:
     pose = torch.randn(1, WINDOW, 24, 3) * 0.3
     batch = {"rotations": matrix_from_axis_angle(pose), "betas": torch.zeros(1, WINDOW, 10)}
     points = joints_of(batch["rotations"][0], batch["betas"][0])[None]
-    batch |= {"joints3d": about_origin(points, torch.ones(1, WINDOW, 49)), "joints2d": points[..., :2],
-              "valid2d": torch.ones(1, WINDOW, 49), "valid3d": torch.ones(1, WINDOW, 49),
-              "valid_pose": torch.ones(1, WINDOW), "valid_betas": torch.ones(1, WINDOW)}
+    batch |= {
+        "joints3d": about_origin(points, torch.ones(1, WINDOW, 49)),
+        "joints2d": points[..., :2],
+        "valid2d": torch.ones(1, WINDOW, 49),
+        "valid3d": torch.ones(1, WINDOW, 49),
+        "valid_pose": torch.ones(1, WINDOW),
+        "valid_betas": torch.ones(1, WINDOW),
+    }
     objective = PaperObjective(build_network(TEMPORAL["vibe"]), joints_of, TINY)
     loss, parts = objective._supervise(perfect(batch, joints_of), batch)
     assert loss.item() == pytest.approx(0, abs=0.02)
@@ -173,8 +224,13 @@ def test_a_perfect_estimate_costs_nothing_and_a_wrong_one_its_weight(joints_of) 
 def test_3dpw_whose_hips_are_smpls_alone_teaches_joints_in_3d(tmp_path: Path, joints_of) -> None:
     body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
     poses = [np.random.default_rng(number).normal(0, 0.3, (4, 72)) for number in range(2)]
-    world = [body(matrix_from_axis_angle(torch.from_numpy(pose.reshape(4, 24, 3)).float()), torch.zeros(4, 10))[:, :24]
-             .numpy().reshape(4, 72) + 0.5 for pose in poses]
+    world = [
+        body(matrix_from_axis_angle(torch.from_numpy(pose.reshape(4, 24, 3)).float()), torch.zeros(4, 10))[:, :24]
+        .numpy()
+        .reshape(4, 72)
+        + 0.5
+        for pose in poses
+    ]
     make_3dpw(tmp_path, poses=poses, jointPositions=world)
     one = next(iter(open_dataset("3dpw", tmp_path)))
     record = record_of(one, seen(one), "open")
@@ -191,8 +247,11 @@ def test_flow_follows_the_joints_from_crop_to_crop(joints_of) -> None:
     """A body at rest and a crop that moves by half its side: the flow leads back by as much."""
     net = build_network({**TEMPORAL["dts_vibe"], "flow_side": 32})
     objective = PaperObjective(net, joints_of, TINY)
-    rest = MotionOutput(torch.tensor([1.0, 0, 0, 1, 0, 0]).expand(1, 3, 24, 6), torch.zeros(1, 3, 10),
-                        torch.tensor([0.2, 0, 0]).expand(1, 3, 3))
+    rest = MotionOutput(
+        torch.tensor([1.0, 0, 0, 1, 0, 0]).expand(1, 3, 24, 6),
+        torch.zeros(1, 3, 10),
+        torch.tensor([0.2, 0, 0]).expand(1, 3, 3),
+    )
     squares = torch.tensor([[[50.0, 50, 40], [60, 50, 40], [70, 50, 40]]])
     still = torch.zeros(1, 3, 3, 32, 32)
     still[:, :, 0] = -0.5 / 0.25  # 10 pixels of a half side of 20, to the left, in units of the full speed
@@ -211,19 +270,33 @@ def test_every_system_learns_from_mixed_batches(name: str, records, joints_of, c
     torch.manual_seed(0)
     net = build_network({**TEMPORAL[name], **({"flow_side": 32} if name == "dts_vibe" else {})})
     for record in records:
-        record |= {"flow": torch.randn(len(record["features"]), 3, 32, 32).clamp(-1, 1).half(),
-                   "hidden": record["features"] + 0.1, "mask": torch.ones(len(record["features"]), 32, 32).half(),
-                   "valid_mask": torch.ones(len(record["features"]))}
+        record |= {
+            "flow": torch.randn(len(record["features"]), 3, 32, 32).clamp(-1, 1).half(),
+            "hidden": record["features"] + 0.1,
+            "mask": torch.ones(len(record["features"]), 32, 32).half(),
+            "valid_mask": torch.ones(len(record["features"])),
+        }
     before = {key: value.clone() for key, value in net.named_parameters()}
     options = replace(TINY, discriminator=name != "tcmr", rate=1e-3, refinement=0.4)
     heard: list[dict] = []
-    loop = train_paper(net, joints_of, Mixture(records, 0.5), PoseBank(clips), options, print, surface_of=joints_of,
-                       watch=lambda _, parts: heard.append(parts))
+    loop = train_paper(
+        net,
+        joints_of,
+        Mixture(records, 0.5),
+        PoseBank(clips),
+        options,
+        print,
+        surface_of=joints_of,
+        watch=lambda _, parts: heard.append(parts),
+    )
     assert [key for key, value in net.named_parameters() if torch.equal(value, before[key])] == []
     assert {"joints3d", "joints2d", "pose", "betas"} <= set(heard[0])
-    own = {"vibe": {"adversary"}, "tcmr": {"past", "future"}, "dts_vibe": {"adversary"},
-           "sps_net": {"feature", "same_camera", "mask", "hidden_pose", "hidden_betas", "hidden_camera",
-                       "adversary"}}
+    own = {
+        "vibe": {"adversary"},
+        "tcmr": {"past", "future"},
+        "dts_vibe": {"adversary"},
+        "sps_net": {"feature", "same_camera", "mask", "hidden_pose", "hidden_betas", "hidden_camera", "adversary"},
+    }
     assert own[name] <= set(heard[0]) and ("flow" in heard[-1]) == (name == "dts_vibe")
     last = loop.optimiser.param_groups[0]["lr"]
     assert last == (options.refinement_rate if name == "dts_vibe" else pytest.approx(loop.rate()))
@@ -233,16 +306,29 @@ def test_the_refinement_has_its_own_rate_whatever_the_schedule_says(records, joi
     for record in records:
         record["flow"] = torch.zeros(len(record["features"]), 3, 32, 32).half()
     options = replace(TINY, rate=0.0, refinement=0.5)
-    loop = train_paper(build_network({**TEMPORAL["dts_vibe"], "flow_side": 32}), joints_of, Mixture(records, 0.5),
-                       PoseBank(clips), options, print)
+    loop = train_paper(
+        build_network({**TEMPORAL["dts_vibe"], "flow_side": 32}),
+        joints_of,
+        Mixture(records, 0.5),
+        PoseBank(clips),
+        options,
+        print,
+    )
     assert loop.rate() == 0 and loop.optimiser.param_groups[0]["lr"] == options.refinement_rate
 
 
 def test_the_rate_falls_by_the_reconstruction_and_not_by_the_judge(records, joints_of, clips, monkeypatch) -> None:
     monkeypatch.setattr("vibe_cli.training.papers.EPOCH", TINY.steps)
     heard: list[dict] = []
-    loop = train_paper(build_network(TEMPORAL["vibe"]), joints_of, Mixture(records, 0.5), PoseBank(clips), TINY, print,
-                       watch=lambda _, parts: heard.append(parts))
+    loop = train_paper(
+        build_network(TEMPORAL["vibe"]),
+        joints_of,
+        Mixture(records, 0.5),
+        PoseBank(clips),
+        TINY,
+        print,
+        watch=lambda _, parts: heard.append(parts),
+    )
     for parts in heard:
         supervised = sum(getattr(TINY, name) * parts[name] for name in ("joints3d", "joints2d", "pose", "betas"))
         assert parts["supervised"] == pytest.approx(supervised, rel=1e-5) and parts["adversary"] > 0.01
@@ -288,7 +374,7 @@ def test_the_true_body_covers_its_mask_and_another_one_does_not(kind: str) -> No
 def test_hidden_regions_are_three_to_five_and_as_large_as_the_paper_says() -> None:
     rng, white = np.random.default_rng(0), np.full((SIDE, SIDE, 3), 255, np.uint8)
     for _ in range(20):
-        dark = (cover(rng, white, np.full((9, 2), SIDE / 2))[..., 0] == 0)
+        dark = cover(rng, white, np.full((9, 2), SIDE / 2))[..., 0] == 0
         rows, columns = dark.any(1).sum(), dark.any(0).sum()
         assert 2 * 25 <= min(rows, columns) and max(rows, columns) <= 2 * 50 + 1
     assert white.min() == 255 and cover(rng, white, np.zeros((0, 2))).min() == 255
@@ -316,8 +402,12 @@ def test_data_sets_are_gathered_through_an_encoder_once(home: Path, monkeypatch:
 @pytest.fixture
 def bundle(home: Path, clips: list[Clip]) -> Path:
     """The open body and a few motions."""
-    write_bundle(home / "bundle.npz", SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None),
-                 clips, Pictures([]))
+    write_bundle(
+        home / "bundle.npz",
+        SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None),
+        clips,
+        Pictures([]),
+    )
     return home / "bundle.npz"
 
 
@@ -337,8 +427,22 @@ def test_a_papers_network_begins_at_a_lifters_run(name: str, vibe, home: Path, b
     lifter = ("--set", "batch=4", "--set", "features=16", "--set", "hidden=16", "--set", "stills=20")
     assert vibe("train", "lifter", "--data", bundle, "--steps", 2, *lifter).code == 0
     save_records(home / "records.pt", records, ["3DPW, train (research)"])
-    order = ("train", name, "--data", bundle, "--start", "runs/lifter", "--steps", 1, "--set", "batch=2",
-             "--set", 'data=["records.pt"]', "--set", "window=4")
+    order = (
+        "train",
+        name,
+        "--data",
+        bundle,
+        "--start",
+        "runs/lifter",
+        "--steps",
+        1,
+        "--set",
+        "batch=2",
+        "--set",
+        'data=["records.pt"]',
+        "--set",
+        "window=4",
+    )
     answer = vibe(*order)
     assert answer.code == 0, answer.err
     config = yaml.safe_load((home / "runs" / name / "config.yaml").read_text("utf-8"))
@@ -356,8 +460,22 @@ def test_a_papers_network_begins_at_a_lifters_run(name: str, vibe, home: Path, b
 def test_a_resumed_run_reads_no_data_set_again(vibe, home: Path, bundle: Path) -> None:
     install_model(home / ".vibe" / "models")
     make_3dpw(home / "set", "train")
-    order = ("train", "sps-net", "--data", bundle, "--set", 'data=["3dpw=set"]', "--set", "encoder=tiny-encoder",
-             "--set", "batch=2", "--set", "window=3", "--steps", 2)
+    order = (
+        "train",
+        "sps-net",
+        "--data",
+        bundle,
+        "--set",
+        'data=["3dpw=set"]',
+        "--set",
+        "encoder=tiny-encoder",
+        "--set",
+        "batch=2",
+        "--set",
+        "window=3",
+        "--steps",
+        2,
+    )
     paused = vibe(*order, "--stop-after", 0)
     assert paused.code == 0 and "3dpw-train: 2 people" in paused.err and "to be resumed" in paused.out, paused.err
     shutil.rmtree(home / "set")
@@ -375,7 +493,15 @@ def test_the_first_process_reads_and_each_waits_once(resumed: bool, tmp_path: Pa
     if resumed:
         (tmp_path / "checkpoint.pt").touch()
     for place in (Place(rank=0, count=2), Place(rank=1, count=2)):
-        job = Job(PaperTraining(data=("3dpw=set",)), "vibe", None, tmp_path / "checkpoint.pt", None, None, print,
-                  {"place": place})
+        job = Job(
+            PaperTraining(data=("3dpw=set",)),
+            "vibe",
+            None,
+            tmp_path / "checkpoint.pt",
+            None,
+            None,
+            print,
+            {"place": place},
+        )
         assert len(_records(job, "open")[0]) == 2
     assert waited == [0, 1] and len(read) == 1 - resumed

@@ -40,8 +40,9 @@ def test_damaged_parts_are_named_and_nothing_is_written(checkpoint: Path, tmp_pa
     if harm == "missing":
         parts[1].unlink()
     else:
-        parts[1].write_bytes({"short": data[:-1], "altered": bytes([data[0] ^ 1]) + data[1:],
-                              "exchanged": parts[0].read_bytes()}[harm])
+        parts[1].write_bytes(
+            {"short": data[:-1], "altered": bytes([data[0] ^ 1]) + data[1:], "exchanged": parts[0].read_bytes()}[harm]
+        )
     with pytest.raises(InputError, match="weights.pt.part001"):
         join_files(listed)
     assert not (tmp_path / "parts" / "weights.pt").exists()

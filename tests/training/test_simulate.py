@@ -59,8 +59,11 @@ def test_confusions_are_runs_of_frames_within_one_clip() -> None:
 
 def test_stills_are_turned_to_any_side() -> None:
     torch.manual_seed(0)
-    labels = {"rotations": torch.diag(torch.tensor([1.0, -1, -1])).expand(3, 24, 3, 3), "betas": torch.zeros(3, 10),
-              "points": torch.randn(3, COUNT, 3)}
+    labels = {
+        "rotations": torch.diag(torch.tensor([1.0, -1, -1])).expand(3, 24, 3, 3),
+        "betas": torch.zeros(3, 10),
+        "points": torch.randn(3, COUNT, 3),
+    }
     _, truth = simulate(np.random.default_rng(0), labels, 400, POOLED)
     facing = -truth["rotations"][:, 0, 2, 2]
     assert 0.4 < float((facing > 0).float().mean()) < 0.6

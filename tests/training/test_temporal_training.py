@@ -91,8 +91,9 @@ def test_equal_seeds_give_equal_weights_and_other_seeds_others(name: str, body, 
 
 
 def test_drawn_clips_shorter_than_the_window_are_windows_of_their_own_length(body, bank, lifter, drawn) -> None:
-    seen, truth = (part.map(lambda x: x[:12]) if hasattr(part, "map") else {k: v[:12] for k, v in part.items()}
-                   for part in drawn)
+    seen, truth = (
+        part.map(lambda x: x[:12]) if hasattr(part, "map") else {k: v[:12] for k, v in part.items()} for part in drawn
+    )
     options = replace(TINY, simulated_share=0.0)
     for name in ("vibe", "dts_vibe", "sps_net"):
         train_temporal(network(name), lifter, body, (seen, truth), 6, bank, options, print)
@@ -102,8 +103,17 @@ def test_drawn_clips_shorter_than_the_window_are_windows_of_their_own_length(bod
 
 def test_the_loss_of_a_longer_run_falls(body, bank, lifter) -> None:
     told: list[float] = []
-    train_temporal(network("vibe"), lifter, body, None, 0, bank, replace(TINY, steps=30, rate=1e-2, batch=8), print,
-                   watch=lambda step, parts: told.append(parts["joints"]))
+    train_temporal(
+        network("vibe"),
+        lifter,
+        body,
+        None,
+        0,
+        bank,
+        replace(TINY, steps=30, rate=1e-2, batch=8),
+        print,
+        watch=lambda step, parts: told.append(parts["joints"]),
+    )
     assert np.mean(told[-8:]) < 0.85 * np.mean(told[:8])
 
 
@@ -140,8 +150,10 @@ def test_past_and_future_of_tcmr_are_supervised_too(body, bank, lifter) -> None:
     objective = Objective(net, lifter, body, Weights())
     seen, truth = simulate_clips(np.random.default_rng(0), bank, body, 2, objective.frames, 5)
     loss, parts, _ = objective(seen, {k: v.unflatten(0, (2, -1)) for k, v in truth.items()})
-    alone = objective._supervise(estimate(net, lifter(seen).unflatten(0, (2, -1)))[0],
-                                 {k: v.unflatten(0, (2, -1))[:, 4:7] for k, v in truth.items()})[0]
+    alone = objective._supervise(
+        estimate(net, lifter(seen).unflatten(0, (2, -1)))[0],
+        {k: v.unflatten(0, (2, -1))[:, 4:7] for k, v in truth.items()},
+    )[0]
     assert objective.frames == WINDOW + 2
     assert loss.item() == pytest.approx((alone + parts["past"] + parts["future"]).item(), rel=0.02)
 
@@ -193,8 +205,11 @@ def test_the_open_family_has_every_system_with_the_papers_windows() -> None:
 
 def test_hidden_points_are_three_to_five_and_their_neighbours(bank, body) -> None:
     seen, _ = simulate_clips(np.random.default_rng(0), bank, body, 6, WINDOW, 5)
-    spread = replace(seen, points=torch.arange(COUNT)[:, None].expand(seen.points.shape).float(),
-                     confidence=torch.ones_like(seen.confidence))
+    spread = replace(
+        seen,
+        points=torch.arange(COUNT)[:, None].expand(seen.points.shape).float(),
+        confidence=torch.ones_like(seen.confidence),
+    )
     lost = (hide_points(spread).confidence == 0).sum(1)
     assert set(lost.tolist()) <= {3, 4, 5} and len(set(lost.tolist())) > 1
     heap = replace(seen, points=torch.zeros_like(seen.points), confidence=torch.ones_like(seen.confidence))
@@ -228,10 +243,12 @@ def test_the_discriminator_learns_to_tell_captured_from_shaken_motions(shaped: b
     rng, told = np.random.default_rng(0), []
     for _ in range(25):
         real = captured(bank, rng, 8, WINDOW)
-        pose = torch.cat([torch.eye(3).expand(8, WINDOW, 1, 3, 3),
-                          matrix_from_axis_angle(torch.randn(8, WINDOW, 23, 3))], dim=2)
-        fake = MotionOutput(sixd_from_matrix(pose).requires_grad_(), torch.zeros(8, WINDOW, 10),
-                            torch.zeros(8, WINDOW, 3))
+        pose = torch.cat(
+            [torch.eye(3).expand(8, WINDOW, 1, 3, 3), matrix_from_axis_angle(torch.randn(8, WINDOW, 23, 3))], dim=2
+        )
+        fake = MotionOutput(
+            sixd_from_matrix(pose).requires_grad_(), torch.zeros(8, WINDOW, 10), torch.zeros(8, WINDOW, 3)
+        )
         told.append(float(adversary.learn(fake, real)))
         adversary.step()
     assert np.mean(told[-5:]) < 0.8 * np.mean(told[:5])
@@ -244,7 +261,11 @@ def test_the_discriminator_learns_to_tell_captured_from_shaken_motions(shaped: b
 def test_mposer_learns_to_rebuild_captured_motions(bank) -> None:
     torch.manual_seed(0)
     told: list[float] = []
-    train_mposer(Mposer(MposerConfig(hidden=16, layers=1, latent=4, window=WINDOW)), bank,
-                 MposerTraining(steps=30, batch=6, rate=2e-2, threads=1), print,
-                 watch=lambda step, parts: told.append(parts["rebuilt"]))
+    train_mposer(
+        Mposer(MposerConfig(hidden=16, layers=1, latent=4, window=WINDOW)),
+        bank,
+        MposerTraining(steps=30, batch=6, rate=2e-2, threads=1),
+        print,
+        watch=lambda step, parts: told.append(parts["rebuilt"]),
+    )
     assert np.mean(told[-5:]) < 0.7 * np.mean(told[:5])

@@ -38,8 +38,18 @@ from vibe_cli.training.runs import with_budget
 from vibe_cli.training.weights import pictures_weights
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY_LIFTER = ("--set", "batch=8", "--set", "features=16", "--set", "hidden=16", "--set", "stills=40",
-               "--set", "threads=1")
+TINY_LIFTER = (
+    "--set",
+    "batch=8",
+    "--set",
+    "features=16",
+    "--set",
+    "hidden=16",
+    "--set",
+    "stills=40",
+    "--set",
+    "threads=1",
+)
 TINY = ("--set", "batch=2", "--set", "threads=1")
 MPOSER = ("mposer", "--set", "hidden=8", "--set", "batch=3", "--set", "threads=1")
 
@@ -48,11 +58,20 @@ MPOSER = ("mposer", "--set", "hidden=8", "--set", "batch=3", "--set", "threads=1
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the open body and a few motions."""
     rng, swing = np.random.default_rng(0), np.sin(np.linspace(0, 12, 130))[:, None, None]
-    clips = [Clip(str(i), (random_pose(rng) @ matrix_from_axis_angle(
-        torch.from_numpy(swing * rng.normal(0, 0.3, (1, 24, 3)))).numpy()).astype(np.float32)) for i in range(5)]
+    clips = [
+        Clip(
+            str(i),
+            (
+                random_pose(rng)
+                @ matrix_from_axis_angle(torch.from_numpy(swing * rng.normal(0, 0.3, (1, 24, 3)))).numpy()
+            ).astype(np.float32),
+        )
+        for i in range(5)
+    ]
     path = tmp_path_factory.mktemp("bundle") / "bundle.npz"
-    write_bundle(path, SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None), clips,
-                 Pictures([]))
+    write_bundle(
+        path, SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None), clips, Pictures([])
+    )
     return path
 
 
@@ -63,8 +82,14 @@ def process(*args: object, code: str | None = None) -> list[str]:
 
 def start(folder: Path, *args: object, **kinds: object) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(process(*args, **kinds), cwd=folder, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        process(*args, **kinds),
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def weights(folder: Path, name: str) -> torch.Tensor:
@@ -99,8 +124,20 @@ def test_data_sets_are_given_as_a_list() -> None:
             change(settings, [wrong])
 
 
-@pytest.mark.parametrize("wrong", ["batch=0", "batch=-1", "steps=0", "rate=-1e-3", "rate=-1", "rate=NaN",
-                                   "minutes=Infinity", "seed=-1", "weights.velocity=-2"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "batch=0",
+        "batch=-1",
+        "steps=0",
+        "rate=-1e-3",
+        "rate=-1",
+        "rate=NaN",
+        "minutes=Infinity",
+        "seed=-1",
+        "weights.velocity=-2",
+    ],
+)
 def test_numbers_that_make_no_sense_are_refused(wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong.partition("=")[0]):
         change(CONFIGS["open-vibe"].settings, [wrong])
@@ -134,8 +171,7 @@ def test_the_trainings_are_listed(vibe) -> None:
 def test_a_lifter_and_a_network_on_it_are_trained_from_a_bundle(vibe, home: Path, bundle: Path) -> None:
     answer = vibe("train", "lifter", "--data", bundle, "--steps", 6, *TINY_LIFTER)
     assert answer.code == 0 and "done" in answer.out, answer.err
-    answer = vibe("train", "open-tcmr", "--data", bundle, "--start", "runs/lifter", "--steps", 4, *TINY,
-                  "--out", "net")
+    answer = vibe("train", "open-tcmr", "--data", bundle, "--start", "runs/lifter", "--steps", 4, *TINY, "--out", "net")
     assert answer.code == 0, answer.err
     state = torch.load(home / "net" / "weights.pt", weights_only=True)
     assert state["config"]["network"] == "tcmr" and state["config"]["features"] == 16
@@ -148,13 +184,17 @@ def test_a_lifter_and_a_network_on_it_are_trained_from_a_bundle(vibe, home: Path
 
 def test_wrong_orders_are_refused_in_words(vibe, home: Path, bundle: Path) -> None:
     (home / "text.npz").write_text("no bundle")
-    for args, code, word in ((("open-vibe", "--data", bundle), 2, "lifter"), (("mposer",), 2, "--data"),
-                             (("mposer", "--data", "text.npz"), 3, "bundle"), (("mposer", "--data", "gone"), 3, "gone"),
-                             (("keypoints", "--data", bundle, "--steps", 1), 2, "pictures"),
-                             (("mposer", "--data", bundle, "--body", "x.safetensors"), 2, "--body"),
-                             (("mposer", "--data", bundle, "--resume"), 3, "no run"),
-                             (("mposer", "--data", bundle, "--set", "pieces=0", "--steps", 1), 2, "pieces"),
-                             (("open-vibe", "--set", "simulated_share=1.5"), 2, "simulated_share")):
+    for args, code, word in (
+        (("open-vibe", "--data", bundle), 2, "lifter"),
+        (("mposer",), 2, "--data"),
+        (("mposer", "--data", "text.npz"), 3, "bundle"),
+        (("mposer", "--data", "gone"), 3, "gone"),
+        (("keypoints", "--data", bundle, "--steps", 1), 2, "pictures"),
+        (("mposer", "--data", bundle, "--body", "x.safetensors"), 2, "--body"),
+        (("mposer", "--data", bundle, "--resume"), 3, "no run"),
+        (("mposer", "--data", bundle, "--set", "pieces=0", "--steps", 1), 2, "pieces"),
+        (("open-vibe", "--set", "simulated_share=1.5"), 2, "simulated_share"),
+    ):
         answer = vibe("train", *args)
         assert answer.code == code and word in answer.err, answer.err
     assert vibe("train", *MPOSER, "--data", bundle, "--steps", 2).code == 0
@@ -164,9 +204,15 @@ def test_wrong_orders_are_refused_in_words(vibe, home: Path, bundle: Path) -> No
     assert other.code == 2 and "rate" in other.err
 
 
-@pytest.mark.parametrize("args", [
-    (*MPOSER,), ("lifter", *TINY_LIFTER),
-    ("open-vibe", *TINY, "--set", "discriminator=true", "--set", "discriminator_hidden=8")], ids=lambda args: args[0])
+@pytest.mark.parametrize(
+    "args",
+    [
+        (*MPOSER,),
+        ("lifter", *TINY_LIFTER),
+        ("open-vibe", *TINY, "--set", "discriminator=true", "--set", "discriminator_hidden=8"),
+    ],
+    ids=lambda args: args[0],
+)
 def test_a_run_that_pauses_and_resumes_is_the_run_that_did_not(args: tuple, vibe, home: Path, bundle: Path) -> None:
     if args[0] == "open-vibe":
         assert vibe("train", "lifter", "--data", bundle, "--steps", 3, *TINY_LIFTER).code == 0
@@ -208,6 +254,7 @@ def test_a_killed_run_leaves_parts_of_its_last_checkpoint(vibe, home: Path, bund
     def killed(loop: Loop, *_: object) -> None:
         Loop.save(loop)
         raise KeyboardInterrupt
+
     monkeypatch.setattr(Loop, "step", killed)
     vibe("train", *MPOSER, "--data", bundle, "--steps", 12, "--out", "run", "--parts")
     assert is_of(home / "run" / "parts" / "checkpoint.pt.parts", home / "run" / "checkpoint.pt")
@@ -254,24 +301,42 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(tmp_path: Path
 
 def test_two_processes_do_what_one_does_with_twice_the_pieces(tmp_path: Path, bundle: Path) -> None:
     """torchrun with two CPU processes; each writes its weights, to be compared."""
-    code = ("import sys, os, torch\n"
-            "from vibe_cli.training import runs, __main__\n"
-            "first = runs.Loop._descend\n"
-            "def descend(self, *args):\n"
-            "    first(self, *args)\n"
-            "    rank = os.environ.get('RANK', 'alone')\n"
-            "    torch.save(self.network.state_dict(), f'rank_{rank}.pt')\n"
-            "runs.Loop._descend = descend\n"
-            "sys.exit(__main__.main(sys.argv[1:]))\n")
+    code = (
+        "import sys, os, torch\n"
+        "from vibe_cli.training import runs, __main__\n"
+        "first = runs.Loop._descend\n"
+        "def descend(self, *args):\n"
+        "    first(self, *args)\n"
+        "    rank = os.environ.get('RANK', 'alone')\n"
+        "    torch.save(self.network.state_dict(), f'rank_{rank}.pt')\n"
+        "runs.Loop._descend = descend\n"
+        "sys.exit(__main__.main(sys.argv[1:]))\n"
+    )
     (tmp_path / "program.py").write_text(code)
     args = (*MPOSER, "--data", bundle, "--steps", 4, "--set", "pieces=2", "--device", "cpu")
-    alone = start(tmp_path, tmp_path / "program.py", *args, "--out", "one", code=(
-        "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"))
+    alone = start(
+        tmp_path,
+        tmp_path / "program.py",
+        *args,
+        "--out",
+        "one",
+        code=("import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"),
+    )
     text, _ = alone.communicate()
     assert alone.returncode == 0, text
-    launch = ("import sys; from torch.distributed.run import main; main(sys.argv[1:])")
-    both = start(tmp_path, "--nproc-per-node", 2, "--master-port", 29000 + os.getpid() % 2000,
-                 tmp_path / "program.py", *args, "--out", "two", code=launch)
+    launch = "import sys; from torch.distributed.run import main; main(sys.argv[1:])"
+    both = start(
+        tmp_path,
+        "--nproc-per-node",
+        2,
+        "--master-port",
+        29000 + os.getpid() % 2000,
+        tmp_path / "program.py",
+        *args,
+        "--out",
+        "two",
+        code=launch,
+    )
     text, _ = both.communicate()
     assert both.returncode == 0, text
     zero, one, single = (torch.load(tmp_path / f"rank_{rank}.pt") for rank in ("0", "1", "alone"))
@@ -306,8 +371,11 @@ def test_what_was_seen_otherwise_than_encoders_see_is_not_learnt_from(tmp_path: 
 def test_auto_is_bfloat16_for_networks_of_pictures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vibe_cli.training.distributed.fast_bfloat16", lambda: True)
     product = torch.ones(2, 2)
-    for precision, pictures, others in (("auto", torch.bfloat16, torch.float32), ("float32", *[torch.float32] * 2),
-                                        ("bfloat16", *[torch.bfloat16] * 2)):
+    for precision, pictures, others in (
+        ("auto", torch.bfloat16, torch.float32),
+        ("float32", *[torch.float32] * 2),
+        ("bfloat16", *[torch.bfloat16] * 2),
+    ):
         place = Place(precision=precision)
         with place.pictures():
             assert (product @ product).dtype == pictures
@@ -368,17 +436,27 @@ tiny = ['--steps', '2', '--set', 'threads=1']
 
 
 def test_training_needs_no_more_than_torch_numpy_scipy_and_opencv(tmp_path: Path, bundle: Path) -> None:
-    done = start(tmp_path, bundle, code=BARE + """
+    done = start(
+        tmp_path,
+        bundle,
+        code=BARE
+        + """
 import vibe_cli.training.keypoints, vibe_cli.training.detector, vibe_cli.training.parts
 tiny += ['--data', bundle]
 assert main(['lifter', *tiny, '--set', 'batch=4', '--set', 'features=16', '--set', 'stills=9']) == 0
 for name in ('open-vibe', 'open-tcmr', 'open-dts-vibe', 'open-sps-net'):
     assert main([name, *tiny, '--set', 'batch=2', '--start', 'runs/lifter']) == 0, name
-""")
+""",
+    )
     text, _ = done.communicate()
     assert done.returncode == 0, text
-    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["lifter", "open-dts-vibe", "open-sps-net",
-                                                                     "open-tcmr", "open-vibe"]
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [
+        "lifter",
+        "open-dts-vibe",
+        "open-sps-net",
+        "open-tcmr",
+        "open-vibe",
+    ]
 
 
 def test_a_bundle_leads_to_every_open_model_on_such_a_machine(tmp_path: Path, bundle: Path) -> None:
@@ -387,7 +465,11 @@ def test_a_bundle_leads_to_every_open_model_on_such_a_machine(tmp_path: Path, bu
     clips = [*kept.clips, *(Clip(f"{clip.name} again", clip.rotations) for clip in kept.clips)]
     body = SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None)
     write_bundle(tmp_path / "bundle.npz", body, clips, Pictures([noise]))
-    done = start(tmp_path, "bundle.npz", code=BARE + """
+    done = start(
+        tmp_path,
+        "bundle.npz",
+        code=BARE
+        + """
 from vibe_cli.training import cache_predictions
 from vibe_cli.synth import draw
 sys.argv[1:] = [bundle, 'work', '--stills', '40', '--clips', '4', '--backgrounds', '3', '--workers', '1']
@@ -397,7 +479,8 @@ sys.argv[1:] = ['work', 'runs/keypoints', '--crops', '192']
 cache_predictions.main()
 assert main(['lifter', *tiny, '--data', 'work', '--set', 'batch=4']) == 0
 assert main(['open-vibe', *tiny, '--data', 'work', '--set', 'batch=2', '--start', 'runs/lifter']) == 0
-""")
+""",
+    )
     text, _ = done.communicate()
     assert done.returncode == 0, text
     seen = torch.load(tmp_path / "work" / "seen_clips.pt", weights_only=True)
@@ -423,8 +506,11 @@ def test_curves_go_back_to_their_checkpoint(tmp_path: Path) -> None:
         curves(step, {"loss": step})
     state = curves.state_dict()
     curves(6, {"loss": 6, "late": 1})
-    assert read_curves(curves.file) == [{"step": 2, "loss": 1.5}, {"step": 4, "loss": 3.5},
-                                        {"step": 6, "loss": 5.5, "late": 1}]
+    assert read_curves(curves.file) == [
+        {"step": 2, "loss": 1.5},
+        {"step": 4, "loss": 3.5},
+        {"step": 6, "loss": 5.5, "late": 1},
+    ]
     again = Curves(tmp_path, every=2)
     again.load_state_dict(state)
     assert read_curves(again.file) == [{"step": 2, "loss": 1.5}, {"step": 4, "loss": 3.5}]

@@ -136,8 +136,9 @@ def test_our_backbone_is_torchvisions_under_its_names() -> None:
     weights = {name: value for name, value in theirs.state_dict().items() if not name.startswith("fc")}
     shallow = {name: value for name, value in ours.state_dict().items() if ".1." not in name or "downsample" in name}
     assert list(shallow) == list(weights)
-    ours.layer1, ours.layer2, ours.layer3, ours.layer4 = (stage[:1] for stage in (
-        ours.layer1, ours.layer2, ours.layer3, ours.layer4))
+    ours.layer1, ours.layer2, ours.layer3, ours.layer4 = (
+        stage[:1] for stage in (ours.layer1, ours.layer2, ours.layer3, ours.layer4)
+    )
     ours.load_state_dict(weights)
     x = torch.randn(1, 3, 64, 64)
     theirs.avgpool, theirs.fc = torch.nn.Identity(), torch.nn.Identity()
@@ -171,20 +172,36 @@ def test_a_work_folder_is_not_mixed_of_two_recipes(tmp_path: Path, monkeypatch, 
     (tmp_path / "work").mkdir()
     (tmp_path / "cmu.tar").touch()
     (tmp_path / "work" / "recipe.json").write_text('{"minutes": 5.0, "mocap": "cmu.tar"}')
-    code, said = ordered(monkeypatch, capsys, "--mocap", tmp_path / "cmu.tar", "--minutes", 150, "--work",
-                         tmp_path / "work")
+    code, said = ordered(
+        monkeypatch, capsys, "--mocap", tmp_path / "cmu.tar", "--minutes", 150, "--work", tmp_path / "work"
+    )
     assert code == 3 and "begun with minutes 5.0" in said and "hint: " in said
-    code, said = ordered(monkeypatch, capsys, "--mocap", tmp_path / "cmu.tar", "--backgrounds", tmp_path / "typo",
-                         "--work", tmp_path / "other")
+    code, said = ordered(
+        monkeypatch,
+        capsys,
+        "--mocap",
+        tmp_path / "cmu.tar",
+        "--backgrounds",
+        tmp_path / "typo",
+        "--work",
+        tmp_path / "other",
+    )
     assert code == 3 and "typo: no such" in said and not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("words, code, said", [
-    ((), 3, "no motion capture found"), (("--work", "a file"), 3, "a file: cannot write there"),
-    (("--minutes", "-5"), 2, "not a time"), (("--minutes", "nan"), 2, "not a time"),
-    (("--work", "damaged"), 3, "damaged: was begun with something else")])
-def test_a_recipe_that_cannot_begin_leaves_nothing(words: tuple, code: int, said: str, tmp_path: Path, monkeypatch,
-                                                   capsys) -> None:
+@pytest.mark.parametrize(
+    "words, code, said",
+    [
+        ((), 3, "no motion capture found"),
+        (("--work", "a file"), 3, "a file: cannot write there"),
+        (("--minutes", "-5"), 2, "not a time"),
+        (("--minutes", "nan"), 2, "not a time"),
+        (("--work", "damaged"), 3, "damaged: was begun with something else"),
+    ],
+)
+def test_a_recipe_that_cannot_begin_leaves_nothing(
+    words: tuple, code: int, said: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
     if not words:
         pytest.importorskip("fast_simplification", reason="needs vibe-cli[synth]")
     (tmp_path / "empty").mkdir()
@@ -205,14 +222,25 @@ def test_make_weights_makes_a_complete_set_of_models_from_a_clean_checkout(tmp_p
     for name in ("vibe_cli", "models/open-body"):
         shutil.copytree(root / name, clean / name, ignore=shutil.ignore_patterns("__pycache__"))
     write_motions(tmp_path / "mocap")
-    done = subprocess.run([sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "mocap",
-                           "--minutes", "1.5"], cwd=clean, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(clean)}, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "mocap", "--minutes", "1.5"],
+        cwd=clean,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(clean)},
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("making the models in 1.5 minutes") and "\ndone in " in done.stdout
     made = {path.name for path in (clean / "models").iterdir()}
-    assert made == {"open-body", "open-detector", "open-encoder", "open-frame", "open-pose-prior",
-                    *(f"open-{system}" for system in SYSTEMS)}
+    assert made == {
+        "open-body",
+        "open-detector",
+        "open-encoder",
+        "open-frame",
+        "open-pose-prior",
+        *(f"open-{system}" for system in SYSTEMS),
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIBE_HOME", str(clean))
         for system in SYSTEMS:

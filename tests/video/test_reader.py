@@ -43,6 +43,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen]:
 
 # Frames and their times
 
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.webm", "a.mov", "a.gif"])
 def test_every_frame_comes_out_once_and_in_order(tmp_path: Path, name: str) -> None:
     with open_video(make_clip(tmp_path / name, frames=20)) as reader:
@@ -128,6 +129,7 @@ def test_the_rate_is_the_nominal_one_unless_the_times_deny_it() -> None:
 
 # What frames look like
 
+
 @pytest.mark.parametrize("rotate", [90, 180, 270])
 def test_rotation_metadata_turns_the_frames_upright(tmp_path: Path, rotate: int) -> None:
     with open_video(make_clip(tmp_path / "a.mp4", size=(64, 48), rotate=rotate)) as reader:
@@ -136,12 +138,20 @@ def test_rotation_metadata_turns_the_frames_upright(tmp_path: Path, rotate: int)
         assert all(is_upright(frame) for _, frame in reader)
 
 
-@pytest.mark.parametrize("name, size, codec, pix_fmt", [
-    ("odd.mkv", (65, 47), "ffv1", "yuv420p"), ("odd.mp4", (65, 47), None, None),
-    ("ten.mp4", (64, 48), "libx264", "yuv420p10le"), ("hevc.mp4", (64, 48), "libx265", "yuv420p10le"),
-    ("prores.mov", (64, 48), "prores_ks", "yuv422p10le"), ("bgr.avi", (65, 47), "rawvideo", "bgr24")])
+@pytest.mark.parametrize(
+    "name, size, codec, pix_fmt",
+    [
+        ("odd.mkv", (65, 47), "ffv1", "yuv420p"),
+        ("odd.mp4", (65, 47), None, None),
+        ("ten.mp4", (64, 48), "libx264", "yuv420p10le"),
+        ("hevc.mp4", (64, 48), "libx265", "yuv420p10le"),
+        ("prores.mov", (64, 48), "prores_ks", "yuv422p10le"),
+        ("bgr.avi", (65, 47), "rawvideo", "bgr24"),
+    ],
+)
 def test_odd_sizes_and_deep_colours_come_out_as_they_are(
-        tmp_path: Path, name: str, size: tuple[int, int], codec: str, pix_fmt: str) -> None:
+    tmp_path: Path, name: str, size: tuple[int, int], codec: str, pix_fmt: str
+) -> None:
     with open_video(make_clip(tmp_path / name, frames=4, size=size, codec=codec, pix_fmt=pix_fmt)) as reader:
         assert (reader.width, reader.height) == size
         assert numbers(reader) == [0, 1, 2, 3]
@@ -157,8 +167,9 @@ def test_grey_video_has_three_equal_channels(tmp_path: Path) -> None:
 
 def test_transparent_parts_of_a_video_are_black(tmp_path: Path) -> None:
     clear = "format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(Y,H/2),255,128*lt(X,W/2))'"
-    with open_video(make_clip(tmp_path / "a.mov", frames=3, codec="qtrle", pix_fmt="argb",
-                              extra=("-vf", clear))) as reader:
+    with open_video(
+        make_clip(tmp_path / "a.mov", frames=3, codec="qtrle", pix_fmt="argb", extra=("-vf", clear))
+    ) as reader:
         assert numbers(reader) == [0, 1, 2]
         frame = next(iter(reader))[1]
     assert np.abs(frame[40, 10].astype(int) - [100, 15, 15]).max() < 4  # red at half strength
@@ -181,11 +192,12 @@ def test_a_size_that_changes_on_the_way_becomes_the_first_one(tmp_path: Path) ->
 
 # Damage and errors
 
+
 @pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mp4"])
 def test_frames_before_the_damage_are_kept_and_it_is_said(tmp_path: Path, name: str) -> None:
     clip = make_clip(tmp_path / name, frames=60, extra=("-movflags", "faststart", "-g", "5"))
     data = clip.read_bytes()
-    clip.write_bytes(data[:len(data) * 2 // 3])
+    clip.write_bytes(data[: len(data) * 2 // 3])
     with open_video(clip) as reader:
         seen = numbers(reader)
         assert 20 < len(seen) < 60 and seen[:20] == list(range(20))
@@ -212,14 +224,35 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
     cut.write_bytes(cut.read_bytes()[:2000])
     Image.new("RGB", (32, 32)).save(folder / "cover.jpeg")
     make_sound(folder / "bare.mp3")
-    ffmpeg("-i", str(folder / "bare.mp3"), "-i", str(folder / "cover.jpeg"), "-map", "0", "-map", "1", "-c",
-           "copy", "-disposition:v", "attached_pic", str(folder / "cover.mp3"))
+    ffmpeg(
+        "-i",
+        str(folder / "bare.mp3"),
+        "-i",
+        str(folder / "cover.jpeg"),
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c",
+        "copy",
+        "-disposition:v",
+        "attached_pic",
+        str(folder / "cover.mp3"),
+    )
     (folder / "nothing").mkdir()
     (folder / "nothing" / "readme.md").write_text("no images")
-    expected = {"absent.mp4": "no such file", "empty.mp4": "empty", "nothing": "no images",
-                "text.mp4": "text file", "notes.txt": "text file", "noise.mp4": "not a video",
-                "cut.mp4": "not a video, or damaged", "bare.mp3": "only sound", "cover.mp3": "only sound",
-                "broken.jpg": "no image can be decoded"}
+    expected = {
+        "absent.mp4": "no such file",
+        "empty.mp4": "empty",
+        "nothing": "no images",
+        "text.mp4": "text file",
+        "notes.txt": "text file",
+        "noise.mp4": "not a video",
+        "cut.mp4": "not a video, or damaged",
+        "bare.mp3": "only sound",
+        "cover.mp3": "only sound",
+        "broken.jpg": "no image can be decoded",
+    }
     return {name: (folder / name, words) for name, words in expected.items()}
 
 
@@ -251,6 +284,7 @@ def test_a_playlist_cannot_reach_the_network(tmp_path: Path) -> None:
 
 
 # Processes and memory
+
 
 def test_no_process_stays_when_reading_ends_early(tmp_path: Path, started: list[subprocess.Popen]) -> None:
     clip = make_clip(tmp_path / "a.mp4", frames=100, size=(160, 120))

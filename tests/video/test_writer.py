@@ -22,8 +22,9 @@ from vibe_cli.video.reader import open_video
 from vibe_cli.video.writer import VideoWriter, timing
 
 
-def write(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fps: Fraction = Fraction(25),
-          **options: object) -> Path:
+def write(
+    path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fps: Fraction = Fraction(25), **options: object
+) -> Path:
     """Write the pictures of tests/media.py."""
     with VideoWriter(path, *size, fps, **options) as writer:
         for number in range(frames):
@@ -96,6 +97,7 @@ def test_frames_need_not_lie_in_one_piece(tmp_path: Path) -> None:
 
 # Time
 
+
 def test_a_variable_rate_is_kept_frame_by_frame(tmp_path: Path) -> None:
     times = vfr_times(30)
     with open_video(write(tmp_path / "out.mp4", frames=30, fps=Fraction(10), times=times)) as reader:
@@ -120,9 +122,17 @@ def test_constant_or_own_times_are_told_apart_by_one_frame() -> None:
 
 # Sound
 
-@pytest.mark.parametrize("name, codec, kept", [
-    ("a.mp4", "aac", "aac"), ("a.avi", "libmp3lame", "mp3"), ("a.mkv", "pcm_s16le", "aac"),
-    ("a.webm", "libvorbis", "aac"), ("a.ts", "aac", "aac")])
+
+@pytest.mark.parametrize(
+    "name, codec, kept",
+    [
+        ("a.mp4", "aac", "aac"),
+        ("a.avi", "libmp3lame", "mp3"),
+        ("a.mkv", "pcm_s16le", "aac"),
+        ("a.webm", "libvorbis", "aac"),
+        ("a.ts", "aac", "aac"),
+    ],
+)
 def test_the_sound_is_taken_over_at_full_length(tmp_path: Path, name: str, codec: str, kept: str) -> None:
     source = make_clip(tmp_path / name, frames=25, audio=codec)
     out = write(tmp_path / "out.mp4", frames=25, audio_from=source)
@@ -152,8 +162,7 @@ def test_a_source_without_sound_gives_a_silent_clip(tmp_path: Path) -> None:
         assert "Audio" not in described(write(tmp_path / "out.mp4", audio_from=source))
 
 
-def test_sound_that_cannot_be_decoded_is_left_out_aloud(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sound_that_cannot_be_decoded_is_left_out_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_clip(tmp_path / "a.mkv", frames=2, audio="flac")
     source.write_bytes(source.read_bytes().replace(b"A_FLAC", b"A_FLAX"))
     assert "Audio" not in described(write(tmp_path / "out.mp4", audio_from=source))
@@ -164,6 +173,7 @@ def test_sound_that_cannot_be_decoded_is_left_out_aloud(
 
 
 # Complete or not there
+
 
 def test_the_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
@@ -188,8 +198,7 @@ def test_a_folder_that_cannot_be_written_to_is_said_at_once(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "absent" / "out.mp4", tmp_path / "file" / "out.mp4", tmp_path / "folder"):
-        with pytest.raises(InputError, match="cannot be written") as caught, \
-                VideoWriter(path, 64, 48, Fraction(25)):
+        with pytest.raises(InputError, match="cannot be written") as caught, VideoWriter(path, 64, 48, Fraction(25)):
             pass
         assert caught.value.hint
 
@@ -197,7 +206,8 @@ def test_a_folder_that_cannot_be_written_to_is_said_at_once(tmp_path: Path) -> N
 @pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for ffmpeg")
 @pytest.mark.parametrize("when", ["cat > /dev/null", "true"])
 def test_what_ffmpeg_says_when_it_fails_is_passed_on(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
     program = tmp_path / "ffmpeg"
     program.write_text(f'#!/bin/sh\n{when}\necho "[out#0 @ 0x1] [error] No space left on device" >&2\nexit 1\n')
     program.chmod(0o755)
@@ -223,8 +233,13 @@ from vibe_cli.video.writer import VideoWriter
                         writer.write(frame)
                         print(writer._run._process.pid, flush=True)
         """)
-    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True, cwd=Path(__file__).parents[2])
+    child = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
     encoder = int(child.stdout.readline())
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=30)

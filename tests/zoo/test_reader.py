@@ -22,8 +22,13 @@ from vibe_cli.paths import models_dir
 from vibe_cli.results import Result
 from vibe_cli.zoo import reader
 
-SHIPPED = ["open-body", "open-detector", "open-encoder", "open-pose-prior",
-           *(system.shipped for system in SYSTEMS.values())]
+SHIPPED = [
+    "open-body",
+    "open-detector",
+    "open-encoder",
+    "open-pose-prior",
+    *(system.shipped for system in SYSTEMS.values()),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -99,19 +104,25 @@ def test_an_encoder_of_another_width_is_refused_by_both_numbers_and_names(own_mo
 def test_every_network_states_how_many_features_it_reads() -> None:
     from tests.helpers.tiny import ENCODER
     from vibe_cli.networks import build_network
+
     for config in (ENCODER, *TEMPORAL.values()):
         assert build_network(config).features == 16
     with torch.device("meta"):
         assert {build_network({"network": name}).features for name in ("backbone", *TEMPORAL)} == {2048}
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"encoder": "open-body"}, "names open-body as its encoder, which is of the kind: body"),
-    ({"network": {"network": "discriminator", "features": 16, "hidden": 4}}, "its network is MotionDiscriminator")])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"encoder": "open-body"}, "names open-body as its encoder, which is of the kind: body"),
+        ({"network": {"network": "discriminator", "features": 16, "hidden": 4}}, "its network is MotionDiscriminator"),
+    ],
+)
 def test_parts_of_another_kind_are_refused(changes: dict, words: str, own_models: Path) -> None:
     from safetensors.torch import save_file
 
     from vibe_cli.networks import build_network
+
     folder = own_models / "tiny"
     config = yaml.safe_load((folder / "config.yaml").read_text()) | changes
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -169,8 +180,9 @@ def test_a_published_name_takes_an_open_model_of_that_network_as_soon_as_there_i
 
 
 @pytest.mark.parametrize("name", ["tcmr", "dts-vibe", "sps-net"])
-def test_a_published_name_starts_to_work_when_its_open_model_is_shipped(name: str, tmp_path: Path, vibe,
-                                                                       monkeypatch) -> None:
+def test_a_published_name_starts_to_work_when_its_open_model_is_shipped(
+    name: str, tmp_path: Path, vibe, monkeypatch
+) -> None:
     torch.set_num_threads(1)
     empty, shipped = tmp_path / "no-models", tmp_path / "models"
     monkeypatch.setenv("VIBE_HOME", str(empty))

@@ -32,25 +32,25 @@ class BodyOutput:
     """N posed bodies, metres, in the body's own origin: SMPL's rest pelvis is not at zero."""
 
     vertices: Tensor  # (N, V, 3)
-    joints: Tensor    # (N, 49, 3)
+    joints: Tensor  # (N, 49, 3)
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
     """What a body's vertices are skinned from, and which joints are regressed from them."""
 
-    template: Tensor                 # (V, 3) at rest, metres
-    directions: Tensor               # (V, 3, 10) of shape
-    weights: Tensor                  # (V, 24) of skinning
-    regressor: Tensor                # (30, V) of joints 24..53
-    pose_directions: Tensor | None   # (V, 3, 207) of the joints' rotations less the identity; None without any
+    template: Tensor  # (V, 3) at rest, metres
+    directions: Tensor  # (V, 3, 10) of shape
+    weights: Tensor  # (V, 24) of skinning
+    regressor: Tensor  # (30, V) of joints 24..53
+    pose_directions: Tensor | None  # (V, 3, 207) of the joints' rotations less the identity; None without any
 
 
 class Body(nn.Module):
     """What every body offers."""
 
-    kind: str            # open | smpl: whose betas these are
-    faces: np.ndarray    # (F, 3) int64 triangles
+    kind: str  # open | smpl: whose betas these are
+    faces: np.ndarray  # (F, 3) int64 triangles
     file: Path | None = None  # of the user, where it is read from
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
@@ -111,18 +111,29 @@ class SmplBody(Body):
 
         super().__init__(tensors)
         arrays = {name: value.numpy() for name, value in tensors.items()}
-        data = Struct(v_template=arrays["v_template"], f=arrays["faces"], weights=arrays["lbs_weights"],
-                      shapedirs=arrays["shapedirs"], posedirs=arrays["posedirs"],
-                      J_regressor=arrays["J_regressor"], kintree_table=np.array([PARENTS, range(24)]))
+        data = Struct(
+            v_template=arrays["v_template"],
+            f=arrays["faces"],
+            weights=arrays["lbs_weights"],
+            shapedirs=arrays["shapedirs"],
+            posedirs=arrays["posedirs"],
+            J_regressor=arrays["J_regressor"],
+            kintree_table=np.array([PARENTS, range(24)]),
+        )
         with redirect_stdout(io.StringIO()):  # it prints that the file has 10 shape components
-            self.smpl = smplx.SMPL("", data_struct=data, create_betas=False, create_global_orient=False,
-                                   create_body_pose=False, create_transl=False)
+            self.smpl = smplx.SMPL(
+                "",
+                data_struct=data,
+                create_betas=False,
+                create_global_orient=False,
+                create_body_pose=False,
+                create_transl=False,
+            )
         self.register_buffer("extra_regressor", tensors["J_regressor_extra"])
 
     def forward(self, rotations: Tensor, betas: Tensor) -> BodyOutput:
         """Rotations (N, 24, 3, 3), the root's first, and shape (N, 10) → N bodies."""
-        output = self.smpl(betas=betas, body_pose=rotations[:, 1:], global_orient=rotations[:, :1],
-                           pose2rot=False)
+        output = self.smpl(betas=betas, body_pose=rotations[:, 1:], global_orient=rotations[:, :1], pose2rot=False)
         return BodyOutput(output.vertices, _select_49(output.joints, self.extra_regressor @ output.vertices))
 
     def surface(self) -> Surface:
@@ -130,12 +141,14 @@ class SmplBody(Body):
         smpl = self.smpl
         picks = torch.nn.functional.one_hot(smpl.vertex_joint_selector.extra_joints_idxs, len(smpl.v_template))
         regressor = torch.cat([picks.to(self.extra_regressor), self.extra_regressor])
-        return Surface(smpl.v_template, smpl.shapedirs, smpl.lbs_weights, regressor,
-                       smpl.posedirs.T.unflatten(0, (-1, 3)))
+        return Surface(
+            smpl.v_template, smpl.shapedirs, smpl.lbs_weights, regressor, smpl.posedirs.T.unflatten(0, (-1, 3))
+        )
 
 
-def skin(rotations: Tensor, vertices: Tensor, joints: Tensor, lbs_weights: Tensor,
-         parents: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def skin(
+    rotations: Tensor, vertices: Tensor, joints: Tensor, lbs_weights: Tensor, parents: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
     """Linear blend skinning (Loper et al. 2015, equations 2 to 4) → vertices (N, V, 3), joints (N, J, 3).
 
     `rotations` (N, J, 3, 3) are relative to the parent, `vertices` (N, V, 3) and `joints` (N, J, 3) at rest,
@@ -143,8 +156,8 @@ def skin(rotations: Tensor, vertices: Tensor, joints: Tensor, lbs_weights: Tenso
     """
     world, posed_joints = pose_joints(rotations, joints, parents)
     offset = posed_joints - torch.einsum("njab,njb->nja", world, joints)
-    transforms = torch.cat([world, offset[..., None]], dim=-1).flatten(-2)                # (N, J, 12)
-    blended = torch.matmul(lbs_weights, transforms).unflatten(-1, (3, 4))                 # (N, V, 3, 4)
+    transforms = torch.cat([world, offset[..., None]], dim=-1).flatten(-2)  # (N, J, 12)
+    blended = torch.matmul(lbs_weights, transforms).unflatten(-1, (3, 4))  # (N, V, 3, 4)
     posed = (blended[..., :3] * vertices[..., None, :]).sum(-1) + blended[..., 3]
     return posed, posed_joints
 
@@ -223,9 +236,11 @@ def _extra_regressor(tensors: dict[str, Tensor], path: Path, given: Path | str |
         regressor = library.find_extra_regressor()
         if regressor is None:
             source = checkpoints.KINDS["joints-extra"].where
-            raise ModelError(f"{path}: SMPL needs J_regressor_extra.npy as well, for 9 of the 49 joints",
-                             hint="put that file beside it, or import it or a VIBE or TCMR checkpoint, which "
-                                  f"holds it: vibe models import FILE (from {source})")
+            raise ModelError(
+                f"{path}: SMPL needs J_regressor_extra.npy as well, for 9 of the 49 joints",
+                hint="put that file beside it, or import it or a VIBE or TCMR checkpoint, which "
+                f"holds it: vibe models import FILE (from {source})",
+            )
         return regressor
     return checkpoints.joint_regressor(read_npy(given or beside), 9, given or beside)
 
@@ -233,8 +248,14 @@ def _extra_regressor(tensors: dict[str, Tensor], path: Path, given: Path | str |
 def _open_tensors(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Check an open body's names and shapes and cast it to float32."""
     count = len(tensors["v_template"]) if "v_template" in tensors else 0
-    shapes = {"v_template": (count, 3), "faces": (None, 3), "shapedirs": (count, 3, 10),
-              "J_regressor": (24, count), "lbs_weights": (count, 24), "extra_regressor": (30, count)}
+    shapes = {
+        "v_template": (count, 3),
+        "faces": (None, 3),
+        "shapedirs": (count, 3, 10),
+        "J_regressor": (24, count),
+        "lbs_weights": (count, 24),
+        "extra_regressor": (30, count),
+    }
     checkpoints.check_shapes(tensors, shapes, path)
     return {name: tensors[name].to(torch.int64 if name == "faces" else torch.float32) for name in shapes}
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from vibe_cli.body.body_models import Body, pose_joints
 from vibe_cli.geometry.skeleton import JOINTS_49, PARENTS
 
-POINTS = sorted(set(JOINTS_49))                      # which of the 54 joints the 49 are made of: K of them
+POINTS = sorted(set(JOINTS_49))  # which of the 54 joints the 49 are made of: K of them
 ROWS_49 = [POINTS.index(joint) for joint in JOINTS_49]  # the 49, as rows among the K
 FIRST_ROWS = [JOINTS_49.index(joint) for joint in POINTS]  # the K, as rows among the 49
 _SURFACE = [joint - 24 for joint in POINTS if joint >= 24]  # of these, those regressed from vertices
@@ -29,9 +29,9 @@ _CHUNK = 512  # frames of pose blend shapes at once
 class Posed:
     """A posed skeleton of N frames."""
 
-    world: Tensor   # (N, 24, 3, 3) rotations of the joints in the camera's axes
+    world: Tensor  # (N, 24, 3, 3) rotations of the joints in the camera's axes
     places: Tensor  # (N, 24, 3) metres, about the body's origin
-    rest: Tensor    # (24, 3) the joints at rest, about the same
+    rest: Tensor  # (24, 3) the joints at rest, about the same
 
     @property
     def offsets(self) -> Tensor:
@@ -48,11 +48,11 @@ class Landmarks:
         regressor, weights = surface.regressor[_SURFACE].cpu().double(), surface.weights.cpu().double()
         self.joint_template = body.joint_template.cpu().double()
         self.joint_directions = body.joint_directions.cpu().double()
-        self.masses = regressor @ weights                                                   # (S, 24)
+        self.masses = regressor @ weights  # (S, 24)
         # Vertices that no point reads are many; leave them out of the products.
         used = (regressor != 0).any(0).nonzero()[:, 0]
-        both = regressor[:, None, used] * weights[used].T                                   # (S, 24, U)
-        self.template = both @ surface.template.cpu().double()[used]                        # (S, 24, 3)
+        both = regressor[:, None, used] * weights[used].T  # (S, 24, U)
+        self.template = both @ surface.template.cpu().double()[used]  # (S, 24, 3)
         self.directions = torch.einsum("kiv,vcb->kicb", both, surface.directions.cpu().double()[used])
         self.pose_directions = None
         if surface.pose_directions is not None:
@@ -67,7 +67,7 @@ class Landmarks:
         shaped = (self.template + self.directions @ betas)[None]
         if self.pose_directions is None or rotations is None:
             return shaped
-        bent = (rotations[:, 1:] - torch.eye(3, dtype=rotations.dtype)).flatten(1)          # (N, 207)
+        bent = (rotations[:, 1:] - torch.eye(3, dtype=rotations.dtype)).flatten(1)  # (N, 207)
         flat = self.pose_directions.flatten(0, 2).T
         return shaped + torch.cat([part @ flat for part in bent.split(_CHUNK)]).unflatten(1, (-1, 24, 3))
 
@@ -78,7 +78,7 @@ class Landmarks:
 
     def points(self, posed: Posed, moments: Tensor) -> Tensor:
         """A posed skeleton and `moments` → (N, K, 3), metres from the pelvis."""
-        columns = posed.world.transpose(-1, -2).flatten(1, 2)                               # (N, 72, 3)
+        columns = posed.world.transpose(-1, -2).flatten(1, 2)  # (N, 72, 3)
         surface = moments.flatten(2).expand(len(columns), -1, -1) @ columns + self.masses @ posed.offsets
         return torch.cat([posed.places[:, _BONES], surface], dim=1) - posed.rest[0]
 

@@ -45,9 +45,12 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=Commands, invoke_without_command=True,
-             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-             epilog="Begin with: vibe demo CLIP --render. Each command explains itself: vibe demo --help")
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with: vibe demo CLIP --render. Each command explains itself: vibe demo --help",
+)
 @click.version_option(__version__, prog_name="vibe", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context

@@ -11,30 +11,48 @@ from typing import Any
 from vibe_cli.cli.options import table
 from vibe_cli.errors import InputError, ModelError
 
-MOST_ROWS = 60   # of one file's arrays
+MOST_ROWS = 60  # of one file's arrays
 MOST_COUNTED = 2000  # of those beyond
 MOST_FILES = 12  # of one folder
-LONGEST = 80     # letters of a value
+LONGEST = 80  # letters of a value
 # what the arrays of exported files mean, by VIBE's names and by AMASS's
 EXPORTED = {
-    "pred_cam": "s, tx, ty of the crop", "orig_cam": "sx, sy, tx, ty of the full image",
+    "pred_cam": "s, tx, ty of the crop",
+    "orig_cam": "sx, sy, tx, ty of the full image",
     "verts": "metres, camera axes (x right, y down, z into the image), the pelvis at zero",
-    "pose": "axis-angle of SMPL's 24 joints, radians", "betas": "shape", "joints3d": "49 joints, metres, as verts",
-    "joints2d": "2D keypoints, image pixels, and confidence", "joints2d_img_coord": "joints3d in image pixels",
-    "bboxes": "centre x, centre y, width, height of the crop, image pixels", "frame_ids": "index into the clip",
-    "body": "whose betas and vertices these are", "poses": "axis-angle, radians, 3 numbers a joint; the root first",
-    "trans": "metres", "gender": "of the body", "mocap_frame_rate": "frames a second",
-    "mocap_framerate": "frames a second", "times": "seconds of each frame", "up_axis": "which axis is up",
-    "axes": "where they point", "model": "that estimated it"}
+    "pose": "axis-angle of SMPL's 24 joints, radians",
+    "betas": "shape",
+    "joints3d": "49 joints, metres, as verts",
+    "joints2d": "2D keypoints, image pixels, and confidence",
+    "joints2d_img_coord": "joints3d in image pixels",
+    "bboxes": "centre x, centre y, width, height of the crop, image pixels",
+    "frame_ids": "index into the clip",
+    "body": "whose betas and vertices these are",
+    "poses": "axis-angle, radians, 3 numbers a joint; the root first",
+    "trans": "metres",
+    "gender": "of the body",
+    "mocap_frame_rate": "frames a second",
+    "mocap_framerate": "frames a second",
+    "times": "seconds of each frame",
+    "up_axis": "which axis is up",
+    "axes": "where they point",
+    "model": "that estimated it",
+}
 
 
 def describe_arrays(content: Any, path: Path) -> Iterator[str]:
     """What a reader of safe_read.py gave for a file: arrays by name, however deep, and short values."""
     if is_vibe_output(content):
         yield f"{path}: motion of {len(content)} {'person' if len(content) == 1 else 'people'} in VIBE's layout"
-        yield table([("person", "frames", "first", "last"),
-                     *((number, len(at), *((at[0], at[-1]) if len(at) else ("–", "–"))) for number, at in
-                       ((number, person["frame_ids"]) for number, person in content.items()))])
+        yield table(
+            [
+                ("person", "frames", "first", "last"),
+                *(
+                    (number, len(at), *((at[0], at[-1]) if len(at) else ("–", "–")))
+                    for number, at in ((number, person["frame_ids"]) for number, person in content.items())
+                ),
+            ]
+        )
         yield ""
         yield f"Arrays{', of the other people likewise' if len(content) > 1 else ''}:"
         content = {str(number): person for number, person in list(content.items())[:1]}
@@ -44,16 +62,22 @@ def describe_arrays(content: Any, path: Path) -> Iterator[str]:
         yield f"{path}: {'a motion in the layout of AMASS' if amass else 'arrays'}"
         meanings = EXPORTED if amass else {}
     rows = list(islice(_rows(content), MOST_ROWS + MOST_COUNTED))  # a small pickle can hold endless ones
-    yield table((*row[:3], " – ".join(filter(None, (row[3], meanings.get(row[0].split("/")[-1])))))
-                for row in rows[:MOST_ROWS])
+    yield table(
+        (*row[:3], " – ".join(filter(None, (row[3], meanings.get(row[0].split("/")[-1]))))) for row in rows[:MOST_ROWS]
+    )
     if len(rows) > MOST_ROWS:
         yield f"  and {len(rows) - MOST_ROWS} more" if len(rows) < MOST_ROWS + MOST_COUNTED else "  and many more"
 
 
 def is_vibe_output(content: Any) -> bool:
     """Whether this is what vibe_output.pkl holds: people by number, each a dict of arrays."""
-    return isinstance(content, dict) and bool(content) and all(
-        isinstance(person, dict) and {"pose", "betas", "frame_ids"} <= set(person) for person in content.values())
+    return (
+        isinstance(content, dict)
+        and bool(content)
+        and all(
+            isinstance(person, dict) and {"pose", "betas", "frame_ids"} <= set(person) for person in content.values()
+        )
+    )
 
 
 def _rows(value: Any, name: str = "") -> Iterator[tuple[str, str, str, str]]:
@@ -70,8 +94,12 @@ def _rows(value: Any, name: str = "") -> Iterator[tuple[str, str, str, str]]:
         shape = tuple(value.shape) if hasattr(value, "shape") else ()
         kind = str(value.dtype).removeprefix("torch.") if hasattr(value, "dtype") else type(value).__name__
         text = "" if shape else " ".join(str(value.item() if hasattr(value, "item") else value).split())
-        yield (name or "array", "(" + ", ".join(map(str, shape)) + ")", kind,
-               text if len(text) <= LONGEST else text[:LONGEST - 1] + "…")
+        yield (
+            name or "array",
+            "(" + ", ".join(map(str, shape)) + ")",
+            kind,
+            text if len(text) <= LONGEST else text[: LONGEST - 1] + "…",
+        )
 
 
 def describe_json(path: Path) -> Iterator[str]:
@@ -87,28 +115,44 @@ def describe_json(path: Path) -> Iterator[str]:
     try:
         return describe_keypoints(read_keypoints(path), path)
     except InputError as error:
-        raise InputError(f"{path}: JSON, but neither a run's report nor keypoints ({error.message})",
-                         hint="known are run.json, and OpenPose's and COCO's keypoints") from None
+        raise InputError(
+            f"{path}: JSON, but neither a run's report nor keypoints ({error.message})",
+            hint="known are run.json, and OpenPose's and COCO's keypoints",
+        ) from None
 
 
 def describe_report(content: dict[str, Any], path: Path) -> Iterator[str]:
     """run.json: the clip, the model, who was found, the time it took; InputError where it is damaged."""
     try:
         clip, people = content["input"], content["people"]
-        rows = [("clip", clip["path"]), ("size", f"{clip['width']}x{clip['height']}"),
-                ("rate", f"{clip['fps']} frames a second"), ("frames", content["frames"]),
-                *((name, content[name] or "–") for name in ("model", "detector", "body", "device", "renderer")),
-                ("versions", _listed(content["versions"])),
-                ("seconds", f"{content['total_seconds']}: {_listed(content['seconds'])}"),
-                ("memory", f"{content['peak_memory_mb']} MB at most"), ("files", ", ".join(content["files"]))]
+        rows = [
+            ("clip", clip["path"]),
+            ("size", f"{clip['width']}x{clip['height']}"),
+            ("rate", f"{clip['fps']} frames a second"),
+            ("frames", content["frames"]),
+            *((name, content[name] or "–") for name in ("model", "detector", "body", "device", "renderer")),
+            ("versions", _listed(content["versions"])),
+            ("seconds", f"{content['total_seconds']}: {_listed(content['seconds'])}"),
+            ("memory", f"{content['peak_memory_mb']} MB at most"),
+            ("files", ", ".join(content["files"])),
+        ]
         heads = ("id", "frames", "first", "last", "filled")
         found = [("person", *heads[1:]), *(tuple(person[head] for head in heads) for person in people)]
         warnings = [f"warning: {warning}" for warning in content["warnings"]]
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: the report of a run, but damaged ({type(error).__name__}: {error})",
-                         hint="make it again with: vibe demo") from None
-    return iter([f"{path}: the report of a run, format {content['report_version']}", table(rows), "",
-                 table(found) if people else "Nobody was found in this clip.", *warnings])
+        raise InputError(
+            f"{path}: the report of a run, but damaged ({type(error).__name__}: {error})",
+            hint="make it again with: vibe demo",
+        ) from None
+    return iter(
+        [
+            f"{path}: the report of a run, format {content['report_version']}",
+            table(rows),
+            "",
+            table(found) if people else "Nobody was found in this clip.",
+            *warnings,
+        ]
+    )
 
 
 def _listed(values: Mapping[str, Any]) -> str:
@@ -120,9 +164,13 @@ def describe_keypoints(people: Mapping[int, Any], path: Path) -> Iterator[str]:
     """OpenPose's or COCO's keypoints: how many people in which frames, and how to use them."""
     counts = [len(found) for found in people.values()]
     yield f"{path}: 2D keypoints of people"
-    yield table([("frames", f"{len(counts)}, numbered {min(people)} to {max(people)}" if counts else "0"),
-                 ("people", f"{sum(counts)} in all, at most {max(counts, default=0)} in a frame"),
-                 ("use them", f"vibe demo CLIP --keypoints {path}")])
+    yield table(
+        [
+            ("frames", f"{len(counts)}, numbered {min(people)} to {max(people)}" if counts else "0"),
+            ("people", f"{sum(counts)} in all, at most {max(counts, default=0)} in a frame"),
+            ("use them", f"vibe demo CLIP --keypoints {path}"),
+        ]
+    )
 
 
 def describe_mesh(path: Path) -> Iterator[str]:
@@ -154,8 +202,10 @@ def _describe_meshes(path: Path, meshes: list[Path]) -> Iterator[str]:
     for mesh in meshes:
         folders.setdefault(mesh.parent, []).append(mesh)
     yield f"{path}: {len(meshes)} meshes"
-    yield table((folder.relative_to(path).as_posix(), f"{len(files)} meshes", f"{files[0].name} to {files[-1].name}")
-                for folder, files in list(folders.items())[:MOST_FILES])
+    yield table(
+        (folder.relative_to(path).as_posix(), f"{len(files)} meshes", f"{files[0].name} to {files[-1].name}")
+        for folder, files in list(folders.items())[:MOST_FILES]
+    )
     yield ""
     yield from describe_mesh(meshes[0])
 

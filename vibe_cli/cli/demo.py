@@ -32,37 +32,102 @@ DEFAULT_STYLE = next(iter(STYLES))
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
 @output_option
 @click.option("-r", "--render", is_flag=True, help="Draw the bodies over the clip as well.")
-@click.option("-s", "--style", type=click.Choice(list(STYLES)),
-              help=f"How --render draws; choosing a style implies it. [default: {DEFAULT_STYLE}]")
-@click.option("-f", "--format", "formats", type=click.Choice(list(FORMATS)), multiple=True,
-              help="Export as well; may be given several times.")
-@click.option("--model", metavar="NAME", help="Temporal model: vibe, tcmr, dts-vibe, sps-net, "
-              "a name of the zoo, or a model's folder.")
+@click.option(
+    "-s",
+    "--style",
+    type=click.Choice(list(STYLES)),
+    help=f"How --render draws; choosing a style implies it. [default: {DEFAULT_STYLE}]",
+)
+@click.option(
+    "-f",
+    "--format",
+    "formats",
+    type=click.Choice(list(FORMATS)),
+    multiple=True,
+    help="Export as well; may be given several times.",
+)
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Temporal model: vibe, tcmr, dts-vibe, sps-net, a name of the zoo, or a model's folder.",
+)
 @click.option("--detector", metavar="NAME", help="Person detector: a name of the zoo, or YOLO weights (.pt).")
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the model was made for]")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True,
-              help="Where the networks run.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
-              help="auto takes bfloat16 where that is faster.")
-@click.option("--batch-size", type=click.IntRange(1), default=default(Options, "batch_size"), show_default=True,
-              metavar="N", help="Pictures that a network sees at once; changes speed and memory only.")
-@click.option("--window", type=click.IntRange(1), default=default(MotionOptions, "window"), metavar="N",
-              help="Frames that the temporal model sees at once. [default: as it was trained]")
-@click.option("--stride", type=click.IntRange(1), default=default(MotionOptions, "stride"), metavar="N",
-              help="Frames from one window to the next, where a window estimates several. [default: half a window]")
-@click.option("--refine/--no-refine", default=default(MotionOptions, "refine"), show_default=True,
-              help="Fit pose, shape and camera to the 2D keypoints, where there are any.")
-@click.option("--keypoints", default=default(Options, "keypoints"), metavar="FILE|FOLDER",
-              help="2D keypoints in place of the encoder's: OpenPose's folder of JSON, COCO's JSON, or an ultralytics "
-                   "pose model (.pt).")
-@click.option("--smooth", type=click.FloatRange(0), default=default(MotionOptions, "smooth"), show_default=True,
-              metavar="STRENGTH", help="Smoothing over time; 0 is off, 2 is twice as strong.")
-@click.option("--min-track", type=click.IntRange(1), default=default(TrackOptions, "min_track"), metavar="N",
-              show_default=True, help="Leave out people seen in fewer frames (never over half of the clip's).")
-@click.option("--max-people", type=click.IntRange(1), default=default(TrackOptions, "max_people"), metavar="N",
-              help="Keep the N people who are largest and longest in the picture. [default: everybody]")
-@click.option("--person", "persons", type=click.IntRange(1), default=default(TrackOptions, "persons"),
-              multiple=True, metavar="ID", help="Keep only the person of this id; may be given several times.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="auto takes bfloat16 where that is faster.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=default(Options, "batch_size"),
+    show_default=True,
+    metavar="N",
+    help="Pictures that a network sees at once; changes speed and memory only.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(1),
+    default=default(MotionOptions, "window"),
+    metavar="N",
+    help="Frames that the temporal model sees at once. [default: as it was trained]",
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(1),
+    default=default(MotionOptions, "stride"),
+    metavar="N",
+    help="Frames from one window to the next, where a window estimates several. [default: half a window]",
+)
+@click.option(
+    "--refine/--no-refine",
+    default=default(MotionOptions, "refine"),
+    show_default=True,
+    help="Fit pose, shape and camera to the 2D keypoints, where there are any.",
+)
+@click.option(
+    "--keypoints",
+    default=default(Options, "keypoints"),
+    metavar="FILE|FOLDER",
+    help="2D keypoints in place of the encoder's: OpenPose's folder of JSON, COCO's JSON, or an ultralytics "
+    "pose model (.pt).",
+)
+@click.option(
+    "--smooth",
+    type=click.FloatRange(0),
+    default=default(MotionOptions, "smooth"),
+    show_default=True,
+    metavar="STRENGTH",
+    help="Smoothing over time; 0 is off, 2 is twice as strong.",
+)
+@click.option(
+    "--min-track",
+    type=click.IntRange(1),
+    default=default(TrackOptions, "min_track"),
+    metavar="N",
+    show_default=True,
+    help="Leave out people seen in fewer frames (never over half of the clip's).",
+)
+@click.option(
+    "--max-people",
+    type=click.IntRange(1),
+    default=default(TrackOptions, "max_people"),
+    metavar="N",
+    help="Keep the N people who are largest and longest in the picture. [default: everybody]",
+)
+@click.option(
+    "--person",
+    "persons",
+    type=click.IntRange(1),
+    default=default(TrackOptions, "persons"),
+    multiple=True,
+    metavar="ID",
+    help="Keep only the person of this id; may be given several times.",
+)
 @debug_option
 @click.pass_context
 def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choices: Any) -> int:
@@ -76,8 +141,10 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
     vibe demo a.mp4 b.mp4 photos/ --format npz
     """
     if len(inputs) > 1 and choices["keypoints"] and not choices["keypoints"].endswith(".pt"):
-        raise UsageError(f"keypoints of one clip for {len(inputs)} of them",
-                         hint="run vibe demo once a clip, or give --keypoints a pose model (.pt)")
+        raise UsageError(
+            f"keypoints of one clip for {len(inputs)} of them",
+            hint="run vibe demo once a clip, or give --keypoints a pose model (.pt)",
+        )
     folders = plan_folders(inputs, output)
     job = Job(output, choices)
     if len(inputs) == 1:
@@ -150,8 +217,12 @@ class Job:
         tracking = TrackOptions(**{key: chosen[key] for key in ("min_track", "max_people", "persons")})
         motion = MotionOptions(**{key: chosen[key] for key in ("window", "stride", "refine", "smooth")})
         style = chosen["style"] or (DEFAULT_STYLE if chosen["render"] else None)
-        return RunOptions(Options(tracking, motion, chosen["batch_size"], chosen["keypoints"]), style,
-                          tuple(dict.fromkeys(chosen["formats"])), ExportOptions())
+        return RunOptions(
+            Options(tracking, motion, chosen["batch_size"], chosen["keypoints"]),
+            style,
+            tuple(dict.fromkeys(chosen["formats"])),
+            ExportOptions(),
+        )
 
 
 def warn(outcome: Outcome) -> None:
@@ -165,8 +236,9 @@ def tell(outcome: Outcome) -> None:
     facts = outcome.facts
     people = facts["people"]
     noun = "person" if len(people) == 1 else "people"
-    click.echo(f"{facts['input']['path']}: {len(people)} {noun} in {facts['frames']} frames, "
-               f"{facts['total_seconds']:.1f} s")
+    click.echo(
+        f"{facts['input']['path']}: {len(people)} {noun} in {facts['frames']} frames, {facts['total_seconds']:.1f} s"
+    )
     for person in people:
         filled = f", {person['filled']} filled in" if person["filled"] else ""
         click.echo(f"  person {person['id']}: {person['frames']} frames, {person['first']} to {person['last']}{filled}")

@@ -21,8 +21,21 @@ from vibe_cli.run_folder import make_writable, remove_if_empty
 
 OLDEST_PYTHON = (3, 10)
 ROOM_WANTED = 1_000_000_000  # bytes: a long clip's overlay and meshes
-MODULES = ("torch", "torchvision", "numpy", "scipy", "cv2", "filterpy", "safetensors", "ffmpeg", "imageio_ffmpeg",
-           "joblib", "trimesh", "yaml", "rich")
+MODULES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "cv2",
+    "filterpy",
+    "safetensors",
+    "ffmpeg",
+    "imageio_ffmpeg",
+    "joblib",
+    "trimesh",
+    "yaml",
+    "rich",
+)
 OPTIONAL = {"ultralytics": "YOLO detectors", "smplx": "SMPL bodies"}  # what is shipped works without them
 
 
@@ -31,7 +44,7 @@ class Finding:
     """What a check found."""
 
     works: bool
-    what: str               # what there is, or what is wrong
+    what: str  # what there is, or what is wrong
     fix: str | None = None  # what to do, when it does not work or could be better
 
 
@@ -50,8 +63,9 @@ def command(output: Path) -> int:
         findings.append(finding)
         click.echo(table([("ok " if finding.works else "BAD", f"{name:<10}", finding.what)], indent=""))
         if finding.fix:
-            click.echo(f"                 fix: {finding.fix}" if not finding.works else
-                       f"                 {finding.fix}")
+            click.echo(
+                f"                 fix: {finding.fix}" if not finding.works else f"                 {finding.fix}"
+            )
     bad = sum(not finding.works for finding in findings)
     click.echo(f"{bad} of {len(findings)} checks failed" if bad else "Everything that vibe needs works here.")
     return EXIT_BUG if bad else EXIT_OK
@@ -59,9 +73,18 @@ def command(output: Path) -> int:
 
 def checks(output: Path) -> dict[str, Callable[[], Finding]]:
     """All checks by name, in the order in which they are made."""
-    return {"vibe": check_python, "libraries": check_libraries, "device": check_device,
-            "ffmpeg": check_ffmpeg, "video": check_video, "renderer": check_renderer, "body": check_body,
-            "models": check_models, "SMPL": check_smpl, "output": lambda: check_output(output)}
+    return {
+        "vibe": check_python,
+        "libraries": check_libraries,
+        "device": check_device,
+        "ffmpeg": check_ffmpeg,
+        "video": check_video,
+        "renderer": check_renderer,
+        "body": check_body,
+        "models": check_models,
+        "SMPL": check_smpl,
+        "output": lambda: check_output(output),
+    }
 
 
 def examine(check: Callable[[], Finding]) -> Finding:
@@ -138,8 +161,9 @@ def check_video() -> Finding:
         with open_video(clip) as video:
             shades = [float(frame.mean()) for _, frame in video]
     if len(shades) != 3 or max(abs(got - put) for got, put in zip(shades, (40, 120, 200), strict=True)) > 12:
-        return Finding(False, "a clip does not come back as it was written",
-                       "pip install --force-reinstall imageio-ffmpeg")
+        return Finding(
+            False, "a clip does not come back as it was written", "pip install --force-reinstall imageio-ffmpeg"
+        )
     return Finding(True, "H.264 is written and read back")
 
 

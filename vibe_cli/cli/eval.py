@@ -26,33 +26,75 @@ OUTPUT = Path(DEFAULT_OUTPUT) / "eval"
 @click.command("eval", short_help="Measure models on data whose truth is known.")
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.option("--dataset", required=True, type=click.Choice(list(DATASETS)), help="Which data set FOLDER holds.")
-@click.option("--model", "models", metavar="NAME", multiple=True,
-              help="A model of the zoo or a model's folder; several times for several, and LABEL=NAME,NAME,NAME for "
-                   "runs of one system, whose mean ± deviation is then given. [default: the shipped one]")
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME",
+    multiple=True,
+    help="A model of the zoo or a model's folder; several times for several, and LABEL=NAME,NAME,NAME for "
+    "runs of one system, whose mean ± deviation is then given. [default: the shipped one]",
+)
 @path_option("-o", "--output", metavar="FOLDER", help=f"Where the tables and plots go. [default: {OUTPUT}/DATASET]")
 @click.option("--split", metavar="NAME", help="Part of the data set, such as test or train. [default: its test set]")
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that each model was made for]")
-@click.option("--refine/--no-refine", default=RAW.refine, show_default=True,
-              help="Fit motion to the encoder's keypoints.")
-@click.option("--smooth", type=click.FloatRange(0), default=RAW.smooth, show_default=True, metavar="STRENGTH",
-              help="Smoothing over time; the published numbers are without.")
-@click.option("--window", type=click.IntRange(1), default=default(MotionOptions, "window"), metavar="N",
-              help="Frames that the temporal model sees at once. [default: as it was trained]")
-@click.option("--stride", type=click.IntRange(1), default=default(MotionOptions, "stride"), metavar="N",
-              help="Frames from one window to the next. [default: half a window]")
+@click.option(
+    "--refine/--no-refine", default=RAW.refine, show_default=True, help="Fit motion to the encoder's keypoints."
+)
+@click.option(
+    "--smooth",
+    type=click.FloatRange(0),
+    default=RAW.smooth,
+    show_default=True,
+    metavar="STRENGTH",
+    help="Smoothing over time; the published numbers are without.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(1),
+    default=default(MotionOptions, "window"),
+    metavar="N",
+    help="Frames that the temporal model sees at once. [default: as it was trained]",
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(1),
+    default=default(MotionOptions, "stride"),
+    metavar="N",
+    help="Frames from one window to the next. [default: half a window]",
+)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N sequences, or pictures.")
 @path_option("--cache", metavar="FOLDER", help="Keep what the encoders see there, for the next time.")
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Draw errors by joint and over time.")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True,
-              help="Where the networks run.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
-              help="auto takes bfloat16 where that is faster.")
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, metavar="N",
-              help="Pictures that a network sees at once; changes speed and memory only.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="auto takes bfloat16 where that is faster.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Pictures that a network sees at once; changes speed and memory only.",
+)
 @debug_option
-def command(folder: Path, dataset: str, models: tuple[str, ...], output: Path | None, plots: bool,
-            refine: bool, smooth: float, window: int | None, stride: int | None, cache: Path | None,
-            **choices: Any) -> int:
+def command(
+    folder: Path,
+    dataset: str,
+    models: tuple[str, ...],
+    output: Path | None,
+    plots: bool,
+    refine: bool,
+    smooth: float,
+    window: int | None,
+    stride: int | None,
+    cache: Path | None,
+    **choices: Any,
+) -> int:
     """Measure models on data whose truth is known, and say how.
 
     \b
@@ -74,8 +116,9 @@ def command(folder: Path, dataset: str, models: tuple[str, ...], output: Path | 
     if cache is not None:
         make_writable(cache, "choose another folder with --cache")
     try:
-        outcome = evaluate(EvaluationOptions(dataset, folder, models, motion=motion, cache=cache, **choices),
-                           terminal_progress())
+        outcome = evaluate(
+            EvaluationOptions(dataset, folder, models, motion=motion, cache=cache, **choices), terminal_progress()
+        )
         files = outcome.report.write(output)
     finally:
         for made in filter(None, (output, cache)):

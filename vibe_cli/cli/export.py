@@ -25,19 +25,45 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
 
 @click.command("export", short_help="Write a finished run in another program's format.")
 @result_argument
-@click.option("-f", "--format", "formats", type=click.Choice(list(FORMATS)), multiple=True, required=True,
-              help=f"May be given several times. {FORMAT_HELP}.")
+@click.option(
+    "-f",
+    "--format",
+    "formats",
+    type=click.Choice(list(FORMATS)),
+    multiple=True,
+    required=True,
+    help=f"May be given several times. {FORMAT_HELP}.",
+)
 @to_option
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
-@click.option("--every", type=click.IntRange(1), default=default(ExportOptions, "every"), show_default=True,
-              metavar="N", help="obj: a mesh every N frames of the clip.")
+@click.option(
+    "--every",
+    type=click.IntRange(1),
+    default=default(ExportOptions, "every"),
+    show_default=True,
+    metavar="N",
+    help="obj: a mesh every N frames of the clip.",
+)
 @click.option("--centred", is_flag=True, help="obj: keep each pelvis at the origin.")
-@click.option("--verts/--no-verts", "vertices", default=default(ExportOptions, "vertices"), show_default=True,
-              help="pkl: write the mesh's vertices as well, 83 kB a person and frame.")
+@click.option(
+    "--verts/--no-verts",
+    "vertices",
+    default=default(ExportOptions, "vertices"),
+    show_default=True,
+    help="pkl: write the mesh's vertices as well, 83 kB a person and frame.",
+)
 @output_option
 @debug_option
-def command(result: Path | None, formats: tuple[str, ...], to: Path | None, body: Path | None, every: int,
-            centred: bool, vertices: bool, output: Path) -> None:
+def command(
+    result: Path | None,
+    formats: tuple[str, ...],
+    to: Path | None,
+    body: Path | None,
+    every: int,
+    centred: bool,
+    vertices: bool,
+    output: Path,
+) -> None:
     """Write a finished run in another program's format.
 
     RESULT is a result.npz or the folder that holds it; left out, the newest run under the output folder.

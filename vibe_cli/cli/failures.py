@@ -33,6 +33,7 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def ending_cleanly() -> Iterator[None]:
     """Let SIGTERM raise Terminated, where this thread may ask for it."""
+
     def end(*_: object) -> None:
         raise Terminated
 
@@ -81,8 +82,11 @@ def explain(error: BaseException) -> tuple[int, str | None, str | None]:
     if isinstance(error, SystemExit):  # click's, when whoever read our output has gone
         return error.code if isinstance(error.code, int) else EXIT_BUG, None, None
     if _out_of_memory(error):
-        return EXIT_INPUT, "not enough memory", ("use smaller batches (--batch-size; in training --set batch=8), "
-                                                 "a shorter clip or a smaller network")
+        return (
+            EXIT_INPUT,
+            "not enough memory",
+            ("use smaller batches (--batch-size; in training --set batch=8), a shorter clip or a smaller network"),
+        )
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return EXIT_INPUT, one_line(f"the disk is full ({error})"), "free some space, or use another --output"
     return EXIT_BUG, one_line(f"a bug in vibe: {type(error).__name__}: {error}"), ISSUES
@@ -93,6 +97,7 @@ def _out_of_memory(error: BaseException) -> bool:
     if "torch" not in sys.modules:
         return isinstance(error, MemoryError)
     from vibe_cli.device import is_out_of_memory
+
     return is_out_of_memory(error)
 
 

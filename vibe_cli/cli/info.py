@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 
 # what each array of a result means, and its unit
 MEANINGS = {
-    "times": "seconds of each frame", "intrinsics": "K of trans_cam, pixels",
-    "frames": "index into the clip", "boxes": "centre x, centre y, width, height of the crop, image pixels",
+    "times": "seconds of each frame",
+    "intrinsics": "K of trans_cam, pixels",
+    "frames": "index into the clip",
+    "boxes": "centre x, centre y, width, height of the crop, image pixels",
     "pose": "axis-angle of SMPL's 24 joints, radians; joint 0 is the root, in camera axes",
-    "betas": "shape, in units of the body's own components", "camera": "s, tx, ty of the crop",
-    "confidence": "the detector's, 0 to 1; 0 where filled", "filled": "box interpolated over a gap",
-    "keypoints": "x, y in image pixels and confidence", "cam_image": "sx, sy, tx, ty of the full image",
-    "trans_cam": "the pelvis, metres, in the camera of `intrinsics`"}
+    "betas": "shape, in units of the body's own components",
+    "camera": "s, tx, ty of the crop",
+    "confidence": "the detector's, 0 to 1; 0 where filled",
+    "filled": "box interpolated over a gap",
+    "keypoints": "x, y in image pixels and confidence",
+    "cam_image": "sx, sy, tx, ty of the full image",
+    "trans_cam": "the pelvis, metres, in the camera of `intrinsics`",
+}
 
 
 @click.command("info", short_help="Say what is in a result, a video, a model or a body file.")
@@ -82,12 +88,19 @@ def describe_name(path: Path) -> Iterator[str]:
     named = find_named(str(path))
     entry, note = (named, None) if named else choose_model(path)
     row = rows[entry.folder]
-    facts = [("task", row.task), ("network", row.network or "–"), ("size", megabytes(row.bytes)),
-             ("source", row.source), ("licence", row.licence), ("measured", figures(row.measured) or "–"),
-             ("state", row.state)]
+    facts = [
+        ("task", row.task),
+        ("network", row.network or "–"),
+        ("size", megabytes(row.bytes)),
+        ("source", row.source),
+        ("licence", row.licence),
+        ("measured", figures(row.measured) or "–"),
+        ("state", row.state),
+    ]
     facts += [("needs", f"{need['what']}, from {need['from']}") for need in row.needs]
-    return itertools.chain([f"note: {note}"] if note else [], [f"{entry.name}:", table(facts), ""],
-                           describe_model_folder(entry.folder))
+    return itertools.chain(
+        [f"note: {note}"] if note else [], [f"{entry.name}:", table(facts), ""], describe_model_folder(entry.folder)
+    )
 
 
 def _is_result(path: Path) -> bool:
@@ -109,9 +122,17 @@ def describe_result(path: Path) -> Iterator[str]:
     result = Result.load(path)
     video = result.video
     yield f"{path}: a vibe result, format {FORMAT_VERSION}"
-    yield table([("clip", video.path), ("size", f"{video.width}x{video.height}"),
-                 ("rate", f"{video.fps} frames a second ({float(video.fps):.3f})"), ("frames", video.frames),
-                 ("model", result.model), ("body", _body_text(result.body)), ("axes", AXES)])
+    yield table(
+        [
+            ("clip", video.path),
+            ("size", f"{video.width}x{video.height}"),
+            ("rate", f"{video.fps} frames a second ({float(video.fps):.3f})"),
+            ("frames", video.frames),
+            ("model", result.model),
+            ("body", _body_text(result.body)),
+            ("axes", AXES),
+        ]
+    )
     yield ""
     yield from describe_people(result)
     with np.load(path, allow_pickle=False) as file:
@@ -140,8 +161,16 @@ def describe_people(result: Result) -> Iterator[str]:
     rows = [("person", "frames", "first", "last", "filled", "confidence")]
     for person in result.people:
         seen = person.confidence[~person.filled]
-        rows.append((person.id, len(person), person.frames[0], person.frames[-1], int(person.filled.sum()),
-                     f"{seen.mean():.2f}" if len(seen) else "–"))
+        rows.append(
+            (
+                person.id,
+                len(person),
+                person.frames[0],
+                person.frames[-1],
+                int(person.filled.sum()),
+                f"{seen.mean():.2f}" if len(seen) else "–",
+            )
+        )
     yield "People:"
     yield table(rows)
 
@@ -156,10 +185,15 @@ def describe_video(path: Path) -> Iterator[str]:
         info, warnings = video.info, video.warnings
     seconds = float(info.times[-1] - info.times[0]) + 1 / float(info.fps)
     yield f"{path}: {'a folder of images' if info.kind == 'images' else 'a video'}"
-    yield table([("size", f"{info.width}x{info.height} as displayed"),
-                 ("rate", f"{info.fps} frames a second ({float(info.fps):.3f})"),
-                 ("frames", f"{info.frames} decoded"), ("length", f"{seconds:.2f} s"),
-                 ("sound", "yes" if info.has_audio else "no")])
+    yield table(
+        [
+            ("size", f"{info.width}x{info.height} as displayed"),
+            ("rate", f"{info.fps} frames a second ({float(info.fps):.3f})"),
+            ("frames", f"{info.frames} decoded"),
+            ("length", f"{seconds:.2f} s"),
+            ("sound", "yes" if info.has_audio else "no"),
+        ]
+    )
     for warning in warnings:
         yield f"warning: {warning}"
 
@@ -183,14 +217,22 @@ def describe_official(path: Path) -> Iterator[str]:
     kind = KINDS[official.kind]
     yield f"{path}: {kind.what}"
     needs = "; ".join(f"{KINDS[need].what} ({KINDS[need].where})" for need in kind.needs)
-    yield table([("kind", official.kind), ("sha256", sha256(path)), ("from", kind.where),
-                 ("licence", kind.licence), ("needs", needs or "nothing else"),
-                 *((name, value) for name, value in official.notes.items())])
+    yield table(
+        [
+            ("kind", official.kind),
+            ("sha256", sha256(path)),
+            ("from", kind.where),
+            ("licence", kind.licence),
+            ("needs", needs or "nothing else"),
+            *((name, value) for name, value in official.notes.items()),
+        ]
+    )
     for part, tensors in official.parts.items():
         yield ""
         yield f"{part}:"
-        yield table((name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-                    for name, tensor in tensors.items())
+        yield table(
+            (name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")) for name, tensor in tensors.items()
+        )
 
 
 def describe_yolo(path: Path) -> Iterator[str]:
@@ -209,11 +251,19 @@ def describe_yolo(path: Path) -> Iterator[str]:
         except ModelError:
             raise no_detector from None
     yield f"{path}: an ultralytics (YOLO) {kind} model"
-    yield table([("sha256", sha256(path)), ("licence", YOLO_LICENCE),
-                 ("parameters", f"{sum(value.numel() for value in network.parameters()):,}"),
-                 ("finds", f"{len(names)} kinds of things: {', '.join(list(names.values())[:8])}"
-                           + (", …" if len(names) > 8 else "")),
-                 ("use it", f"vibe demo CLIP {option} {path}")])
+    yield table(
+        [
+            ("sha256", sha256(path)),
+            ("licence", YOLO_LICENCE),
+            ("parameters", f"{sum(value.numel() for value in network.parameters()):,}"),
+            (
+                "finds",
+                f"{len(names)} kinds of things: {', '.join(list(names.values())[:8])}"
+                + (", …" if len(names) > 8 else ""),
+            ),
+            ("use it", f"vibe demo CLIP {option} {path}"),
+        ]
+    )
 
 
 def describe_safetensors(path: Path) -> Iterator[str]:

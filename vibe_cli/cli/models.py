@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from vibe_cli.importing.library import Imported
 
 
-@click.group("models", invoke_without_command=True, epilog="Begin with: vibe models list",
-             short_help="List the models, and import official checkpoints and SMPL files.")
+@click.group(
+    "models",
+    invoke_without_command=True,
+    epilog="Begin with: vibe models list",
+    short_help="List the models, and import official checkpoints and SMPL files.",
+)
 @debug_option
 @click.pass_context
 def command(ctx: click.Context) -> None:
@@ -84,15 +88,34 @@ def list_command(as_json: bool, markdown: bool) -> None:
         click.echo(json.dumps({"models": models, "systems": systems}, indent=2, ensure_ascii=False))
         return
     head = ("name", "task", "network", "size", "source", "licence", "measured", "state")
-    click.echo(table([head, *((row.name, row.task, row.network or "–", listing.megabytes(row.bytes), row.source,
-                               listing.short(row.licence), listing.figures(row.measured) or "–", row.state)
-                              for row in rows)], indent=""))
+    click.echo(
+        table(
+            [
+                head,
+                *(
+                    (
+                        row.name,
+                        row.task,
+                        row.network or "–",
+                        listing.megabytes(row.bytes),
+                        row.source,
+                        listing.short(row.licence),
+                        listing.figures(row.measured) or "–",
+                        row.state,
+                    )
+                    for row in rows
+                ),
+            ],
+            indent="",
+        )
+    )
     for row in rows:
         for need in row.needs:
             click.echo(f"{row.name} needs {need['what']}: get it from {need['from']}, then: vibe models import FILE")
     click.echo("\nThe published systems:")
-    click.echo(table((f"--model {name}", found["note"] or f"{name} is {found['model']}")
-                     for name, found in systems.items()))
+    click.echo(
+        table((f"--model {name}", found["note"] or f"{name} is {found['model']}") for name, found in systems.items())
+    )
 
 
 @command.command("where", short_help="The folders in which models lie, or one model's folder.")
@@ -115,11 +138,20 @@ def where_command(name: str | None) -> None:
     from vibe_cli.paths import models_dir, user_models_dir
 
     own, home = user_models_dir(), os.environ.get("VIBE_HOME")
-    click.echo(table([("yours", own, "" if own.is_dir() else "not there yet; import makes it"),
-                      ("shipped", models_dir(), ""),
-                      ("VIBE_HOME", home or "not set", "" if home else "set it to keep yours elsewhere")], indent=""))
-    click.echo("A name is looked for in yours first. yolo*.pt in yours is the default detector, "
-               "where ultralytics is installed.")
+    click.echo(
+        table(
+            [
+                ("yours", own, "" if own.is_dir() else "not there yet; import makes it"),
+                ("shipped", models_dir(), ""),
+                ("VIBE_HOME", home or "not set", "" if home else "set it to keep yours elsewhere"),
+            ],
+            indent="",
+        )
+    )
+    click.echo(
+        "A name is looked for in yours first. yolo*.pt in yours is the default detector, "
+        "where ultralytics is installed."
+    )
 
 
 def tell(path: Path, entry: Imported, known: bool) -> Iterator[str]:
@@ -128,10 +160,16 @@ def tell(path: Path, entry: Imported, known: bool) -> Iterator[str]:
 
     config = entry.config
     yield f"{path}: {config['what']}"
-    yield table([("was" if known else "is", f"imported {'before' if known else 'now'} as {entry.name}"),
-                 ("folder", entry.folder), ("sha256", config["source"]["sha256"]), ("licence", config["licence"]),
-                 ("holds", ", ".join(name.removesuffix(".safetensors") for name in config["files"])),
-                 *config.get("notes", {}).items()])
+    yield table(
+        [
+            ("was" if known else "is", f"imported {'before' if known else 'now'} as {entry.name}"),
+            ("folder", entry.folder),
+            ("sha256", config["source"]["sha256"]),
+            ("licence", config["licence"]),
+            ("holds", ", ".join(name.removesuffix(".safetensors") for name in config["files"])),
+            *config.get("notes", {}).items(),
+        ]
+    )
     needs = still_needed(entry)
     for need in needs:
         yield f"  still needs {need['what']}: get it from {need['from']}, then: vibe models import FILE"

@@ -21,8 +21,14 @@ def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> 
 
 def debug_option(function: Function) -> Function:
     """--debug, which `vibe` itself takes as well; kept in the program's settings."""
-    return click.option("--debug", is_flag=True, expose_value=False, is_eager=True, callback=_remember_debug,
-                        help="Show the traceback of an error.")(function)
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_debug,
+        help="Show the traceback of an error.",
+    )(function)
 
 
 def path_option(*names: str, **settings: Any) -> Callable[[Function], Function]:
@@ -32,8 +38,14 @@ def path_option(*names: str, **settings: Any) -> Callable[[Function], Function]:
 
 def output_option(function: Function) -> Function:
     """--output, the folder under which every clip has its own."""
-    return path_option("-o", "--output", metavar="FOLDER", default=DEFAULT_OUTPUT, show_default=True,
-                       help="Where the clips' folders lie.")(function)
+    return path_option(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        default=DEFAULT_OUTPUT,
+        show_default=True,
+        help="Where the clips' folders lie.",
+    )(function)
 
 
 def result_argument(function: Function) -> Function:
@@ -52,8 +64,9 @@ def chosen_result(path: Path | None, output: Path) -> Path:
 
 def to_option(function: Function) -> Function:
     """--to, the folder under which what is made of a result gets a folder named as its run's."""
-    return path_option("--to", metavar="FOLDER", help="Where to write, in a folder named as the run's. "
-                       "[default: beside the result]")(function)
+    return path_option(
+        "--to", metavar="FOLDER", help="Where to write, in a folder named as the run's. [default: beside the result]"
+    )(function)
 
 
 def place_below(to: Path | None, result: Path, output: Path) -> Path:
@@ -89,6 +102,5 @@ def table(rows: Iterable[Iterable[object]], indent: str = "  ") -> str:
     """Rows of cells as text in columns."""
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = (indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-              for line in lines)
+    padded = (indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
     return "\n".join(line.rstrip() for line in padded)

@@ -37,8 +37,14 @@ def show_bar(items: Iterable[Item], step: str, total: int | None = None) -> Iter
         def render(self, task: Task) -> Text:
             return Text(f"{task.finished_speed or task.speed or 0:.1f}/s", style="progress.data.speed")
 
-    columns = (SpinnerColumn(), TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(),
-               Rate(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(step, total=total)
         count = 0

@@ -22,16 +22,23 @@ from vibe_cli.rendering.renderer import STYLES
 
 @click.command("render", short_help="Draw a finished run again, in any style; nothing is recomputed.")
 @result_argument
-@click.option("-s", "--style", type=click.Choice(list(STYLES)), default=next(iter(STYLES)), show_default=True,
-              help="overlay: bodies on the video; side: the same and a view from the side; wireframe: edges; "
-                   "plain: bodies alone; mask: white on black.")
+@click.option(
+    "-s",
+    "--style",
+    type=click.Choice(list(STYLES)),
+    default=next(iter(STYLES)),
+    show_default=True,
+    help="overlay: bodies on the video; side: the same and a view from the side; wireframe: edges; "
+    "plain: bodies alone; mask: white on black.",
+)
 @path_option("--video", metavar="PATH", help="The clip. [default: where it was when the run was made]")
 @to_option
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
 @output_option
 @debug_option
-def command(result: Path | None, style: str, video: Path | None, to: Path | None, body: Path | None,
-            output: Path) -> None:
+def command(
+    result: Path | None, style: str, video: Path | None, to: Path | None, body: Path | None, output: Path
+) -> None:
     """Draw a finished run again, in any style; nothing is recomputed.
 
     RESULT is a result.npz or the folder that holds it; left out, the newest run under the output folder.

@@ -14,8 +14,11 @@ from vibe_cli.cli.progress import terminal_progress
 @click.command(short_help="Train a network; without CONFIG: list the trainings.")
 @click.argument("config", required=False)
 @path_option("--data", help="A bundle of vibe synth pack, or a work folder of make weights.")
-@path_option("--start", help="A lifter's run, at which a temporal network begins; of keypoints and detector, a "
-                             "checkpoint. A work folder's own lifter needs no mention.")
+@path_option(
+    "--start",
+    help="A lifter's run, at which a temporal network begins; of keypoints and detector, a "
+    "checkpoint. A work folder's own lifter needs no mention.",
+)
 @path_option("--prior", help="An mposer's run, whose loss is added.")
 @path_option("--body", help="The body of a work folder's people.  [default: the open body]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
@@ -26,12 +29,30 @@ from vibe_cli.cli.progress import terminal_progress
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--parts", "in_parts", is_flag=True, help="Write the checkpoint also in parts of under 16 MB.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto",
-              show_default=True, help="auto: float32, and bfloat16 for networks of pictures where that is faster.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="auto: float32, and bfloat16 for networks of pictures where that is faster.",
+)
 @debug_option
-def command(config: str | None, data: Path | None, start: Path | None, prior: Path | None, body: Path | None,
-            changes: tuple[str, ...], minutes: float | None, steps: int | None, stop_after: float | None,
-            out: Path | None, resume: bool, in_parts: bool, device: str, precision: str) -> None:
+def command(
+    config: str | None,
+    data: Path | None,
+    start: Path | None,
+    prior: Path | None,
+    body: Path | None,
+    changes: tuple[str, ...],
+    minutes: float | None,
+    steps: int | None,
+    stop_after: float | None,
+    out: Path | None,
+    resume: bool,
+    in_parts: bool,
+    device: str,
+    precision: str,
+) -> None:
     """Train a network by one of the named configurations.
 
     A run has a folder: its settings, a checkpoint, its curves (curves.csv, curves.png, TensorBoard where installed)

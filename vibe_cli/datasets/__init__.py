@@ -41,7 +41,7 @@ class Dataset:
     about: About
     folder: Path
     split: str | None = None
-    limit: int | None = None                     # at most so many sequences
+    limit: int | None = None  # at most so many sequences
     options: dict = field(default_factory=dict)  # what its reader takes besides
 
     @property
@@ -72,8 +72,9 @@ def about(name: str) -> About:
     return import_module(f"vibe_cli.datasets.{DATASETS[name]}").ABOUT
 
 
-def open_dataset(name: str, folder: str | Path, split: str | None = None, limit: int | None = None,
-                 **options: object) -> Dataset:
+def open_dataset(
+    name: str, folder: str | Path, split: str | None = None, limit: int | None = None, **options: object
+) -> Dataset:
     """A data set by name, in its official layout under `folder`; InputError where that is not there."""
     known, folder = about(name), Path(folder)
     if limit is not None and limit < 1:

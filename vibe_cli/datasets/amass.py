@@ -19,8 +19,13 @@ from vibe_cli.importing.safe_read import read_npz
 FPS = 25.0
 BODY = 66
 ABOUT = About(
-    name="amass", title="AMASS", url="https://amass.is.tue.mpg.de", licence="non-commercial research",
-    layout="<set>/<subject>/<motion>_poses.npz with poses, trans, betas, gender, mocap_framerate", task="none")
+    name="amass",
+    title="AMASS",
+    url="https://amass.is.tue.mpg.de",
+    licence="non-commercial research",
+    layout="<set>/<subject>/<motion>_poses.npz with poses, trans, betas, gender, mocap_framerate",
+    task="none",
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -42,9 +47,16 @@ def _motion(content: dict[str, np.ndarray], name: str) -> Sequence:
     pose[:, :22] = poses[rows, :BODY].reshape(-1, 22, 3)
     gender = content["gender"][()] if "gender" in content else "neutral"
     gender = (gender.decode() if isinstance(gender, bytes) else str(gender)).lower()
-    return Sequence(name=name, length=len(rows), fps=FPS, pose=pose, trans=content["trans"][rows],
-                    betas=np.tile(np.asarray(content["betas"]).ravel()[:10], (len(rows), 1)), gender=gender,
-                    axes=WORLD_Z_UP)
+    return Sequence(
+        name=name,
+        length=len(rows),
+        fps=FPS,
+        pose=pose,
+        trans=content["trans"][rows],
+        betas=np.tile(np.asarray(content["betas"]).ravel()[:10], (len(rows), 1)),
+        gender=gender,
+        axes=WORLD_Z_UP,
+    )
 
 
 def every(count: int, rate: float, wanted: float) -> np.ndarray:

@@ -17,10 +17,10 @@ MAGIC = {0xCDF30001: 8, 0xCDF26002: 4}  # bytes of a size or an offset
 PLAIN, PACKED = 0x0000FFFF, 0xCCCC0001
 GDR, CCR, VXR, VVR, CVVR, CPR, RVDR, ZVDR, GZIP = 2, 10, 6, 7, 13, 11, 3, 8, 5
 FLOATS = {21: "f4", 44: "f4", 22: "f8", 45: "f8"}
-BIG = {1, 2, 5, 7, 9, 11, 12}     # encodings with the most significant byte first
+BIG = {1, 2, 5, 7, 9, 11, 12}  # encodings with the most significant byte first
 LITTLE = {4, 6, 13, 14}
-MOST = 1 << 30                    # bytes that a compressed part may unpack to
-ROW_MAJOR, COMPRESSED = 1, 4      # bits of flags
+MOST = 1 << 30  # bytes that a compressed part may unpack to
+ROW_MAJOR, COMPRESSED = 1, 4  # bits of flags
 
 
 def read_cdf(path: Path) -> dict[str, np.ndarray]:
@@ -88,7 +88,7 @@ class _File:
         (following, data_type, last, index, _, flags, _, _, _, _, _, _, packing, _) = self.fields(at, form)
         at += struct.calcsize(">" + form)
         length = 256 if self.wide == 8 else 64
-        name = self.data[at:at + length].split(b"\0")[0].decode("latin1").strip()
+        name = self.data[at : at + length].split(b"\0")[0].decode("latin1").strip()
         at += length
         if sizes is None:
             (count,) = self.fields(at, "i")
@@ -106,8 +106,10 @@ class _File:
         raw = bytearray((last + 1) * size)
         self.fill(raw, index, size)
         order = "C" if self.row_major else "F"
-        rows = [np.frombuffer(raw, dtype, math.prod(shape), row * size).reshape(shape, order=order)
-                for row in range(last + 1)]
+        rows = [
+            np.frombuffer(raw, dtype, math.prod(shape), row * size).reshape(shape, order=order)
+            for row in range(last + 1)
+        ]
         return following, name, np.stack(rows) if rows else np.zeros((0, *shape), dtype)
 
     def fill(self, raw: bytearray, place: int, size: int, depth: int = 0) -> None:
@@ -127,11 +129,14 @@ class _File:
                 if kind == VXR:
                     self.fill(raw, target, size, depth + 1)
                     continue
-                values = self.data[start:end] if kind == VVR else _inflate(self.data[start + 4 + self.wide:end],
-                                                                           (last - first + 1) * size)
+                values = (
+                    self.data[start:end]
+                    if kind == VVR
+                    else _inflate(self.data[start + 4 + self.wide : end], (last - first + 1) * size)
+                )
                 if kind not in (VVR, CVVR) or not 0 <= first <= last or (last + 1) * size > len(raw):
                     raise ValueError("records outside of their variable")
-                raw[first * size:(last + 1) * size] = values[:(last - first + 1) * size]
+                raw[first * size : (last + 1) * size] = values[: (last - first + 1) * size]
             place = following
 
 
@@ -142,7 +147,7 @@ def _unpack_file(data: bytes, wide: int) -> bytes:
     if kind != CCR or struct.unpack_from(">i", data, parameters + wide + 4)[0] != GZIP:
         raise ValueError("compressed in a way not known")
     head = struct.calcsize(f">{offset}i{offset}{offset}i")
-    return data[:4] + struct.pack(">I", PLAIN) + _inflate(data[8 + head:8 + size], unpacked)
+    return data[:4] + struct.pack(">I", PLAIN) + _inflate(data[8 + head : 8 + size], unpacked)
 
 
 def _inflate(data: bytes, size: int) -> bytes:

@@ -18,8 +18,15 @@ from vibe_cli.datasets.sequence import ImageFiles, Sequence
 
 LAYOUT = "annotations/person_keypoints_val2017.json and val2017/000000000139.jpg (or person_keypoints.json and images/)"
 URL, LICENCE = "https://cocodataset.org", "CC-BY-4.0 (annotations); each photograph has its own"
-ABOUT = About(name="coco-keypoints", title="COCO keypoints", url=URL, licence=LICENCE, layout=LAYOUT,
-              splits=("val", "train"), task="keypoints")
+ABOUT = About(
+    name="coco-keypoints",
+    title="COCO keypoints",
+    url=URL,
+    licence=LICENCE,
+    layout=LAYOUT,
+    splits=("val", "train"),
+    task="keypoints",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +34,18 @@ class Photograph:
     """A picture and everybody who is marked in it."""
 
     path: Path
-    boxes: np.ndarray   # (P, 4) centre x, y, width, height
+    boxes: np.ndarray  # (P, 4) centre x, y, width, height
     crowds: np.ndarray  # (P,) bool: the box is of a crowd
-    notes: list[dict]   # COCO's annotations
+    notes: list[dict]  # COCO's annotations
 
 
 def photographs(folder: Path, split: str | None = None) -> Iterator[Photograph]:
     """Every picture of a split, in the file's order."""
     split = ABOUT.choose(split)
-    places = ((folder / "annotations" / f"person_keypoints_{split}2017.json", folder / f"{split}2017"),
-              (folder / "person_keypoints.json", folder / "images"))
+    places = (
+        (folder / "annotations" / f"person_keypoints_{split}2017.json", folder / f"{split}2017"),
+        (folder / "person_keypoints.json", folder / "images"),
+    )
     file, images = next((place for place in places if place[0].is_file()), places[0])
     with ABOUT.reading(file):
         content = read_json(ABOUT.need(file))
@@ -64,5 +73,11 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
                 points = np.asarray(note["keypoints"], np.float64).reshape(1, 17, 3)
             points[..., 2] /= 2
             joints2d, _ = to_49(points, COCO_17)
-            yield Sequence(name=f"{picture.path.stem}/{note['id']}", length=1, fps=1.0,
-                           frames=ImageFiles((picture.path,)), boxes=box[None], joints2d=joints2d)
+            yield Sequence(
+                name=f"{picture.path.stem}/{note['id']}",
+                length=1,
+                fps=1.0,
+                frames=ImageFiles((picture.path,)),
+                boxes=box[None],
+                joints2d=joints2d,
+            )

@@ -9,8 +9,15 @@ from vibe_cli.datasets import coco
 from vibe_cli.datasets.reading import About
 from vibe_cli.datasets.sequence import ImageFiles, Sequence
 
-ABOUT = About(name="coco-people", title="COCO people", url=coco.URL, licence=coco.LICENCE, layout=coco.LAYOUT,
-              splits=coco.ABOUT.splits, task="detection")
+ABOUT = About(
+    name="coco-people",
+    title="COCO people",
+    url=coco.URL,
+    licence=coco.LICENCE,
+    layout=coco.LAYOUT,
+    splits=coco.ABOUT.splits,
+    task="detection",
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -18,5 +25,10 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
     for picture in coco.photographs(folder, split):
         for note, box, crowd in zip(picture.notes, picture.boxes, picture.crowds, strict=True):
             if not crowd:
-                yield Sequence(name=f"{picture.path.stem}/{note['id']}", length=1, fps=1.0,
-                               frames=ImageFiles((picture.path,)), boxes=box[None])
+                yield Sequence(
+                    name=f"{picture.path.stem}/{note['id']}",
+                    length=1,
+                    fps=1.0,
+                    frames=ImageFiles((picture.path,)),
+                    boxes=box[None],
+                )

@@ -60,8 +60,9 @@ def track_of(sequence: Sequence) -> Track:
     return Track(1, np.arange(len(sequence)), sequence.boxes, sequence.valid, ~sequence.valid)
 
 
-def observe_sequence(sequence: Sequence, eye: Model | Eye, batch_size: int,
-                     warn: Callable[[str], None] = lambda _: None) -> Observations:
+def observe_sequence(
+    sequence: Sequence, eye: Model | Eye, batch_size: int, warn: Callable[[str], None] = lambda _: None
+) -> Observations:
     """Cut the person of a sequence out of every frame by its own boxes and encode the crops, as `vibe demo` does."""
     track = track_of(sequence)
     boxes = square(track.boxes, eye.crop_scale)
@@ -79,8 +80,9 @@ def observe_sequence(sequence: Sequence, eye: Model | Eye, batch_size: int,
 class Features:
     """A cache folder of one data set; without a folder nothing is kept beyond the last sequence."""
 
-    def __init__(self, folder: Path | None, dataset: str, batch_size: int = 16,
-                 warn: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, folder: Path | None, dataset: str, batch_size: int = 16, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
         """`dataset` is its name, with the split."""
         self.folder, self.batch_size, self.warn = folder / dataset if folder else None, batch_size, warn
         self._keys: dict[int, tuple[object, str]] = {}  # of each eye; the eye is kept, so that its id stays its own

@@ -21,10 +21,14 @@ MM, FPS, STEP = 1000.0, 25.0, 2
 SUBJECTS = {"test": ("S9", "S11"), "train": ("S1", "S5", "S6", "S7", "S8")}
 BROKEN = {("S11", "Directions.54138969")}  # its video is damaged in every copy
 ABOUT = About(
-    name="human36m", title="Human3.6M", url="http://vision.imar.ro/human3.6m",
+    name="human36m",
+    title="Human3.6M",
+    url="http://vision.imar.ro/human3.6m",
     licence="academic research, by agreement",
     layout="S9/MyPoseFeatures/D3_Positions_mono/<action>.<camera>.cdf, S9/MyPoseFeatures/D2_Positions/… and "
-           "S9/Videos/<action>.<camera>.mp4", splits=("test", "train"))
+    "S9/Videos/<action>.<camera>.mp4",
+    splits=("test", "train"),
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -52,9 +56,17 @@ def _sequence(name: str, placed: np.ndarray, flat: np.ndarray, video: Path) -> S
     joints3d, has = to_49(placed, HUMAN36M_32)
     joints2d, _ = to_49(np.concatenate([flat, np.ones((*flat.shape[:2], 1))], axis=-1), HUMAN36M_32)
     boxes, _ = boxes_of_points(joints2d)
-    return Sequence(name=name, length=len(rows), fps=FPS, frames=VideoFrames(video, rows), boxes=boxes,
-                    joints2d=joints2d, joints3d=joints3d, joints3d_valid=np.tile(has, (len(rows), 1)),
-                    protocol14=placed[:, list(HUMAN36M_14)])
+    return Sequence(
+        name=name,
+        length=len(rows),
+        fps=FPS,
+        frames=VideoFrames(video, rows),
+        boxes=boxes,
+        joints2d=joints2d,
+        joints3d=joints3d,
+        joints3d_valid=np.tile(has, (len(rows), 1)),
+        protocol14=placed[:, list(HUMAN36M_14)],
+    )
 
 
 def _positions(file: Path, dimensions: int) -> np.ndarray:

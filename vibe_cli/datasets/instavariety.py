@@ -21,9 +21,14 @@ from vibe_cli.datasets.tfrecord import read_examples
 
 FPS = 25.0  # nominal: the set does not say
 ABOUT = About(
-    name="instavariety", title="InstaVariety", url="https://github.com/akanazawa/human_dynamics",
-    licence="research; the videos are their owners'", layout="{train,test}/*.tfrecord", splits=("train", "test"),
-    task="none")
+    name="instavariety",
+    title="InstaVariety",
+    url="https://github.com/akanazawa/human_dynamics",
+    licence="research; the videos are their owners'",
+    layout="{train,test}/*.tfrecord",
+    splits=("train", "test"),
+    task="none",
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -50,5 +55,12 @@ def _clip(example: dict, name: str, file: Path) -> Sequence:
     points[..., 2] = points[..., 2] > 0
     joints2d, _ = to_49(points, INSTA_25)
     boxes, valid = boxes_of_points(joints2d)
-    return Sequence(name=name, length=count, fps=FPS, frames=EncodedFrames(tuple(example["image/encoded"]), str(file)),
-                    boxes=boxes, valid=valid, joints2d=joints2d)
+    return Sequence(
+        name=name,
+        length=count,
+        fps=FPS,
+        frames=EncodedFrames(tuple(example["image/encoded"]), str(file)),
+        boxes=boxes,
+        valid=valid,
+        joints2d=joints2d,
+    )

@@ -18,13 +18,16 @@ from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoin
 from vibe_cli.people.track import TrackOptions, link_tracks
 from vibe_cli.results import Detections, Track
 
-SURE = 0.2        # mean confidence of the 49 from which a detected person counts
+SURE = 0.2  # mean confidence of the 49 from which a detected person counts
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
 ABOUT = About(
-    name="kinetics-400", title="Kinetics-400 with pseudo-labels", url="https://github.com/cvdfoundation/kinetics-dataset",
+    name="kinetics-400",
+    title="Kinetics-400 with pseudo-labels",
+    url="https://github.com/cvdfoundation/kinetics-dataset",
     licence="CC-BY-4.0 (the list); the videos are their owners'",
     layout="videos/<class>/<name>.mp4 and keypoints/<name>.json or keypoints/<name>/ (COCO's results or OpenPose's)",
-    task="none")
+    task="none",
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -73,5 +76,12 @@ def _person(name: str, path: Path, track: Track, numbered: People, fps: float) -
         if len(people) and not filled:
             boxes, _ = boxes_of_points(people)
             joints2d[row] = people[np.abs(boxes - box).sum(axis=1).argmin()]
-    return Sequence(name=name, length=len(track), fps=fps, frames=VideoFrames(path, track.frames), boxes=track.boxes,
-                    valid=~track.filled, joints2d=joints2d)
+    return Sequence(
+        name=name,
+        length=len(track),
+        fps=fps,
+        frames=VideoFrames(path, track.frames),
+        boxes=track.boxes,
+        valid=~track.filled,
+        joints2d=joints2d,
+    )

@@ -23,13 +23,19 @@ from vibe_cli.video.reader import open_video
 
 MM = 1000.0
 FAST_FROM = 10_000  # frames of the sequences that were filmed at 50 a second; the others, of 6,000, at 25
-TRUTH = {"univ_annot3": "univ_annot3, everybody at one size, as published numbers have it",
-         "annot3": "annot3, for univ_annot3 is not there: not comparable with published numbers"}
+TRUTH = {
+    "univ_annot3": "univ_annot3, everybody at one size, as published numbers have it",
+    "annot3": "annot3, for univ_annot3 is not there: not comparable with published numbers",
+}
 ABOUT = About(
-    name="mpi-inf-3dhp", title="MPI-INF-3DHP", url="https://vcai.mpi-inf.mpg.de/3dhp-dataset",
+    name="mpi-inf-3dhp",
+    title="MPI-INF-3DHP",
+    url="https://vcai.mpi-inf.mpg.de/3dhp-dataset",
     licence="non-commercial research",
     layout="S1/Seq1/annot.mat with imageSequence/video_0.avi or imageFrames/video_0/frame_000001.jpg, and for the test "
-           "TS1/annot_data.mat with imageSequence/img_000001.jpg", splits=("test", "train"))
+    "TS1/annot_data.mat with imageSequence/img_000001.jpg",
+    splits=("test", "train"),
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -53,11 +59,19 @@ def _read_train(folder: Path) -> Iterator[Sequence]:
                 name, labelled = f"{file.parent.parent.name}/{file.parent.name}/{camera}", len(placed)
                 frames = _frames(pictures, labelled)
                 count = len(frames)
-                sequence = _sequence(name, frames, flat[:count].reshape(count, 28, 2),
-                                     placed[:count].reshape(count, 28, 3), MPI_28,
-                                     fps=50.0 if labelled > FAST_FROM else 25.0)
-            yield sequence if count == labelled else replace(
-                sequence, note=f"{name}: {count} of its {labelled} labelled frames have pictures")
+                sequence = _sequence(
+                    name,
+                    frames,
+                    flat[:count].reshape(count, 28, 2),
+                    placed[:count].reshape(count, 28, 3),
+                    MPI_28,
+                    fps=50.0 if labelled > FAST_FROM else 25.0,
+                )
+            yield (
+                sequence
+                if count == labelled
+                else replace(sequence, note=f"{name}: {count} of its {labelled} labelled frames have pictures")
+            )
     if files and not seen:
         raise ABOUT.wrong(f"{files[0].parent}: no pictures of any camera")
 
@@ -70,8 +84,14 @@ def _read_test(folder: Path) -> Iterator[Sequence]:
             placed = np.asarray(content[truth], np.float64).transpose(3, 2, 1, 0)[:, 0]
             pictures = file.parent / "imageSequence"
             paths = tuple(pictures / f"img_{row + 1:06d}.jpg" for row in range(len(points)))
-            sequence = _sequence(file.parent.name, ImageFiles(paths), points, placed, MPI_17,
-                                 valid=np.asarray(content["valid_frame"], bool).ravel())
+            sequence = _sequence(
+                file.parent.name,
+                ImageFiles(paths),
+                points,
+                placed,
+                MPI_17,
+                valid=np.asarray(content["valid_frame"], bool).ravel(),
+            )
         ABOUT.need(pictures)
         yield replace(sequence, note=f"truth: {TRUTH[truth]}")
 
@@ -84,14 +104,30 @@ def _test_content(file: Path) -> tuple[dict[str, np.ndarray], str]:
         return read_mat(file, "annot2", "annot3", "valid_frame"), "annot3"
 
 
-def _sequence(name: str, frames: Frames, points: np.ndarray, placed: np.ndarray, layout: tuple,
-              valid: np.ndarray | None = None, fps: float = 25.0) -> Sequence:
+def _sequence(
+    name: str,
+    frames: Frames,
+    points: np.ndarray,
+    placed: np.ndarray,
+    layout: tuple,
+    valid: np.ndarray | None = None,
+    fps: float = 25.0,
+) -> Sequence:
     """Points (T, J, 2) in pixels and joints (T, J, 3) in millimetres → a sequence."""
     joints2d, has = to_49(np.concatenate([points, np.ones((*points.shape[:2], 1))], axis=-1), layout)
     joints3d, _ = to_49(placed / MM, layout)
     boxes, _ = boxes_of_points(joints2d)
-    return Sequence(name=name, length=len(points), fps=fps, frames=frames, boxes=boxes, valid=valid, joints2d=joints2d,
-                    joints3d=joints3d, joints3d_valid=np.tile(has, (len(points), 1)))
+    return Sequence(
+        name=name,
+        length=len(points),
+        fps=fps,
+        frames=frames,
+        boxes=boxes,
+        valid=valid,
+        joints2d=joints2d,
+        joints3d=joints3d,
+        joints3d_valid=np.tile(has, (len(points), 1)),
+    )
 
 
 def _pictures(folder: Path, camera: int) -> Path | None:

@@ -18,9 +18,14 @@ from vibe_cli.geometry import boxes as box_maths
 
 FPS = 30.0  # nominal: the set does not say
 ABOUT = About(
-    name="penn-action", title="Penn Action", url="https://dreamdragon.github.io/PennAction",
-    licence="research", layout="frames/0001/000001.jpg and labels/0001.mat", splits=("test", "train"),
-    task="keypoints")
+    name="penn-action",
+    title="Penn Action",
+    url="https://dreamdragon.github.io/PennAction",
+    licence="research",
+    layout="frames/0001/000001.jpg and labels/0001.mat",
+    splits=("test", "train"),
+    task="keypoints",
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -45,8 +50,15 @@ def _sequence(content: dict[str, np.ndarray], file: Path, pictures: Path) -> Seq
         raise ABOUT.wrong(f"{paths[-1]}: missing, {file.name} has labels of {len(points)} frames")
     boxes = np.zeros((len(points), 4))
     known = np.zeros(len(points), bool)
-    given = np.asarray(content["bbox"], np.float64).reshape(-1, 4)[:len(points)]  # of some videos it is shorter
-    boxes[:len(given)], known[:len(given)] = box_maths.from_corners(given), (given[:, 2:] > given[:, :2]).all(axis=1)
+    given = np.asarray(content["bbox"], np.float64).reshape(-1, 4)[: len(points)]  # of some videos it is shorter
+    boxes[: len(given)], known[: len(given)] = box_maths.from_corners(given), (given[:, 2:] > given[:, :2]).all(axis=1)
     boxes, valid = (fill_boxes(boxes, known), known) if known.any() else boxes_of_points(joints2d)
-    return Sequence(name=file.stem, length=len(points), fps=FPS, frames=ImageFiles(paths), boxes=boxes, valid=valid,
-                    joints2d=joints2d)
+    return Sequence(
+        name=file.stem,
+        length=len(points),
+        fps=FPS,
+        frames=ImageFiles(paths),
+        boxes=boxes,
+        valid=valid,
+        joints2d=joints2d,
+    )

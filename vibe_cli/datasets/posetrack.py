@@ -19,9 +19,14 @@ from vibe_cli.datasets.sequence import ImageFiles, Sequence
 
 FPS = 25.0  # nominal: the set does not say
 ABOUT = About(
-    name="posetrack", title="PoseTrack 2018", url="https://posetrack.net", licence="non-commercial research",
+    name="posetrack",
+    title="PoseTrack 2018",
+    url="https://posetrack.net",
+    licence="non-commercial research",
     layout="posetrack_data/annotations/{train,val}/<name>.json and images/{train,val}/<name>/000000.jpg",
-    splits=("val", "train"), task="keypoints")
+    splits=("val", "train"),
+    task="keypoints",
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -63,5 +68,6 @@ def _person(name: str, notes: dict[int, dict], images: list[dict], root: Path) -
     joints2d, _ = to_49(points, POSETRACK_17)
     boxes, valid = (fill_boxes(boxes, valid), valid) if valid.any() else boxes_of_points(joints2d)
     paths = tuple(root / images[row]["file_name"] for row in range(first, last + 1))
-    return Sequence(name=name, length=count, fps=FPS, frames=ImageFiles(paths), boxes=boxes, valid=valid,
-                    joints2d=joints2d)
+    return Sequence(
+        name=name, length=count, fps=FPS, frames=ImageFiles(paths), boxes=boxes, valid=valid, joints2d=joints2d
+    )

@@ -13,8 +13,8 @@ import numpy as np
 
 from vibe_cli.errors import InputError, ModelError
 
-MARGIN = 1.15            # of a person's box over that of its keypoints, which end at the ankles and the eyes
-MOST_JSON = 2 << 30      # bytes of one annotation file
+MARGIN = 1.15  # of a person's box over that of its keypoints, which end at the ankles and the eyes
+MOST_JSON = 2 << 30  # bytes of one annotation file
 TRAINING = ("train", "clips")  # names of splits that are for training
 
 
@@ -22,13 +22,13 @@ TRAINING = ("train", "clips")  # names of splits that are for training
 class About:
     """What is known of a data set before it is read."""
 
-    name: str                     # on the command line
+    name: str  # on the command line
     title: str
-    url: str                      # where it is had
+    url: str  # where it is had
     licence: str
-    layout: str                   # what its folder holds
+    layout: str  # what its folder holds
     splits: tuple[str, ...] = ()  # the first is the default; (): it has none
-    task: str = "motion"          # what it is evaluated for: motion | keypoints | detection | none
+    task: str = "motion"  # what it is evaluated for: motion | keypoints | detection | none
 
     def wrong(self, what: str) -> InputError:
         """The error that says what is wrong, what should be there, and where the set is had."""
@@ -108,8 +108,9 @@ def _read_hdf5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         import h5py
     except ModuleNotFoundError:
-        raise InputError(f"{path}: a MATLAB 7.3 file, for which h5py is needed",
-                         hint="pip install 'vibe-cli[datasets]'") from None
+        raise InputError(
+            f"{path}: a MATLAB 7.3 file, for which h5py is needed", hint="pip install 'vibe-cli[datasets]'"
+        ) from None
     with h5py.File(path, "r") as file:
         if odd := [name for name in names if not isinstance(file[name], h5py.Dataset) or file[name].dtype.kind == "O"]:
             raise ValueError(f"{', '.join(odd)}: no plain array")

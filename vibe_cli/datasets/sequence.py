@@ -48,8 +48,10 @@ class ImageFiles:
         for path in self.paths[start:stop]:
             image = read_image(path)
             if image is None:
-                raise InputError(f"{path}: {'a damaged image' if path.exists() else 'no such image'}",
-                                 hint="unpack the data set's images again, all of them")
+                raise InputError(
+                    f"{path}: {'a damaged image' if path.exists() else 'no such image'}",
+                    hint="unpack the data set's images again, all of them",
+                )
             yield image
 
 
@@ -78,8 +80,10 @@ class VideoFrames:
                     place += 1
                     if place == len(wanted):
                         return
-        raise InputError(f"{self.path}: ends before frame {wanted[place]}, for which there are labels",
-                         hint="download the video again")
+        raise InputError(
+            f"{self.path}: ends before frame {wanted[place]}, for which there are labels",
+            hint="download the video again",
+        )
 
 
 @dataclass(frozen=True)
@@ -121,33 +125,40 @@ class ArrayFrames:
 class Sequence:
     """One person over T frames."""
 
-    name: str                                  # unique in its data set
-    length: int                                # T
-    fps: float                                 # frames a second
-    frames: Frames | None = None               # pictures; None: motion only
-    boxes: np.ndarray | None = None            # (T, 4)     float32  centre x, y, width, height; pixels of the frames
-    valid: np.ndarray | None = None            # (T,)       bool     frames whose labels count; None becomes all
-    joints2d: np.ndarray | None = None         # (T, 49, 3) float32  x, y in pixels, confidence 0..1; 0: not labelled
-    joints3d: np.ndarray | None = None         # (T, 49, 3) float32  metres, in `axes`
-    joints3d_valid: np.ndarray | None = None   # (T, 49)    bool     which of them are labelled
-    protocol14: np.ndarray | None = None       # (T, 14, 3) float32  metres; the 14 of evaluation, where the set's own
+    name: str  # unique in its data set
+    length: int  # T
+    fps: float  # frames a second
+    frames: Frames | None = None  # pictures; None: motion only
+    boxes: np.ndarray | None = None  # (T, 4)     float32  centre x, y, width, height; pixels of the frames
+    valid: np.ndarray | None = None  # (T,)       bool     frames whose labels count; None becomes all
+    joints2d: np.ndarray | None = None  # (T, 49, 3) float32  x, y in pixels, confidence 0..1; 0: not labelled
+    joints3d: np.ndarray | None = None  # (T, 49, 3) float32  metres, in `axes`
+    joints3d_valid: np.ndarray | None = None  # (T, 49)    bool     which of them are labelled
+    protocol14: np.ndarray | None = None  # (T, 14, 3) float32  metres; the 14 of evaluation, where the set's own
     #                                                                protocol takes others than rows 25..38
-    pose: np.ndarray | None = None             # (T, 24, 3) float32  axis-angle, radians; the root in `axes`
-    betas: np.ndarray | None = None            # (T, 10)    float32
-    smpl_valid: np.ndarray | None = None       # (T,)       bool     frames whose pose and betas are labelled
-    trans: np.ndarray | None = None            # (T, 3)     float32  metres, in `axes`
-    gender: str | None = None                  # neutral | male | female: of the body that the betas are for
-    body: str = "smpl"                         # smpl | open: whose betas these are
-    masks: np.ndarray | None = None            # (T, H, W)  uint8    whom each pixel of the frames shows, by number
-    mask_number: int = 1                       # which of them this person is
-    intrinsics: np.ndarray | None = None       # (3, 3)     float64  K of the camera
+    pose: np.ndarray | None = None  # (T, 24, 3) float32  axis-angle, radians; the root in `axes`
+    betas: np.ndarray | None = None  # (T, 10)    float32
+    smpl_valid: np.ndarray | None = None  # (T,)       bool     frames whose pose and betas are labelled
+    trans: np.ndarray | None = None  # (T, 3)     float32  metres, in `axes`
+    gender: str | None = None  # neutral | male | female: of the body that the betas are for
+    body: str = "smpl"  # smpl | open: whose betas these are
+    masks: np.ndarray | None = None  # (T, H, W)  uint8    whom each pixel of the frames shows, by number
+    mask_number: int = 1  # which of them this person is
+    intrinsics: np.ndarray | None = None  # (3, 3)     float64  K of the camera
     axes: str = CAMERA
-    note: str | None = None                    # what whoever learns from it or is measured on it should be told
+    note: str | None = None  # what whoever learns from it or is measured on it should be told
 
     def __post_init__(self) -> None:
         count = self.length
-        shapes = {"boxes": (count, 4), "joints2d": (count, 49, 3), "joints3d": (count, 49, 3),
-                  "protocol14": (count, 14, 3), "pose": (count, 24, 3), "betas": (count, 10), "trans": (count, 3)}
+        shapes = {
+            "boxes": (count, 4),
+            "joints2d": (count, 49, 3),
+            "joints3d": (count, 49, 3),
+            "protocol14": (count, 14, 3),
+            "pose": (count, 24, 3),
+            "betas": (count, 10),
+            "trans": (count, 3),
+        }
         if self.valid is None:
             object.__setattr__(self, "valid", np.ones(count, bool))
         if self.joints3d is not None and self.joints3d_valid is None:

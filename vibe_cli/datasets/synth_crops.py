@@ -16,8 +16,13 @@ from vibe_cli.datasets.synth_video import HALF_PIXEL, HIDDEN, read_header
 from vibe_cli.importing.safe_read import read_npz
 
 FORMAT, VERSION = "vibe-synth-crops", 1
-ABOUT = About(name="synth-crops", title="Crops of vibe synth crops", url="vibe synth crops OUT --mocap ...",
-              licence="yours", layout="images/000000.jpg and labels.npz")
+ABOUT = About(
+    name="synth-crops",
+    title="Crops of vibe synth crops",
+    url="vibe synth crops OUT --mocap ...",
+    licence="yours",
+    layout="images/000000.jpg and labels.npz",
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -35,7 +40,17 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
         points = np.concatenate([pixels, confidence[..., None]], axis=-1)
         for number in range(len(boxes)):
             one = slice(number, number + 1)
-            yield Sequence(name=f"{number:06d}", length=1, fps=1.0, boxes=boxes[one], valid=seen[one],
-                           frames=ImageFiles((folder / "images" / f"{number:06d}.jpg",)), joints2d=points[one],
-                           joints3d=content["joints49_m"][one], pose=content["pose"][one],
-                           betas=content["betas"][one], gender="neutral", body="open")
+            yield Sequence(
+                name=f"{number:06d}",
+                length=1,
+                fps=1.0,
+                boxes=boxes[one],
+                valid=seen[one],
+                frames=ImageFiles((folder / "images" / f"{number:06d}.jpg",)),
+                joints2d=points[one],
+                joints3d=content["joints49_m"][one],
+                pose=content["pose"][one],
+                betas=content["betas"][one],
+                gender="neutral",
+                body="open",
+            )

@@ -20,10 +20,15 @@ from vibe_cli.importing.safe_read import read_npz
 
 FORMAT, VERSION = "vibe-synth-clip", 1
 HALF_PIXEL = 0.5
-LEAST_SEEN = 0.2     # share of the person from which a frame counts
-HIDDEN = 0.5         # confidence of a joint in the picture that something hides
-ABOUT = About(name="synth-video", title="Clips of vibe synth video", url="vibe synth video OUT --mocap ...",
-              licence="yours", layout="clip_0000/video.mp4 and clip_0000/labels.npz")
+LEAST_SEEN = 0.2  # share of the person from which a frame counts
+HIDDEN = 0.5  # confidence of a joint in the picture that something hides
+ABOUT = About(
+    name="synth-video",
+    title="Clips of vibe synth video",
+    url="vibe synth video OUT --mocap ...",
+    licence="yours",
+    layout="clip_0000/video.mp4 and clip_0000/labels.npz",
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -54,14 +59,28 @@ def joints_seen(pixels: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 def _person(content: dict[str, np.ndarray], number: int, header: dict, video: Path) -> Sequence:
     """One person of one clip."""
-    own = {name.removeprefix(f"person{number}/"): value for name, value in content.items()
-           if name.startswith(f"person{number}/")}
+    own = {
+        name.removeprefix(f"person{number}/"): value
+        for name, value in content.items()
+        if name.startswith(f"person{number}/")
+    }
     count, intrinsics = len(own["pose"]), content["intrinsics"]
     seen = (own["boxes"][:, 2:] > 0).all(axis=1)
     return Sequence(
-        name=f"{video.parent.name}/{number}", length=count, fps=float(Fraction(header["fps"])),
-        frames=VideoFrames(video, np.arange(count)), boxes=fill_boxes(own["boxes"], seen),
-        valid=seen & (own["share"] >= LEAST_SEEN), joints2d=joints_seen(own["joints49_px"], own["visible49"]),
-        joints3d=own["joints49_m"], pose=own["pose"], betas=np.tile(own["betas"], (count, 1)), trans=own["trans"],
-        gender="neutral", body=header["body"], masks=content["masks"], mask_number=number + 1,
-        intrinsics=intrinsics[0] if np.allclose(intrinsics, intrinsics[:1]) else None)
+        name=f"{video.parent.name}/{number}",
+        length=count,
+        fps=float(Fraction(header["fps"])),
+        frames=VideoFrames(video, np.arange(count)),
+        boxes=fill_boxes(own["boxes"], seen),
+        valid=seen & (own["share"] >= LEAST_SEEN),
+        joints2d=joints_seen(own["joints49_px"], own["visible49"]),
+        joints3d=own["joints49_m"],
+        pose=own["pose"],
+        betas=np.tile(own["betas"], (count, 1)),
+        trans=own["trans"],
+        gender="neutral",
+        body=header["body"],
+        masks=content["masks"],
+        mask_number=number + 1,
+        intrinsics=intrinsics[0] if np.allclose(intrinsics, intrinsics[:1]) else None,
+    )

@@ -20,13 +20,17 @@ from vibe_cli.datasets.sequence import ArrayFrames, Sequence
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
 
 SEED = 77
-SIZE = 128   # pixels
+SIZE = 128  # pixels
 FPS = 30.0
 STILLS = ("held", "stills")  # splits of single pictures
 ABOUT = About(
-    name="synthetic", title="A cache of synthetic people", url="make weights", licence="yours",
+    name="synthetic",
+    title="A cache of synthetic people",
+    url="make weights",
+    licence="yours",
     layout="heldclips_<seed>.npy with heldclips_<seed>_labels.npz (or clips, held, stills) and backgrounds.npy",
-    splits=("heldclips", "clips", "held", "stills"))
+    splits=("heldclips", "clips", "held", "stills"),
+)
 
 
 def read(folder: Path, split: str | None = None, size: int = SIZE) -> Iterator[Sequence]:
@@ -44,8 +48,11 @@ def read(folder: Path, split: str | None = None, size: int = SIZE) -> Iterator[S
             source = CropSource(folder, split)
         except (zipfile.BadZipFile, EOFError) as error:
             raise ValueError(str(error)) from None
-        bounds = ([(row, row + 1) for row in range(len(source))] if split in STILLS
-                  else clip_bounds(source.labels.betas, source.ends))
+        bounds = (
+            [(row, row + 1) for row in range(len(source))]
+            if split in STILLS
+            else clip_bounds(source.labels.betas, source.ends)
+        )
     layout = tuple(KEYPOINTS_OF_54)
     for number, (first, last) in enumerate(bounds):
         count = last - first
@@ -56,10 +63,20 @@ def read(folder: Path, split: str | None = None, size: int = SIZE) -> Iterator[S
         joints2d, _ = to_49(np.concatenate([pixels, inside], axis=-1), layout)
         pose = Rotation.from_matrix(labels.rotations.reshape(-1, 3, 3)).as_rotvec().reshape(count, 24, 3)
         box = [size / 2, size / 2, size / SCALE, size / SCALE]  # its square, enlarged by SCALE, is the picture
-        yield Sequence(name=f"{split}/{number}", length=count, fps=FPS, frames=ArrayFrames(images),
-                       boxes=np.tile(box, (count, 1)), joints2d=joints2d, joints3d=points,
-                       joints3d_valid=np.tile(has, (count, 1)), pose=pose, betas=labels.betas, gender="neutral",
-                       body="open")
+        yield Sequence(
+            name=f"{split}/{number}",
+            length=count,
+            fps=FPS,
+            frames=ArrayFrames(images),
+            boxes=np.tile(box, (count, 1)),
+            joints2d=joints2d,
+            joints3d=points,
+            joints3d_valid=np.tile(has, (count, 1)),
+            pose=pose,
+            betas=labels.betas,
+            gender="neutral",
+            body="open",
+        )
 
 
 def clip_bounds(betas: np.ndarray, ends: np.ndarray) -> list[tuple[int, int]]:

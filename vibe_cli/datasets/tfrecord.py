@@ -56,8 +56,9 @@ def _values(feature: memoryview) -> list[bytes] | np.ndarray:
             return [bytes(item) for item in items]
         if number == 2:
             return np.concatenate([np.frombuffer(item, "<f4") for item in items] or [np.zeros(0, np.float32)])
-        return np.array([one for item in items for one in ([item] if isinstance(item, int) else _varints(item))],
-                        np.uint64).astype(np.int64)
+        return np.array(
+            [one for item in items for one in ([item] if isinstance(item, int) else _varints(item))], np.uint64
+        ).astype(np.int64)
     return []
 
 
@@ -79,7 +80,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
             raise ValueError(f"a field of kind {kind}")
         if place + length > len(data):
             raise ValueError("a field that ends beyond its message")
-        yield key >> 3, data[place:place + length]
+        yield key >> 3, data[place : place + length]
         place += length
 
 

@@ -21,9 +21,13 @@ from vibe_cli.importing.safe_read import read_pickle
 FPS = 30.0
 GENDERS = {"m": "male", "f": "female"}
 ABOUT = About(
-    name="3dpw", title="3DPW", url="https://virtualhumans.mpi-inf.mpg.de/3DPW", licence="non-commercial research",
+    name="3dpw",
+    title="3DPW",
+    url="https://virtualhumans.mpi-inf.mpg.de/3DPW",
+    licence="non-commercial research",
     layout="imageFiles/<name>/image_00000.jpg and sequenceFiles/{train,validation,test}/<name>.pkl",
-    splits=("test", "validation", "train"))
+    splits=("test", "validation", "train"),
+)
 
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
@@ -55,12 +59,23 @@ def _people(content: dict[str, Any], name: str, pictures: Path) -> list[Sequence
         joints3d, has = _joints(content, number, cameras)
         boxes, boxed = _boxes(joints3d, joints2d, intrinsics)
         paths = tuple(pictures / f"image_{row:05d}.jpg" for row in range(count))
-        people.append(Sequence(
-            name=f"{name}/{number}", length=count, fps=FPS, frames=ImageFiles(paths), boxes=boxes,
-            valid=np.asarray(content["campose_valid"][number], bool) & boxed, joints2d=joints2d,
-            joints3d=joints3d, joints3d_valid=None if joints3d is None else np.tile(has, (count, 1)), pose=pose,
-            betas=np.tile(np.asarray(content["betas"][number], np.float64).ravel()[:10], (count, 1)),
-            gender=GENDERS[str(content["genders"][number])[0].lower()], intrinsics=intrinsics))
+        people.append(
+            Sequence(
+                name=f"{name}/{number}",
+                length=count,
+                fps=FPS,
+                frames=ImageFiles(paths),
+                boxes=boxes,
+                valid=np.asarray(content["campose_valid"][number], bool) & boxed,
+                joints2d=joints2d,
+                joints3d=joints3d,
+                joints3d_valid=None if joints3d is None else np.tile(has, (count, 1)),
+                pose=pose,
+                betas=np.tile(np.asarray(content["betas"][number], np.float64).ravel()[:10], (count, 1)),
+                gender=GENDERS[str(content["genders"][number])[0].lower()],
+                intrinsics=intrinsics,
+            )
+        )
     return people
 
 
@@ -81,8 +96,7 @@ def _joints(content: dict[str, Any], number: int, cameras: np.ndarray) -> tuple[
     return to_49(placed, SMPL_24)
 
 
-def _boxes(joints3d: np.ndarray | None, joints2d: np.ndarray,
-           intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _boxes(joints3d: np.ndarray | None, joints2d: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """About the joints as the camera sees them, else about the 2D detections."""
     if joints3d is None:
         return boxes_of_points(joints2d)

@@ -27,9 +27,9 @@ DEFAULTS = {"motion": DEFAULT_MODEL, "keypoints": "open-encoder", "detection": D
 class Run(Generic[Thing]):
     """One trained model."""
 
-    name: str       # in the zoo, or its folder
-    model: Thing    # a Model, an Eye or a Detector
-    data: str       # what it learned from, as its card says
+    name: str  # in the zoo, or its folder
+    model: Thing  # a Model, an Eye or a Detector
+    data: str  # what it learned from, as its card says
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,9 @@ def parse(choice: str) -> tuple[str, list[str]]:
     return (label if equals else Path(choice).name if Path(choice).is_dir() else choice), found
 
 
-def open_models(choices: Sequence[str], body: str | Path | None, device: str,
-                precision: str) -> list[Contender[Model]]:
+def open_models(choices: Sequence[str], body: str | Path | None, device: str, precision: str) -> list[Contender[Model]]:
     """Temporal models with what goes with them; ModelError where one is missing."""
+
     def load(name: str) -> Run[Model]:
         entry = find_model(name)
         return Run(name, load_model(name, body=body, device=device, precision=precision), training_data(entry))
@@ -59,8 +59,9 @@ def open_models(choices: Sequence[str], body: str | Path | None, device: str,
     return _open(choices, "motion", load)
 
 
-def open_eyes(choices: Sequence[str], body: str | Path | None, device: str,
-              precision: str) -> list[Contender[Model | Eye]]:
+def open_eyes(
+    choices: Sequence[str], body: str | Path | None, device: str, precision: str
+) -> list[Contender[Model | Eye]]:
     """Encoders, by themselves or below a temporal model."""
     from vibe_cli.datasets.features import open_eye
     from vibe_cli.device import choose_device, choose_dtype
@@ -68,8 +69,10 @@ def open_eyes(choices: Sequence[str], body: str | Path | None, device: str,
     def load(name: str) -> Run[Model | Eye]:
         entry = find_model(name)
         if entry.task not in ("encoder", "temporal"):
-            raise ModelError(f"{entry.name} finds no keypoints: it is of the kind {entry.task}",
-                             hint=f"use {DEFAULTS['keypoints']}, or a temporal model with its encoder")
+            raise ModelError(
+                f"{entry.name} finds no keypoints: it is of the kind {entry.task}",
+                hint=f"use {DEFAULTS['keypoints']}, or a temporal model with its encoder",
+            )
         if entry.task != "encoder":
             return Run(name, load_model(name, body=body, device=device, precision=precision), training_data(entry))
         where = choose_device(device)
@@ -80,6 +83,7 @@ def open_eyes(choices: Sequence[str], body: str | Path | None, device: str,
 
 def open_detectors(choices: Sequence[str], device: torch.device) -> list[Contender[Detector]]:
     """Detectors of the zoo, or YOLO weights."""
+
     def load(name: str) -> Run[Detector]:
         detector, found = load_detector(name, device)
         data = "what its author states" if name.endswith(".pt") else training_data(find_model(name))
@@ -117,6 +121,8 @@ def _open(choices: Sequence[str], task: str, load: Callable[[str], Run]) -> list
 def check_task(task: str, name: str) -> None:
     """UsageError where a data set has no truth that models are compared with."""
     if task not in DEFAULTS:
-        raise UsageError(f"nothing is evaluated on {name}: it has no truth to compare with",
-                         hint="it is for training; evaluate on one of: "
-                              + ", ".join(other for other in DATASETS if about(other).task in DEFAULTS))
+        raise UsageError(
+            f"nothing is evaluated on {name}: it has no truth to compare with",
+            hint="it is for training; evaluate on one of: "
+            + ", ".join(other for other in DATASETS if about(other).task in DEFAULTS),
+        )

@@ -11,8 +11,22 @@ import numpy as np
 MM = 1000.0
 PCK_THRESHOLD_MM = 150.0
 _HIPS = (2, 3)
-NAMES_14 = ("right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle", "right wrist",
-            "right elbow", "right shoulder", "left shoulder", "left elbow", "left wrist", "neck", "head")
+NAMES_14 = (
+    "right ankle",
+    "right knee",
+    "right hip",
+    "left hip",
+    "left knee",
+    "left ankle",
+    "right wrist",
+    "right elbow",
+    "right shoulder",
+    "left shoulder",
+    "left elbow",
+    "left wrist",
+    "neck",
+    "head",
+)
 SIDES_EXCHANGED_14 = (5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13)
 
 

@@ -25,14 +25,14 @@ class Score:
     """One run on one sequence of T frames; NaN in frames that do not count."""
 
     name: str
-    errors: np.ndarray      # (T, 14) mm
-    aligned: np.ndarray     # (T, 14) mm
-    exchanged: np.ndarray   # (T, 14) mm; as `errors`, by the better of left and right as found and exchanged
-    swapped: np.ndarray     # (T,)    1 where exchanging left and right would be nearer
-    vertices: np.ndarray    # (T,)    mm; NaN where no mesh is known
-    accel: np.ndarray       # (T,)    mm/frame²
-    accel_err: np.ndarray   # (T,)    mm/frame²
-    facing: np.ndarray      # (T,)    index into FACINGS or −1
+    errors: np.ndarray  # (T, 14) mm
+    aligned: np.ndarray  # (T, 14) mm
+    exchanged: np.ndarray  # (T, 14) mm; as `errors`, by the better of left and right as found and exchanged
+    swapped: np.ndarray  # (T,)    1 where exchanging left and right would be nearer
+    vertices: np.ndarray  # (T,)    mm; NaN where no mesh is known
+    accel: np.ndarray  # (T,)    mm/frame²
+    accel_err: np.ndarray  # (T,)    mm/frame²
+    facing: np.ndarray  # (T,)    index into FACINGS or −1
 
 
 @dataclass
@@ -40,12 +40,17 @@ class Scores:
     """What came of a run over all sequences."""
 
     run: Run
-    joints: str                    # which 14: truth.LSP or truth.H36M
+    joints: str  # which 14: truth.LSP or truth.H36M
     sequences: list[Score] = field(default_factory=list)
 
 
-def evaluate_motion(datasets: Callable[[int], Iterable[Sequence]], contenders: list[Contender[Model]],
-                    features: Features, options: MotionOptions, geometry: Geometry) -> dict[str, list[Scores]]:
+def evaluate_motion(
+    datasets: Callable[[int], Iterable[Sequence]],
+    contenders: list[Contender[Model]],
+    features: Features,
+    options: MotionOptions,
+    geometry: Geometry,
+) -> dict[str, list[Scores]]:
     """Every run of every contender over a data set, sequence by sequence; scores of the runs by label.
 
     `datasets(size)` opens the data set for crops of `size` pixels: models that see crops of one size share a pass.
@@ -97,18 +102,32 @@ def compare(name: str, joints: np.ndarray, vertices: np.ndarray | None, body: st
     def counted(values: np.ndarray) -> np.ndarray:
         return np.where(valid.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
 
-    return Score(name, counted(errors), counted(aligned), counted(exchanged), counted(swapped.astype(float)),
-                 counted(mesh), accel, accel_err, np.where(valid, truth.facing, -1))
+    return Score(
+        name,
+        counted(errors),
+        counted(aligned),
+        counted(exchanged),
+        counted(swapped.astype(float)),
+        counted(mesh),
+        accel,
+        accel_err,
+        np.where(valid, truth.facing, -1),
+    )
 
 
 def summarise(scores: list[Score]) -> dict:
     """The numbers of one run over all its frames: mm, mm/frame², shares 0..1; None where there is nothing to count."""
-    joined = {name: np.concatenate([getattr(score, name) for score in scores])
-              for name in Score.__dataclass_fields__ if name != "name"}
+    joined = {
+        name: np.concatenate([getattr(score, name) for score in scores])
+        for name in Score.__dataclass_fields__
+        if name != "name"
+    }
     counted = ~np.isnan(joined["swapped"])
     summary = _numbers(joined, counted) | {"frames": int(counted.sum()), "sequences": len(scores)}
-    summary["per_joint"] = {name: {"mpjpe": mean(joined["errors"][:, row]), "pa_mpjpe": mean(joined["aligned"][:, row])}
-                            for row, name in enumerate(metrics.NAMES_14)}
+    summary["per_joint"] = {
+        name: {"mpjpe": mean(joined["errors"][:, row]), "pa_mpjpe": mean(joined["aligned"][:, row])}
+        for row, name in enumerate(metrics.NAMES_14)
+    }
     summary["by_orientation"] = {}
     for number, name in enumerate(FACINGS):
         rows = counted & (joined["facing"] == number)
@@ -120,9 +139,16 @@ def summarise(scores: list[Score]) -> dict:
 def _numbers(joined: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, float | None]:
     errors = joined["errors"][rows]
     within = np.where(np.isnan(errors), np.nan, errors <= metrics.PCK_THRESHOLD_MM)
-    return {"pa_mpjpe": mean(joined["aligned"][rows]), "mpjpe": mean(errors), "pve": mean(joined["vertices"][rows]),
-            "accel": mean(joined["accel"][rows]), "accel_err": mean(joined["accel_err"][rows]), "pck": mean(within),
-            "swapped": mean(joined["swapped"][rows]), "mpjpe_if_never_swapped": mean(joined["exchanged"][rows])}
+    return {
+        "pa_mpjpe": mean(joined["aligned"][rows]),
+        "mpjpe": mean(errors),
+        "pve": mean(joined["vertices"][rows]),
+        "accel": mean(joined["accel"][rows]),
+        "accel_err": mean(joined["accel_err"][rows]),
+        "pck": mean(within),
+        "swapped": mean(joined["swapped"][rows]),
+        "mpjpe_if_never_swapped": mean(joined["exchanged"][rows]),
+    }
 
 
 def mean(values: np.ndarray) -> float | None:
@@ -131,25 +157,30 @@ def mean(values: np.ndarray) -> float | None:
     return float(left.mean()) if left.size else None
 
 
-def protocol(scores: dict[str, list[Scores]], geometry: Geometry, options: MotionOptions, sequences: int,
-             frames: int) -> dict[str, str]:
+def protocol(
+    scores: dict[str, list[Scores]], geometry: Geometry, options: MotionOptions, sequences: int, frames: int
+) -> dict[str, str]:
     """How the numbers came about, line by line."""
     everybody = [one for runs in scores.values() for one in runs]
     kinds = {one.joints for one in everybody}
     genders = sorted({f"{body}{' ' + gender if gender else ''}" for body, gender in geometry.bodies})
-    steps = [f"fitted to keypoints: {'yes' if options.refine else 'no'}",
-             f"smoothing: {options.smooth:g}" if options.smooth else "smoothing: none",
-             f"window: {options.window or 'as trained'}", f"stride: {options.stride or 'half a window'}"]
+    steps = [
+        f"fitted to keypoints: {'yes' if options.refine else 'no'}",
+        f"smoothing: {options.smooth:g}" if options.smooth else "smoothing: none",
+        f"window: {options.window or 'as trained'}",
+        f"stride: {options.stride or 'half a window'}",
+    ]
     lines = {
         "frames": f"{frames} in {sequences} sequences",
         "joints": f"{', '.join(sorted(kinds))}; about the pelvis, the mean of the hips",
         "alignment": "MPJPE: the pelvis; PA-MPJPE: scale, rotation and translation, frame by frame; "
-                     "PVE: none, about the body's own origin",
+        "PVE: none, about the body's own origin",
         "acceleration": "mm/frame²: x[t−1] − 2x[t] + x[t+1]; frames with an invisible neighbour left out",
         "PCK": f"within {metrics.PCK_THRESHOLD_MM:g} mm",
         "boxes": "the data set's, not a tracker's",
         "body of the truth": ", ".join(genders) or "none: joints only",
-        "motion": "; ".join(steps)}
+        "motion": "; ".join(steps),
+    }
     bodies = sorted({one.run.model.body.kind for one in everybody})
     lines["body of the models"] = ", ".join(bodies)
     if bodies != ["open"] and kinds == {LSP} and geometry.regressor is None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from vibe_cli.people.detectors import Detector
     from vibe_cli.results import Detections
 
-RATES = (0.25, 0.5, 1.0)   # false finds a picture
-LEAST_HEIGHT = 80          # pixels
+RATES = (0.25, 0.5, 1.0)  # false finds a picture
+LEAST_HEIGHT = 80  # pixels
 RIGHT, PASSED_OVER = 0.5, 0.3
 
 
@@ -29,8 +29,8 @@ class Finds:
     """What a detector found in all pictures, best first."""
 
     scores: np.ndarray  # (M,)
-    right: np.ndarray   # (M,) bool
-    people: int         # to be found
+    right: np.ndarray  # (M,) bool
+    people: int  # to be found
     pictures: int
 
     @property
@@ -81,18 +81,24 @@ def summarise(finds: Finds) -> dict:
         last = int(np.searchsorted(finds.false, rate, "right")) - 1
         result[f"recall@{rate:g}"] = float(finds.recall[last]) if last >= 0 else 0.0
         result[f"score@{rate:g}"] = float(finds.scores[last]) if last >= 0 else None
-    return result | {"recall": float(finds.recall[-1]) if len(finds.scores) else 0.0, "people": finds.people,
-                     "pictures": finds.pictures}
+    return result | {
+        "recall": float(finds.recall[-1]) if len(finds.scores) else 0.0,
+        "people": finds.people,
+        "pictures": finds.pictures,
+    }
 
 
 def protocol(finds: Finds) -> dict[str, str]:
     """How the numbers came about."""
-    return {"pictures": f"{finds.pictures}, with {finds.people} people of at least {LEAST_HEIGHT} px",
-            "right": f"overlap (IoU) above {RIGHT:g} with a person, each once",
-            "passed over": f"finds that overlap anybody else by more than {PASSED_OVER:g}: smaller people, crowds, "
-                           "people found already",
-            "recall": "the share of the people found, at " + ", ".join(f"{rate:g}" for rate in RATES)
-                      + " false finds a picture"}
+    return {
+        "pictures": f"{finds.pictures}, with {finds.people} people of at least {LEAST_HEIGHT} px",
+        "right": f"overlap (IoU) above {RIGHT:g} with a person, each once",
+        "passed over": f"finds that overlap anybody else by more than {PASSED_OVER:g}: smaller people, crowds, "
+        "people found already",
+        "recall": "the share of the people found, at "
+        + ", ".join(f"{rate:g}" for rate in RATES)
+        + " false finds a picture",
+    }
 
 
 def _sorted(rows: list[tuple[float, bool]], people: int, pictures: int) -> Finds:

@@ -23,16 +23,34 @@ if TYPE_CHECKING:
     from vibe_cli.results import Observations
     from vibe_cli.zoo.model import Model
 
-LIMITS = (0.1, 0.2)           # of the larger side of the box
+LIMITS = (0.1, 0.2)  # of the larger side of the box
 LEAST_KEYPOINTS, LEAST_HEIGHT = 8, 80
-CLEAR = 0.75                  # confidence of a label from which the keypoint is plainly visible
+CLEAR = 0.75  # confidence of a label from which the keypoint is plainly visible
 UNIQUE = sorted(set(JOINTS_49))
 ROWS = [JOINTS_49.index(joint) for joint in UNIQUE]  # each joint once, among the 49
 EXCHANGED = [UNIQUE.index(KEYPOINTS_OF_54[MIRRORED_KEYPOINTS[KEYPOINTS_OF_54.index(joint)]]) for joint in UNIQUE]
-NAMES = {24: "nose", 25: "right eye", 26: "left eye", 27: "right ear", 28: "left ear", 53: "head", 48: "head top",
-         47: "neck", 17: "right shoulder", 16: "left shoulder", 19: "right elbow", 18: "left elbow", 21: "right wrist",
-         20: "left wrist", 45: "right hip", 46: "left hip", 5: "right knee", 4: "left knee", 8: "right ankle",
-         7: "left ankle"}  # from the head down
+NAMES = {
+    24: "nose",
+    25: "right eye",
+    26: "left eye",
+    27: "right ear",
+    28: "left ear",
+    53: "head",
+    48: "head top",
+    47: "neck",
+    17: "right shoulder",
+    16: "left shoulder",
+    19: "right elbow",
+    18: "left elbow",
+    21: "right wrist",
+    20: "left wrist",
+    45: "right hip",
+    46: "left hip",
+    5: "right knee",
+    4: "left knee",
+    8: "right ankle",
+    7: "left ankle",
+}  # from the head down
 BASELINE = "mean pose"
 
 
@@ -40,8 +58,8 @@ BASELINE = "mean pose"
 class People:
     """Everybody who counts, of N people."""
 
-    labels: np.ndarray   # (N, K, 3) pixels and confidence
-    boxes: np.ndarray    # (N, 4)
+    labels: np.ndarray  # (N, K, 3) pixels and confidence
+    boxes: np.ndarray  # (N, 4)
     found: dict[tuple[str, int], np.ndarray]  # by row of the table and run: (N, K, 2) pixels
 
     @property
@@ -50,8 +68,9 @@ class People:
         return self.boxes[:, 2:].max(axis=1)
 
 
-def look(sequences: Iterable[Sequence], contenders: list[Contender[Model | Eye]], features: Features,
-         options: MotionOptions) -> People:
+def look(
+    sequences: Iterable[Sequence], contenders: list[Contender[Model | Eye]], features: Features, options: MotionOptions
+) -> People:
     """Find everybody's keypoints by every contender."""
     labels, boxes, found = [], [], {}
     for sequence in sequences:
@@ -72,8 +91,11 @@ def look(sequences: Iterable[Sequence], contenders: list[Contender[Model | Eye]]
                     found.setdefault((f"{contender.label}: {what}", number), []).append(points[rows][:, ROWS])
     joined = {key: np.concatenate(points) for key, points in found.items()}
     shape = (0, len(ROWS), 3)
-    return People(np.concatenate(labels) if labels else np.zeros(shape),
-                  np.concatenate(boxes) if boxes else np.zeros((0, 4)), joined)
+    return People(
+        np.concatenate(labels) if labels else np.zeros(shape),
+        np.concatenate(boxes) if boxes else np.zeros((0, 4)),
+        joined,
+    )
 
 
 def countable(sequence: Sequence) -> np.ndarray:
@@ -116,11 +138,12 @@ def protocol(people: People, options: MotionOptions) -> dict[str, str]:
     """How the numbers came about."""
     lines = {
         "people": f"{len(people.labels)}, with at least {LEAST_KEYPOINTS} plainly visible keypoints and a box at least "
-                  f"{LEAST_HEIGHT} px high",
+        f"{LEAST_HEIGHT} px high",
         "right": "within " + " or ".join(f"{limit:g}" for limit in LIMITS) + " of the larger side of the true box; "
-                 "plainly visible keypoints only",
+        "plainly visible keypoints only",
         "boxes": "the data set's, not a detector's",
-        "never swapped": "a person's left and right exchanged where that is nearer to the truth"}
+        "never swapped": "a person's left and right exchanged where that is nearer to the truth",
+    }
     if any(label.endswith(": body") for label, _ in people.found):
         fitted = "yes" if options.refine else "no"
         lines["body"] = f"the model's body projected by its camera; fitted to keypoints: {fitted}"

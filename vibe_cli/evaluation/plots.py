@@ -36,8 +36,15 @@ def draw_joints(path: Path, rows: list[Row], measures: dict[str, tuple[str, floa
             heights = [(mean or 0) * factor for mean, _ in found]
             whiskers = [(deviation or 0) * factor for _, deviation in found]
             places = np.arange(len(joints)) + (number - (len(rows) - 1) / 2) * width
-            axis.bar(places, heights, width, label=row.label, color=COLOURS[number % len(COLOURS)],
-                     yerr=whiskers if any(whiskers) else None, error_kw={"linewidth": 1})
+            axis.bar(
+                places,
+                heights,
+                width,
+                label=row.label,
+                color=COLOURS[number % len(COLOURS)],
+                yerr=whiskers if any(whiskers) else None,
+                error_kw={"linewidth": 1},
+            )
         axis.set_ylabel(label)
         axis.set_xticks(np.arange(len(joints)), joints, rotation=35, ha="right")
         axis.grid(axis="y", alpha=0.3)
@@ -54,7 +61,7 @@ def draw_time(path: Path, scores: dict[str, Score], name: str) -> Path:
         colour = COLOURS[number % len(COLOURS)]
         at = np.arange(min(len(score.accel_err), MOST_FRAMES))
         for axis, values in zip(axes, (score.accel_err, score.errors.mean(axis=1)), strict=True):
-            axis.plot(at, values[:len(at)], color=colour, linewidth=1.1, label=label)
+            axis.plot(at, values[: len(at)], color=colour, linewidth=1.1, label=label)
     axes[0].set_ylabel("acceleration error\nmm/frame²")
     axes[1].set_ylabel("MPJPE\nmm")
     axes[1].set_xlabel(f"frame of {name}")
@@ -70,8 +77,13 @@ def draw_recall(path: Path, finds: dict[str, Finds], most: float = 2.0) -> Path:
     """Recall over false finds a picture, a line a detector (by label)."""
     figure, (axis,) = _figure(1, 6.0)
     for number, (label, one) in enumerate(finds.items()):
-        axis.step(np.concatenate([[0], one.false]), np.concatenate([[0], one.recall]), where="post", label=label,
-                  color=COLOURS[number % len(COLOURS)])
+        axis.step(
+            np.concatenate([[0], one.false]),
+            np.concatenate([[0], one.recall]),
+            where="post",
+            label=label,
+            color=COLOURS[number % len(COLOURS)],
+        )
     axis.set_xlim(0, most)
     axis.set_ylim(0, 1)
     axis.set_xlabel("false finds a picture")
@@ -87,8 +99,10 @@ def _figure(rows: int, width: float, share: bool = False) -> tuple[Figure, list[
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise ModelError("the plots need matplotlib, which comes with ultralytics",
-                         hint="pip install matplotlib, or leave the plots out: --no-plots") from None
+        raise ModelError(
+            "the plots need matplotlib, which comes with ultralytics",
+            hint="pip install matplotlib, or leave the plots out: --no-plots",
+        ) from None
     figure = Figure(figsize=(width, 0.6 + 2.9 * rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, list(np.atleast_1d(figure.subplots(rows, 1, sharex=share)))

@@ -18,23 +18,42 @@ NOTHING = "–"
 class Column:
     """One measure."""
 
-    key: str            # in a run's numbers
-    heading: str        # with its unit and which way is better
+    key: str  # in a run's numbers
+    heading: str  # with its unit and which way is better
     factor: float = 1.0
     digits: int = 1
 
 
-MOTION = (Column("pa_mpjpe", "PA-MPJPE mm ↓"), Column("mpjpe", "MPJPE mm ↓"), Column("pve", "PVE mm ↓"),
-          Column("accel", "Accel mm/frame²"), Column("accel_err", "Accel error ↓"), Column("pck", "PCK % ↑", 100),
-          Column("swapped", "sides swapped % ↓", 100), Column("mpjpe_if_never_swapped", "MPJPE if never swapped"))
-ORIENTATION = (Column("frames", "frames", digits=0), Column("pa_mpjpe", "PA-MPJPE mm ↓"), Column("mpjpe", "MPJPE mm ↓"),
-               Column("accel_err", "Accel error ↓"), Column("swapped", "sides swapped % ↓", 100))
-KEYPOINTS = (Column("pck@0.1", "PCK@0.1 % ↑", 100), Column("pck@0.2", "PCK@0.2 % ↑", 100),
-             Column("pck@0.1_if_never_swapped", "@0.1 if never swapped", 100),
-             Column("pck@0.2_if_never_swapped", "@0.2 if never", 100), Column("swapped", "people swapped % ↓", 100))
-DETECTION = (Column("recall@0.25", "recall at 0.25 false/picture ↑", digits=3),
-             Column("recall@0.5", "at 0.5 ↑", digits=3), Column("recall@1", "at 1 ↑", digits=3),
-             Column("recall", "at any ↑", digits=3))
+MOTION = (
+    Column("pa_mpjpe", "PA-MPJPE mm ↓"),
+    Column("mpjpe", "MPJPE mm ↓"),
+    Column("pve", "PVE mm ↓"),
+    Column("accel", "Accel mm/frame²"),
+    Column("accel_err", "Accel error ↓"),
+    Column("pck", "PCK % ↑", 100),
+    Column("swapped", "sides swapped % ↓", 100),
+    Column("mpjpe_if_never_swapped", "MPJPE if never swapped"),
+)
+ORIENTATION = (
+    Column("frames", "frames", digits=0),
+    Column("pa_mpjpe", "PA-MPJPE mm ↓"),
+    Column("mpjpe", "MPJPE mm ↓"),
+    Column("accel_err", "Accel error ↓"),
+    Column("swapped", "sides swapped % ↓", 100),
+)
+KEYPOINTS = (
+    Column("pck@0.1", "PCK@0.1 % ↑", 100),
+    Column("pck@0.2", "PCK@0.2 % ↑", 100),
+    Column("pck@0.1_if_never_swapped", "@0.1 if never swapped", 100),
+    Column("pck@0.2_if_never_swapped", "@0.2 if never", 100),
+    Column("swapped", "people swapped % ↓", 100),
+)
+DETECTION = (
+    Column("recall@0.25", "recall at 0.25 false/picture ↑", digits=3),
+    Column("recall@0.5", "at 0.5 ↑", digits=3),
+    Column("recall@1", "at 1 ↑", digits=3),
+    Column("recall", "at any ↑", digits=3),
+)
 
 
 @dataclass
@@ -42,9 +61,9 @@ class Row:
     """One system: the numbers of its runs."""
 
     label: str
-    runs: list[dict]                                  # numbers by key
-    names: list[str] = field(default_factory=list)    # of the models behind them
-    data: list[str] = field(default_factory=list)     # what each learned from
+    runs: list[dict]  # numbers by key
+    names: list[str] = field(default_factory=list)  # of the models behind them
+    data: list[str] = field(default_factory=list)  # what each learned from
 
 
 @dataclass
@@ -61,15 +80,24 @@ class Report:
     @property
     def table(self) -> list[list[str]]:
         """Heading and rows."""
-        return [["model", *(column.heading for column in self.columns)],
-                *([row.label, *(cell(row.runs, column) for column in self.columns)] for row in self.rows)]
+        return [
+            ["model", *(column.heading for column in self.columns)],
+            *([row.label, *(cell(row.runs, column) for column in self.columns)] for row in self.rows),
+        ]
 
     @property
     def orientations(self) -> list[list[str]]:
         """The same by which way people face, where that is known: heading and rows, or nothing."""
         names = dict.fromkeys(name for row in self.rows for run in row.runs for name in run.get("by_orientation", {}))
-        lines = [[row.label, name, *(cell([run["by_orientation"].get(name, {}) for run in row.runs], column)
-                                     for column in ORIENTATION)] for name in names for row in self.rows]
+        lines = [
+            [
+                row.label,
+                name,
+                *(cell([run["by_orientation"].get(name, {}) for run in row.runs], column) for column in ORIENTATION),
+            ]
+            for name in names
+            for row in self.rows
+        ]
         return [["model", "seen from", *(column.heading for column in ORIENTATION)], *lines] if lines else []
 
     @property
@@ -84,8 +112,10 @@ class Report:
             for name, data in dict(zip(row.names, row.data, strict=True)).items():
                 found.append(f"data in training of {row.label if len(row.runs) == 1 else name}: {data}")
         if any(len(row.runs) > 1 for row in self.rows):
-            found.append("±: standard deviation over the runs of a system: "
-                         + ", ".join(f"{len(row.runs)} of {row.label}" for row in self.rows))
+            found.append(
+                "±: standard deviation over the runs of a system: "
+                + ", ".join(f"{len(row.runs)} of {row.label}" for row in self.rows)
+            )
         return found
 
     def markdown(self) -> str:
@@ -93,24 +123,45 @@ class Report:
         parts = [f"# {self.title}", _markdown(self.table)]
         if self.orientations:
             parts += ["By orientation:", _markdown(self.orientations)]
-        parts += ["\n".join(f"- {line}" for line in self.lines()),
-                  f"vibe {__version__}, {date.today().isoformat()}"]
+        parts += ["\n".join(f"- {line}" for line in self.lines()), f"vibe {__version__}, {date.today().isoformat()}"]
         return "\n\n".join(parts) + "\n"
 
     def content(self) -> dict:
         """What metrics.json holds."""
-        return {"format": FORMAT, "version": VERSION, "vibe": __version__, "date": date.today().isoformat(),
-                "dataset": self.dataset, "folder": self.folder, "split": self.split, "protocol": self.protocol,
-                "models": [{"label": row.label, "mean": {c.key: spread(row.runs, c.key)[0] for c in self.columns},
-                            "std": {c.key: spread(row.runs, c.key)[1] for c in self.columns},
-                            "runs": [numbers | {"model": name, "data": data} for numbers, name, data in zip(
-                                row.runs, row.names or [row.label] * len(row.runs), row.data or [None] * len(row.runs),
-                                strict=True)]} for row in self.rows]}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "vibe": __version__,
+            "date": date.today().isoformat(),
+            "dataset": self.dataset,
+            "folder": self.folder,
+            "split": self.split,
+            "protocol": self.protocol,
+            "models": [
+                {
+                    "label": row.label,
+                    "mean": {c.key: spread(row.runs, c.key)[0] for c in self.columns},
+                    "std": {c.key: spread(row.runs, c.key)[1] for c in self.columns},
+                    "runs": [
+                        numbers | {"model": name, "data": data}
+                        for numbers, name, data in zip(
+                            row.runs,
+                            row.names or [row.label] * len(row.runs),
+                            row.data or [None] * len(row.runs),
+                            strict=True,
+                        )
+                    ],
+                }
+                for row in self.rows
+            ],
+        }
 
     def write(self, folder: Path) -> list[Path]:
         """metrics.json and table.md, written beside and renamed."""
-        files = {folder / "metrics.json": json.dumps(self.content(), indent=1, ensure_ascii=False) + "\n",
-                 folder / "table.md": self.markdown()}
+        files = {
+            folder / "metrics.json": json.dumps(self.content(), indent=1, ensure_ascii=False) + "\n",
+            folder / "table.md": self.markdown(),
+        }
         for path, text in files.items():
             part = path.with_name(path.name + ".part")
             part.write_text(text, encoding="utf-8")

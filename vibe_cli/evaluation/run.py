@@ -24,14 +24,14 @@ class EvaluationOptions:
 
     dataset: str
     folder: Path
-    models: tuple[str, ...] = ()         # NAME, or LABEL=NAME,NAME for several runs; (): the shipped one
-    split: str | None = None             # None: the data set's first
-    body: str | None = None              # None: the models' own
+    models: tuple[str, ...] = ()  # NAME, or LABEL=NAME,NAME for several runs; (): the shipped one
+    split: str | None = None  # None: the data set's first
+    body: str | None = None  # None: the models' own
     device: str = "auto"
     precision: str = "auto"
     batch_size: int = 16
-    limit: int | None = None             # at most so many sequences, or pictures
-    cache: Path | None = None            # where encoders' features are kept
+    limit: int | None = None  # at most so many sequences, or pictures
+    cache: Path | None = None  # where encoders' features are kept
     motion: MotionOptions = RAW
 
 
@@ -52,8 +52,11 @@ def evaluate(options: EvaluationOptions, progress: Progress = quiet) -> Outcome:
     measure = {"motion": _motion, "keypoints": _keypoints, "detection": _detection}[task]
     outcome = measure(options, dataset, progress)
     seen = dataset.about.source(dataset.split)
-    outcome.warnings += [f"{row.label} learned from {seen.partition(' (')[0]} itself: this is no measure of it"
-                         for row in outcome.report.rows if any(seen in data.split("; ") for data in row.data)]
+    outcome.warnings += [
+        f"{row.label} learned from {seen.partition(' (')[0]} itself: this is no measure of it"
+        for row in outcome.report.rows
+        if any(seen in data.split("; ") for data in row.data)
+    ]
     return outcome
 
 
@@ -76,20 +79,31 @@ def _motion(options: EvaluationOptions, dataset: Dataset, progress: Progress) ->
     features = Features(options.cache, dataset.label, options.batch_size, warnings.append)
     geometry = Geometry()
     scores = motion.evaluate_motion(sequences, rivals, features, options.motion, geometry)
-    rows = [Row(label, [motion.summarise(one.sequences) for one in runs], [one.run.name for one in runs],
-                [one.run.data for one in runs]) for label, runs in scores.items()]
+    rows = [
+        Row(
+            label,
+            [motion.summarise(one.sequences) for one in runs],
+            [one.run.name for one in runs],
+            [one.run.data for one in runs],
+        )
+        for label, runs in scores.items()
+    ]
     counts = rows[0].runs[0]
     if not counts["frames"]:
         raise InputError(f"{options.folder}: not a single frame of it counts", hint="is its truth all marked invalid?")
-    report = _report(dataset, motion.protocol(scores, geometry, options.motion, counts["sequences"], counts["frames"]),
-                     MOTION, rows)
+    report = _report(
+        dataset, motion.protocol(scores, geometry, options.motion, counts["sequences"], counts["frames"]), MOTION, rows
+    )
     first = {label: runs[0].sequences for label, runs in scores.items()}
     longest = max(range(len(next(iter(first.values())))), key=lambda n: len(next(iter(first.values()))[n].accel))
     over_time = {label: found[longest] for label, found in first.items()}
     name = next(iter(over_time.values())).name
-    drawn = [lambda folder: plots.draw_joints(folder / "joints.png", rows, {
-                 "mpjpe": ("MPJPE mm", 1.0), "pa_mpjpe": ("PA-MPJPE mm", 1.0)}),
-             lambda folder: plots.draw_time(folder / "time.png", over_time, name)]
+    drawn = [
+        lambda folder: plots.draw_joints(
+            folder / "joints.png", rows, {"mpjpe": ("MPJPE mm", 1.0), "pa_mpjpe": ("PA-MPJPE mm", 1.0)}
+        ),
+        lambda folder: plots.draw_time(folder / "time.png", over_time, name),
+    ]
     return Outcome(report, drawn, warnings)
 
 
@@ -102,18 +116,42 @@ def _keypoints(options: EvaluationOptions, dataset: Dataset, progress: Progress)
     features = Features(options.cache, dataset.label, options.batch_size, warnings.append)
     people = photographs.look(progress(dataset, "Looking", options.limit), rivals, features, options.motion)
     if not len(people.labels):
-        raise InputError(f"{options.folder}: nobody with {photographs.LEAST_KEYPOINTS} plainly visible keypoints and "
-                         f"{photographs.LEAST_HEIGHT} px of height", hint="take larger pictures of whole people")
-    rows = [Row(photographs.BASELINE, [photographs.measure(photographs.mean_pose(people), people)],
-                [photographs.BASELINE], ["the keypoints themselves: everybody's mean"])]
+        raise InputError(
+            f"{options.folder}: nobody with {photographs.LEAST_KEYPOINTS} plainly visible keypoints and "
+            f"{photographs.LEAST_HEIGHT} px of height",
+            hint="take larger pictures of whole people",
+        )
+    rows = [
+        Row(
+            photographs.BASELINE,
+            [photographs.measure(photographs.mean_pose(people), people)],
+            [photographs.BASELINE],
+            ["the keypoints themselves: everybody's mean"],
+        )
+    ]
     runs_of = {rival.label: rival.runs for rival in rivals}
     for label in dict.fromkeys(label for label, _ in people.found):
         runs = runs_of[label.rsplit(": ", 1)[0]]
-        rows.append(Row(label, [photographs.measure(points, people) for (key, _), points in people.found.items()
-                                if key == label], [run.name for run in runs], [run.data for run in runs]))
+        rows.append(
+            Row(
+                label,
+                [photographs.measure(points, people) for (key, _), points in people.found.items() if key == label],
+                [run.name for run in runs],
+                [run.data for run in runs],
+            )
+        )
     report = _report(dataset, photographs.protocol(people, options.motion), KEYPOINTS, rows)
-    return Outcome(report, [lambda folder: plots.draw_joints(folder / "joints.png", rows, {
-        f"pck@{limit:g}": (f"PCK at {limit:g}, %", 100.0) for limit in photographs.LIMITS})], warnings)
+    return Outcome(
+        report,
+        [
+            lambda folder: plots.draw_joints(
+                folder / "joints.png",
+                rows,
+                {f"pck@{limit:g}": (f"PCK at {limit:g}, %", 100.0) for limit in photographs.LIMITS},
+            )
+        ],
+        warnings,
+    )
 
 
 def _detection(options: EvaluationOptions, dataset: Dataset, progress: Progress) -> Outcome:
@@ -128,15 +166,23 @@ def _detection(options: EvaluationOptions, dataset: Dataset, progress: Progress)
     runs = [(rival.label, run) for rival in rivals for run in rival.runs]
     finds = people.find_people(pictures, [run.model for _, run in runs])
     if not finds[0].people:
-        raise InputError(f"{options.folder}: nobody of {people.LEAST_HEIGHT} px or more in its pictures",
-                         hint="take larger pictures")
+        raise InputError(
+            f"{options.folder}: nobody of {people.LEAST_HEIGHT} px or more in its pictures", hint="take larger pictures"
+        )
     rows = []
     for rival in rivals:
         own = [(run, found) for (label, run), found in zip(runs, finds, strict=True) if label == rival.label]
-        rows.append(Row(rival.label, [people.summarise(found) for _, found in own], [run.name for run, _ in own],
-                        [run.data for run, _ in own]))
-    curves = {label if len(rows) == len(runs) else run.name: found
-              for (label, run), found in zip(runs, finds, strict=True)}
+        rows.append(
+            Row(
+                rival.label,
+                [people.summarise(found) for _, found in own],
+                [run.name for run, _ in own],
+                [run.data for run, _ in own],
+            )
+        )
+    curves = {
+        label if len(rows) == len(runs) else run.name: found for (label, run), found in zip(runs, finds, strict=True)
+    }
     report = _report(dataset, people.protocol(finds[0]), DETECTION, rows)
     return Outcome(report, [lambda folder: plots.draw_recall(folder / "recall.png", curves)], [])
 

@@ -34,11 +34,11 @@ LSP, H36M = "14 LSP joints of the body's 49", "14 of Human3.6M's 17 joints (J_re
 class Truth:
     """What is known of T frames."""
 
-    joints: np.ndarray            # (T, 14, 3) metres, camera axes
-    valid: np.ndarray             # (T,) frames that count
-    vertices: np.ndarray | None   # (T, V, 3) metres about the body's origin; None where no mesh is known
-    body: str | None              # open | smpl: of the vertices
-    facing: np.ndarray            # (T,) index into FACINGS, −1 where it is not known
+    joints: np.ndarray  # (T, 14, 3) metres, camera axes
+    valid: np.ndarray  # (T,) frames that count
+    vertices: np.ndarray | None  # (T, V, 3) metres about the body's origin; None where no mesh is known
+    body: str | None  # open | smpl: of the vertices
+    facing: np.ndarray  # (T,) index into FACINGS, −1 where it is not known
 
 
 class Geometry:
@@ -67,8 +67,10 @@ class Geometry:
         with torch.inference_mode():
             for start in range(0, len(pose), CHUNK):
                 part = slice(start, start + CHUNK)
-                output = body(matrix_from_axis_angle(torch.from_numpy(pose[part]).to(device)),
-                              torch.from_numpy(betas[part]).to(device))
+                output = body(
+                    matrix_from_axis_angle(torch.from_numpy(pose[part]).to(device)),
+                    torch.from_numpy(betas[part]).to(device),
+                )
                 joints.append(self.fourteen(output, kind).cpu().numpy())
                 vertices.append(output.vertices.cpu().numpy())
         return np.concatenate(joints), np.concatenate(vertices)
@@ -88,8 +90,10 @@ class Geometry:
         if sequence.joints3d is not None and sequence.joints3d_valid[:, EVALUATION_14].all(axis=1).any():
             known = sequence.joints3d_valid[:, EVALUATION_14].all(axis=1)
             return Truth(sequence.joints3d[:, EVALUATION_14], valid & known, None, None, facing)
-        raise InputError(f"{sequence.name}: has no joints in 3D to compare with",
-                         hint="evaluate on 3dpw, mpi-inf-3dhp, human36m or synthetic")
+        raise InputError(
+            f"{sequence.name}: has no joints in 3D to compare with",
+            hint="evaluate on 3dpw, mpi-inf-3dhp, human36m or synthetic",
+        )
 
     def body_of(self, sequence: Sequence) -> Body:
         """The body of the truth: the open one, or the user's SMPL of the sequence's gender, else any SMPL of theirs."""
@@ -105,11 +109,14 @@ class Geometry:
             return path
         path = find_body()
         if path is None:
-            raise ModelError("the truth of this data set is given as SMPL parameters, and no SMPL body is here",
-                             hint="import one: vibe models import SMPL_NEUTRAL.pkl (SMPL_MALE.pkl and SMPL_FEMALE.pkl "
-                                  "as well, for the published protocol)")
-        self.notes.append(f"the truth of {gender} people is posed on {path.parent.name}, for no {gender} SMPL is "
-                          "imported")
+            raise ModelError(
+                "the truth of this data set is given as SMPL parameters, and no SMPL body is here",
+                hint="import one: vibe models import SMPL_NEUTRAL.pkl (SMPL_MALE.pkl and SMPL_FEMALE.pkl "
+                "as well, for the published protocol)",
+            )
+        self.notes.append(
+            f"the truth of {gender} people is posed on {path.parent.name}, for no {gender} SMPL is imported"
+        )
         return path
 
 

@@ -31,7 +31,7 @@ class ExportOptions:
     """What a writer may be told."""
 
     vertices: bool = True  # pkl: write the mesh's vertices as well, 83 kB a person and frame
-    every: int = 1         # obj: one mesh every so many frames of the clip
+    every: int = 1  # obj: one mesh every so many frames of the clip
     centred: bool = False  # obj: each pelvis at the origin instead of where the person stands
 
     def __post_init__(self) -> None:
@@ -45,8 +45,7 @@ class FormatWriter(Protocol):
     name: str
     extension: str
 
-    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions,
-              progress: Progress) -> list[Path]:
+    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions, progress: Progress) -> list[Path]:
         """Write everybody's motion under `folder`, which exists; the files, or their one folder."""
         ...
 

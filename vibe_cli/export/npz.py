@@ -30,8 +30,7 @@ class Writer:
     name = "npz"
     extension = ".npz"
 
-    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions,
-              progress: Progress) -> list[Path]:
+    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions, progress: Progress) -> list[Path]:
         """Write npz/person_001.npz and so on; the folder, or nothing when nobody is in the result."""
         from vibe_cli.results import write_npz
 

@@ -30,14 +30,14 @@ class Writer:
     name = "obj"
     extension = ".obj"
 
-    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions,
-              progress: Progress) -> list[Path]:
+    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions, progress: Progress) -> list[Path]:
         """Write obj/person_001/000000.obj and so on; the folder, or nothing when nobody is in the result."""
         people = [some for person in result.people if len(some := thinned(person, options.every))]
         if not people:
             if result.people:
-                raise UsageError(f"nobody is in a frame that is a multiple of {options.every}",
-                                 hint="use a smaller --every")
+                raise UsageError(
+                    f"nobody is in a frame that is a multiple of {options.every}", hint="use a smaller --every"
+                )
             return []
         faces = _face_lines(body.faces)
         with replacing_folder(folder / "obj", r"person_\d+/\d+\.obj") as part:
@@ -55,8 +55,9 @@ def thinned(person: Person, every: int) -> Person:
     return select(person, person.frames % every == 0)
 
 
-def _meshes(person: Person, result: Result, body: Body,
-            options: ExportOptions) -> Iterator[tuple[Person, int, np.ndarray]]:
+def _meshes(
+    person: Person, result: Result, body: Body, options: ExportOptions
+) -> Iterator[tuple[Person, int, np.ndarray]]:
     """The person, the clip's frame and the vertices (V, 3), y up, of every frame."""
     from vibe_cli.body.body_models import vertices_of
 
@@ -71,8 +72,10 @@ def _meshes(person: Person, result: Result, body: Body,
 def _comment(result: Result, person: Person, frame: int, options: ExportOptions) -> str:
     """What the numbers mean, as OBJ comments."""
     origin = "the pelvis" if options.centred else "the camera"
-    return (f"# person {person.id}, frame {frame} of the clip, {float(result.video.fps):g} frames a second\n"
-            f"# metres; x right, y up, z towards the camera; origin: {origin}\n# body: {result.body}\n")
+    return (
+        f"# person {person.id}, frame {frame} of the clip, {float(result.video.fps):g} frames a second\n"
+        f"# metres; x right, y up, z towards the camera; origin: {origin}\n# body: {result.body}\n"
+    )
 
 
 def _vertex_lines(vertices: np.ndarray) -> str:

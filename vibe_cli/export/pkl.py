@@ -27,8 +27,7 @@ class Writer:
     name = "pkl"
     extension = ".pkl"
 
-    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions,
-              progress: Progress) -> list[Path]:
+    def write(self, result: Result, body: Body, folder: Path, options: ExportOptions, progress: Progress) -> list[Path]:
         """Write one file for everybody. Vertices lie in a scratch file meanwhile, so memory stays small."""
         import joblib
 

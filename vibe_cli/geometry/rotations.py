@@ -47,11 +47,15 @@ def quaternion_from_matrix(matrix: Tensor) -> Tensor:
     four = torch.stack([1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz], dim=-1)
     wx, wy, wz = (m[..., 2, 1] - m[..., 1, 2]), (m[..., 0, 2] - m[..., 2, 0]), (m[..., 1, 0] - m[..., 0, 1])
     xy, xz, yz = (m[..., 1, 0] + m[..., 0, 1]), (m[..., 0, 2] + m[..., 2, 0]), (m[..., 2, 1] + m[..., 1, 2])
-    rows = torch.stack([
-        torch.stack([four[..., 0], wx, wy, wz], dim=-1),
-        torch.stack([wx, four[..., 1], xy, xz], dim=-1),
-        torch.stack([wy, xy, four[..., 2], yz], dim=-1),
-        torch.stack([wz, xz, yz, four[..., 3]], dim=-1)], dim=-2)
+    rows = torch.stack(
+        [
+            torch.stack([four[..., 0], wx, wy, wz], dim=-1),
+            torch.stack([wx, four[..., 1], xy, xz], dim=-1),
+            torch.stack([wy, xy, four[..., 2], yz], dim=-1),
+            torch.stack([wz, xz, yz, four[..., 3]], dim=-1),
+        ],
+        dim=-2,
+    )
     best = four.argmax(dim=-1)[..., None, None].expand(*four.shape[:-1], 1, 4)
     quaternion = normalize(rows.gather(-2, best).squeeze(-2), dim=-1)
     return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)

@@ -36,19 +36,30 @@ _STATED = "as its authors state"
 class Kind:
     """A kind of official file."""
 
-    what: str                       # in a phrase
-    where: str                      # where it comes from
+    what: str  # in a phrase
+    where: str  # where it comes from
     licence: str
-    needs: tuple[str, ...] = ()     # kinds that must be there too before it can be used
+    needs: tuple[str, ...] = ()  # kinds that must be there too before it can be used
 
 
 KINDS = {
-    "spin": Kind("SPIN: ResNet-50 image encoder and single-frame regressor", VIBE_DATA,
-                 "non-commercial research, " + _STATED + "; holds SMPL data"),
-    "vibe": Kind("VIBE: temporal encoder and regressor", VIBE_DATA,
-                 "non-commercial research, " + _STATED + "; holds SMPL data", ("spin",)),
-    "tcmr": Kind("TCMR: temporal encoder and regressor of the middle frame",
-                 SYSTEMS["tcmr"].where, _STATED + "; holds SMPL data", ("spin",)),
+    "spin": Kind(
+        "SPIN: ResNet-50 image encoder and single-frame regressor",
+        VIBE_DATA,
+        "non-commercial research, " + _STATED + "; holds SMPL data",
+    ),
+    "vibe": Kind(
+        "VIBE: temporal encoder and regressor",
+        VIBE_DATA,
+        "non-commercial research, " + _STATED + "; holds SMPL data",
+        ("spin",),
+    ),
+    "tcmr": Kind(
+        "TCMR: temporal encoder and regressor of the middle frame",
+        SYSTEMS["tcmr"].where,
+        _STATED + "; holds SMPL data",
+        ("spin",),
+    ),
     "smpl": Kind("SMPL body", "smpl.is.tue.mpg.de (free account)", _SMPL_LICENCE, ("joints-extra",)),
     "mean-params": Kind("mean pose, shape and camera", VIBE_DATA, _STATED),
     "joints-extra": Kind("regressor of 9 extra joints from SMPL's vertices", VIBE_DATA, _STATED),
@@ -60,10 +71,10 @@ KINDS = {
 class OfficialFile:
     """What an official file holds, under our names."""
 
-    kind: str                                   # a key of KINDS
+    kind: str  # a key of KINDS
     path: Path
-    parts: dict[str, dict[str, Tensor]]         # weights, body, regressor, discriminator: what there is
-    network: dict | None = None                 # configuration of the weights, for `load_network`
+    parts: dict[str, dict[str, Tensor]]  # weights, body, regressor, discriminator: what there is
+    network: dict | None = None  # configuration of the weights, for `load_network`
     notes: dict[str, Any] = field(default_factory=dict)  # epoch, score, what was left out and why
 
 
@@ -71,10 +82,12 @@ class YoloFile(ModelError):
     """Ultralytics' weights, which are used as they are; the hint says how."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: ultralytics (YOLO) weights, which are not imported but used as they are",
-                         hint=f"name the file: vibe demo CLIP --detector {path}, or of a pose model: --keypoints {path}"
-                              f"; a detector copied into {user_models_dir()} under a name like yolo*.pt is used "
-                              "from then on")
+        super().__init__(
+            f"{path}: ultralytics (YOLO) weights, which are not imported but used as they are",
+            hint=f"name the file: vibe demo CLIP --detector {path}, or of a pose model: --keypoints {path}"
+            f"; a detector copied into {user_models_dir()} under a name like yolo*.pt is used "
+            "from then on",
+        )
 
 
 class UnknownFile(ModelError):
@@ -82,8 +95,9 @@ class UnknownFile(ModelError):
 
     def __init__(self, path: Path, container: str, content: Any) -> None:
         known = "; ".join(sorted({kind.what for kind in KINDS.values()}))
-        super().__init__(f"{path}: not an official file that vibe knows (its container: {container})",
-                         hint=f"known are: {known}")
+        super().__init__(
+            f"{path}: not an official file that vibe knows (its container: {container})", hint=f"known are: {known}"
+        )
         self.content = content
 
 
@@ -100,11 +114,16 @@ def read_official(path: Path | str) -> OfficialFile:
     path = Path(path)
     container = sniff(path)
     readers: dict[str, tuple[Callable[[Path], Any], Callable[[Any, Path], OfficialFile | None]]] = {
-        "torch": (read_checkpoint, _from_checkpoint), "npz": (read_npz, _from_arrays),
-        "npy": (read_npy, _from_regressor), "pickle": (read_pickle, _from_arrays)}
+        "torch": (read_checkpoint, _from_checkpoint),
+        "npz": (read_npz, _from_arrays),
+        "npy": (read_npy, _from_regressor),
+        "pickle": (read_pickle, _from_arrays),
+    }
     if container == "compressed":
-        raise ModelError(f"{path}: a compressed file, which vibe does not read",
-                         hint="decompress it, or, if it is joblib's, write it again without compression")
+        raise ModelError(
+            f"{path}: a compressed file, which vibe does not read",
+            hint="decompress it, or, if it is joblib's, write it again without compression",
+        )
     if container not in readers:
         raise UnknownFile(path, container, None)
     read, interpret = readers[container]
@@ -127,27 +146,39 @@ def smpl_tensors(content: Mapping[str, Any], path: Path | str) -> dict[str, Tens
     """
     aliases = {"faces": ("faces", "f", "faces_tensor"), "lbs_weights": ("lbs_weights", "weights")}
     tensors = {}
-    for name in ("v_template", "faces", "shapedirs", "posedirs", "J_regressor", "lbs_weights",
-                 "J_regressor_extra"):
+    for name in ("v_template", "faces", "shapedirs", "posedirs", "J_regressor", "lbs_weights", "J_regressor_extra"):
         found = [content[key] for key in aliases.get(name, (name,)) if content.get(key) is not None]
         if found:
             dtype = torch.int64 if name == "faces" else torch.float32
             tensors[name] = _tensor(found[0], dtype, f"{path}: {name}")
     if "lbs_weights" in tensors and tensors["lbs_weights"].shape[-1] != 24:
-        raise ModelError(f"{path}: a body of {tensors['lbs_weights'].shape[-1]} joints (SMPL+H or SMPL-X)",
-                         hint="give the SMPL file of 24 joints")
+        raise ModelError(
+            f"{path}: a body of {tensors['lbs_weights'].shape[-1]} joints (SMPL+H or SMPL-X)",
+            hint="give the SMPL file of 24 joints",
+        )
     count = SMPL_VERTICES
     if "shapedirs" in tensors and tensors["shapedirs"].ndim == 3:
         tensors["shapedirs"] = tensors["shapedirs"][..., :10].contiguous()
     if "posedirs" in tensors and tensors["posedirs"].shape == (207, 3 * count):
         tensors["posedirs"] = tensors["posedirs"].T.reshape(count, 3, 207).contiguous()
-    check_shapes(tensors, {
-        "v_template": (count, 3), "faces": (None, 3), "shapedirs": (count, 3, 10),
-        "posedirs": (count, 3, 207), "J_regressor": (24, count), "lbs_weights": (count, 24)}, path)
+    check_shapes(
+        tensors,
+        {
+            "v_template": (count, 3),
+            "faces": (None, 3),
+            "shapedirs": (count, 3, 10),
+            "posedirs": (count, 3, 207),
+            "J_regressor": (24, count),
+            "lbs_weights": (count, 24),
+        },
+        path,
+    )
     _check_tree(content, path)
     if not 0 <= int(tensors["faces"].min()) <= int(tensors["faces"].max()) < count:
-        raise ModelError(f"{path}: a triangle refers to a vertex that does not exist",
-                         hint="get the file again from its official page")
+        raise ModelError(
+            f"{path}: a triangle refers to a vertex that does not exist",
+            hint="get the file again from its official page",
+        )
     if "J_regressor_extra" in tensors:
         joint_regressor(tensors["J_regressor_extra"], 9, path)
     return tensors
@@ -157,13 +188,14 @@ def joint_regressor(matrix: Any, joints: int, path: Path | str) -> Tensor:
     """A joint regressor (joints, V) of SMPL's vertices as float32; ModelError for another shape."""
     tensor = _tensor(matrix, torch.float32, str(path))
     if tensor.shape != (joints, SMPL_VERTICES):
-        raise ModelError(f"{path}: shape {tuple(tensor.shape)}, a regressor of {joints} joints has "
-                         f"({joints}, {SMPL_VERTICES})", hint="get the file again from its official page")
+        raise ModelError(
+            f"{path}: shape {tuple(tensor.shape)}, a regressor of {joints} joints has ({joints}, {SMPL_VERTICES})",
+            hint="get the file again from its official page",
+        )
     return tensor
 
 
-def check_shapes(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int | None, ...]],
-                 path: Path | str) -> None:
+def check_shapes(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int | None, ...]], path: Path | str) -> None:
     """ModelError unless every name is there in its shape; None admits any length."""
     problems = [f"{name} is missing" for name in shapes if name not in tensors]
     for name, shape in shapes.items():
@@ -172,8 +204,9 @@ def check_shapes(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int |
         if len(found) != len(shape) or found != wanted:
             problems.append(f"{name} is {found} instead of {tuple('any' if w is None else w for w in shape)}")
     if problems:
-        raise ModelError(f"{path}: not a usable body: {', '.join(problems)}",
-                         hint="get the file again from where it came from")
+        raise ModelError(
+            f"{path}: not a usable body: {', '.join(problems)}", hint="get the file again from where it came from"
+        )
 
 
 def _check_tree(content: Mapping[str, Any], path: Path | str) -> None:
@@ -213,12 +246,21 @@ def _from_regressor(content: np.ndarray, path: Path) -> OfficialFile | None:
 def _from_checkpoint(content: dict[str, Any], path: Path) -> OfficialFile | None:
     """A torch checkpoint: SPIN's under `model`, VIBE's and TCMR's under `gen_state_dict`."""
     generator, model = content.get("gen_state_dict"), content.get("model")
-    notes = {name: content[name].item() if isinstance(content[name], np.generic) else content[name]
-             for name in ("epoch", "performance") if isinstance(content.get(name), (int, float, np.number))}
+    notes = {
+        name: content[name].item() if isinstance(content[name], np.generic) else content[name]
+        for name in ("epoch", "performance")
+        if isinstance(content.get(name), (int, float, np.number))
+    }
     if _holds_tensors(generator):
         weights, body = _split_body(generator, "regressor.smpl.", path)
-        kind = next((kind for kind, name in (("vibe", "encoder.gru."), ("tcmr", "encoder.gru_cur."))
-                     if any(key.startswith(name) for key in weights)), None)
+        kind = next(
+            (
+                kind
+                for kind, name in (("vibe", "encoder.gru."), ("tcmr", "encoder.gru_cur."))
+                if any(key.startswith(name) for key in weights)
+            ),
+            None,
+        )
         if kind is None:
             return None
         parts = {"weights": weights} | body
@@ -243,8 +285,7 @@ def _fit(name: str, weights: dict[str, Tensor], path: Path) -> dict:
     return describe(network.config)
 
 
-def _discriminator(weights: dict[str, Tensor], path: Path,
-                   notes: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
+def _discriminator(weights: dict[str, Tensor], path: Path, notes: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
     """VIBE's motion discriminator, for further training; one of another form is left out and noted."""
     try:
         _fit("discriminator", weights, path)
@@ -254,8 +295,9 @@ def _discriminator(weights: dict[str, Tensor], path: Path,
     return {"discriminator": weights}
 
 
-def _split_body(weights: dict[str, Tensor], prefix: str,
-                path: Path) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+def _split_body(
+    weights: dict[str, Tensor], prefix: str, path: Path
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
     """A checkpoint's weights without the body, and the body; whatever else smplx kept there is left out."""
     inside = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
     rest = {name: value for name, value in weights.items() if not name.startswith(prefix)}
@@ -276,8 +318,9 @@ def _tensor(value: Any, dtype: torch.dtype, what: str) -> Tensor:
     """An array or tensor → tensor of its own memory; ModelError where it holds no numbers, or absurdly many."""
     array = value if isinstance(value, torch.Tensor) else np.asarray(value)
     if math.prod(array.shape) > _MOST_NUMBERS:
-        raise ModelError(f"{what}: shape {tuple(array.shape)} is that of no body",
-                         hint="get the file again from its official page")
+        raise ModelError(
+            f"{what}: shape {tuple(array.shape)} is that of no body", hint="get the file again from its official page"
+        )
     if isinstance(array, torch.Tensor):
         return array.to(dtype)
     if array.dtype.kind not in "fiub":

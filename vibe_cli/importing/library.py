@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 SIDECAR = "config.yaml"
 PART = ".part"  # ending of a folder that is being written
 # What each kind of official file (checkpoints.KINDS) does in the zoo.
-TASKS = {"spin": "encoder", "vibe": "temporal", "tcmr": "temporal", "smpl": "body", "mean-params": "arrays",
-         "joints-extra": "arrays", "joints-h36m": "arrays"}
+TASKS = {
+    "spin": "encoder",
+    "vibe": "temporal",
+    "tcmr": "temporal",
+    "smpl": "body",
+    "mean-params": "arrays",
+    "joints-extra": "arrays",
+    "joints-h36m": "arrays",
+}
 # Which crop each published network was trained on: the box side is enlarged by this.
 _CROP_SCALES = {"spin": 1.2, "vibe": 1.1, "tcmr": 1.2}
 
@@ -105,6 +112,7 @@ def find_body(root: Path | None = None, prefer: Path | None = None) -> Path | No
 
     Of several checkpoints that hold one, the entry in the folder `prefer` goes first.
     """
+
     def rank(entry: Imported) -> tuple[int, bool]:
         gendered = any(says_gender(entry, gender) for gender in ("male", "female"))
         return 1 if entry.kind != "smpl" else 2 * gendered, entry.folder != prefer
@@ -191,8 +199,10 @@ def _write(official: OfficialFile, checksum: str, folder: Path) -> None:
         os.replace(part, folder)
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        raise ModelError(f"{folder}: cannot be written ({reason or error})",
-                         hint="free some space, or set VIBE_HOME to a folder that you may write to") from None
+        raise ModelError(
+            f"{folder}: cannot be written ({reason or error})",
+            hint="free some space, or set VIBE_HOME to a folder that you may write to",
+        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -207,10 +217,13 @@ def _sidecar(official: OfficialFile, checksum: str, files: dict[str, str]) -> di
         needs += ["smpl"] if body is None else []
         needs += ["joints-extra"] if "J_regressor_extra" not in (body or {}) else []
     content = {
-        "kind": official.kind, "what": kind.what, "licence": kind.licence,
+        "kind": official.kind,
+        "what": kind.what,
+        "licence": kind.licence,
         "source": {"file": official.path.name, "sha256": checksum, "from": kind.where},
         "files": files,
-        "needs": [{"kind": need, "what": KINDS[need].what, "from": KINDS[need].where} for need in needs]}
+        "needs": [{"kind": need, "what": KINDS[need].what, "from": KINDS[need].where} for need in needs],
+    }
     if official.network:
         content |= {"network": official.network}
     if official.kind in _CROP_SCALES:
@@ -228,19 +241,24 @@ def _read_sidecar(path: Path) -> dict:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"{path}: damaged ({type(error).__name__})",
-                         hint=f"delete {path.parent} and import again") from None
+        raise ModelError(
+            f"{path}: damaged ({type(error).__name__})", hint=f"delete {path.parent} and import again"
+        ) from None
     if not isinstance(content, dict) or ("kind" in content and not _is_whole(content)):
-        raise ModelError(f"{path}: not the sidecar of an imported model",
-                         hint=f"delete {path.parent} and import again")
+        raise ModelError(f"{path}: not the sidecar of an imported model", hint=f"delete {path.parent} and import again")
     return content
 
 
 def _is_whole(sidecar: dict) -> bool:
     """Whether a sidecar says of an imported file what this module goes by."""
     source, needs = sidecar.get("source"), sidecar.get("needs")
-    return (sidecar["kind"] in TASKS and isinstance(source, dict) and "sha256" in source and isinstance(needs, list)
-            and all(isinstance(need, dict) and {"kind", "what", "from"} <= set(need) for need in needs))
+    return (
+        sidecar["kind"] in TASKS
+        and isinstance(source, dict)
+        and "sha256" in source
+        and isinstance(needs, list)
+        and all(isinstance(need, dict) and {"kind", "what", "from"} <= set(need) for need in needs)
+    )
 
 
 def _umask() -> int:

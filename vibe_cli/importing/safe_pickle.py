@@ -19,8 +19,9 @@ import numpy as np
 
 from vibe_cli.errors import ModelError
 
-REFUSED_HINT = ("vibe runs nothing that a file asks for: get it from its official page; if it is your own, save its "
-                "arrays as .npz")
+REFUSED_HINT = (
+    "vibe runs nothing that a file asks for: get it from its official page; if it is your own, save its arrays as .npz"
+)
 _DTYPE = re.compile(r"[|<>=]?[?biufcSUO]\d{0,4}|bool|u?int\d+|float\d+|complex\d+")
 _MAX_DENSE = 2**21  # entries of a sparse matrix written out; SMPL's largest has a twelfth of it
 
@@ -180,9 +181,14 @@ for _home in ("numpy.core", "numpy._core"):
     NUMPY_NAMES[f"{_home}.multiarray._reconstruct"] = Array
     NUMPY_NAMES[f"{_home}.multiarray.scalar"] = Scalar
     NUMPY_NAMES[f"{_home}.numeric._frombuffer"] = BufferArray
-_OBJECT_NAMES = {"copy_reg._reconstructor": Rebuilt, "copyreg._reconstructor": Rebuilt,
-                 "__builtin__.object": Marker, "builtins.object": Marker,
-                 "__builtin__.set": Set, "builtins.set": Set}
+_OBJECT_NAMES = {
+    "copy_reg._reconstructor": Rebuilt,
+    "copyreg._reconstructor": Rebuilt,
+    "__builtin__.object": Marker,
+    "builtins.object": Marker,
+    "__builtin__.set": Set,
+    "builtins.set": Set,
+}
 _JOBLIB_NAME = "joblib.numpy_pickle.NumpyArrayWrapper"
 _SPARSE_NAME = re.compile(r"scipy\.sparse\.(_?(csc|csr)\.)?(csc|csr)_(matrix|array)")
 _CHUMPY_NAME = re.compile(r"chumpy(\.\w+)+")
@@ -254,8 +260,10 @@ def load_arrays(stream: BinaryIO, path: str | Path, whole: bool = False) -> Any:
     except ModelError:
         raise
     except Exception as error:  # a damaged pickle fails in any way at all, never dangerously
-        raise ModelError(f"{path}: damaged or not a pickle of arrays ({type(error).__name__}: {error})",
-                         hint="get the file again from its official page") from None
+        raise ModelError(
+            f"{path}: damaged or not a pickle of arrays ({type(error).__name__}: {error})",
+            hint="get the file again from its official page",
+        ) from None
 
 
 def resolve(value: Any, seen: dict[int, Any] | None = None) -> Any:

@@ -32,8 +32,18 @@ _MAX_MEMBERS = 2**15  # of a zip archive: results of a thousand people have a th
 _AGAIN = "get the file again from its official page"
 _TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's number before version 1.6
 _COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x^", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ", b"]\0\0", b"\x04\x22M\x18")
-_ITEM_SIZES = {"Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "Char": 1,
-               "Byte": 1, "Bool": 1}
+_ITEM_SIZES = {
+    "Double": 8,
+    "Float": 4,
+    "Half": 2,
+    "BFloat16": 2,
+    "Long": 8,
+    "Int": 4,
+    "Short": 2,
+    "Char": 1,
+    "Byte": 1,
+    "Bool": 1,
+}
 
 
 def sniff(path: str | Path) -> str:
@@ -46,8 +56,9 @@ def sniff(path: str | Path) -> str:
         return "torch"
     if head.startswith(b"\x93NUMPY"):
         return "npy"
-    if head[8:9] == b"{" and (int.from_bytes(head[:8], "little") < os.path.getsize(path)
-                              or Path(path).suffix == ".safetensors"):
+    if head[8:9] == b"{" and (
+        int.from_bytes(head[:8], "little") < os.path.getsize(path) or Path(path).suffix == ".safetensors"
+    ):
         return "safetensors"
     if head[:1] in (b"\x80", b"(", b"}", b"c", b"]"):
         return "pickle"
@@ -147,9 +158,13 @@ class _Items(Record):
 def _torch_names() -> dict[str, type[Record]]:
     """Names that a checkpoint of tensors and numbers needs."""
     names: dict[str, type[Record]] = {
-        "collections.OrderedDict": _Items, "torch._utils._rebuild_tensor_v2": _Tensor,
-        "torch._utils._rebuild_tensor": _Tensor, "torch._utils._rebuild_parameter": Marker,
-        "torch.Size": Marker, "torch.device": Marker}
+        "collections.OrderedDict": _Items,
+        "torch._utils._rebuild_tensor_v2": _Tensor,
+        "torch._utils._rebuild_tensor": _Tensor,
+        "torch._utils._rebuild_parameter": Marker,
+        "torch.Size": Marker,
+        "torch.device": Marker,
+    }
     for kind, size in _ITEM_SIZES.items():
         names[f"torch.{kind}Storage"] = type(f"{kind}Storage", (_Storage,), {"item_size": size})
     return names | NUMPY_NAMES
@@ -178,7 +193,7 @@ def _audit_zip(path: str | Path) -> None:
     pickles = [name for name in members if name.lower().endswith("/data.pkl")]
     if len(pickles) != 1 or len({name.lower() for name in members}) < len(members):
         raise ModelError(f"{path}: a zip archive, but not a torch checkpoint", hint=_AGAIN)
-    root = pickles[0][:-len("data.pkl")]
+    root = pickles[0][: -len("data.pkl")]
     if root + "constants.pkl" in members:
         raise ModelError(f"{path}: a TorchScript program, which vibe does not run", hint=_AGAIN)
     if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
@@ -224,12 +239,18 @@ def _members(path: str | Path) -> dict[str, zipfile.ZipInfo]:
     for info in infos:
         parts = PurePosixPath(info.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in info.filename or info.filename in members:
-            raise ModelError(f"{path}: refused, it holds a member named {info.filename!r}"
-                             + (" twice" if info.filename in members else ""), hint=_AGAIN)
+            raise ModelError(
+                f"{path}: refused, it holds a member named {info.filename!r}"
+                + (" twice" if info.filename in members else ""),
+                hint=_AGAIN,
+            )
         whole = info.compress_size if info.compress_type == zipfile.ZIP_STORED else info.file_size
         if info.header_offset + info.compress_size > size or info.file_size != whole:
-            raise ModelError(f"{path}: refused, its member {info.filename!r} announces {info.file_size} bytes that "
-                             "the file does not have", hint=_AGAIN)
+            raise ModelError(
+                f"{path}: refused, its member {info.filename!r} announces {info.file_size} bytes that "
+                "the file does not have",
+                hint=_AGAIN,
+            )
         members[info.filename] = info
     return members
 

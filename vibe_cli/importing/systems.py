@@ -9,10 +9,10 @@ from dataclasses import dataclass
 class System:
     """A published system and whose weights may stand behind its name."""
 
-    title: str                   # its name and paper
-    shipped: str                 # the open model of its network, where the zoo has one
+    title: str  # its name and paper
+    shipped: str  # the open model of its network, where the zoo has one
     official: str | None = None  # kind of the published checkpoint that can be imported (official.KINDS)
-    where: str | None = None     # and where that comes from
+    where: str | None = None  # and where that comes from
 
 
 VIBE_DATA = "VIBE's data archive, github.com/mkocabas/VIBE"

@@ -17,15 +17,16 @@ import numpy as np
 
 from vibe_cli.errors import UsageError
 
-ROTATION_CUTOFF_HZ = 0.5    # of a joint at rest, strength 1
-ROTATION_BETA = 2.0         # hertz more for each radian a second
-CAMERA_CUTOFF_HZ = 1.0      # of a camera at rest
-CAMERA_BETA = 2.0           # hertz more for each unit of s, tx or ty a second
-SPEED_CUTOFF_HZ = 3.0       # of the speed that raises the cutoff
+ROTATION_CUTOFF_HZ = 0.5  # of a joint at rest, strength 1
+ROTATION_BETA = 2.0  # hertz more for each radian a second
+CAMERA_CUTOFF_HZ = 1.0  # of a camera at rest
+CAMERA_BETA = 2.0  # hertz more for each unit of s, tx or ty a second
+SPEED_CUTOFF_HZ = 3.0  # of the speed that raises the cutoff
 
 
-def one_euro(values: np.ndarray, min_cutoff: float, beta: float, d_cutoff: float = 1.0,
-             step: float = 1.0) -> np.ndarray:
+def one_euro(
+    values: np.ndarray, min_cutoff: float, beta: float, d_cutoff: float = 1.0, step: float = 1.0
+) -> np.ndarray:
     """The causal one-euro filter over rows (T, D), each column on its own → (T, D) float64.
 
     Cutoffs are per unit of time and `step` is the time between rows. As in the published algorithm the speed
@@ -78,8 +79,10 @@ def jitter(joints: np.ndarray) -> float:
 def _is_off(strength: float) -> bool:
     """Whether a strength means no smoothing; UsageError when it means nothing."""
     if not (np.isfinite(strength) and strength >= 0):
-        raise UsageError(f"smoothing strength {strength}: not a number from 0 up",
-                         hint="use --smooth 0 for none, 1 for the default, 2 for twice as much")
+        raise UsageError(
+            f"smoothing strength {strength}: not a number from 0 up",
+            hint="use --smooth 0 for none, 1 for the default, 2 for twice as much",
+        )
     return strength == 0
 
 
@@ -108,6 +111,7 @@ def _low_pass(values: np.ndarray, min_cutoff: float, beta: float, step: float) -
 
 def _two_way(values: np.ndarray, min_cutoff: float, beta: float, fps: float) -> np.ndarray:
     """Vectors (T, N, D) low-passed there and back, and back and there, and averaged: zero lag."""
+
     def once(x: np.ndarray) -> np.ndarray:
         return _low_pass(x, min_cutoff, beta, 1 / fps)
 
@@ -131,7 +135,15 @@ def _unwrapped_quaternions(matrices: np.ndarray) -> np.ndarray:
 def _matrices(quaternions: np.ndarray) -> np.ndarray:
     """(…, 4) w, x, y, z of any length → (…, 3, 3) rotations."""
     w, x, y, z = np.moveaxis(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
-    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+    rows = [
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - w * z),
+        2 * (x * z + w * y),
+        2 * (x * y + w * z),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - w * x),
+        2 * (x * z - w * y),
+        2 * (y * z + w * x),
+        1 - 2 * (x * x + y * y),
+    ]
     return np.stack(rows, axis=-1).reshape(*quaternions.shape[:-1], 3, 3)

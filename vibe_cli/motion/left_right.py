@@ -13,10 +13,10 @@ from vibe_cli.geometry.skeleton import JOINTS_49
 
 # of the 54 joints (geometry/skeleton.py), left and right: knee; ankle; toes, toes, heel
 KNEE, ANKLE, FOOT = (4, 5), (7, 8), ((29, 32), (30, 33), (31, 34))
-CLEARLY = 0.8    # exchanged sides must fit better than this share of the distance as they are
+CLEARLY = 0.8  # exchanged sides must fit better than this share of the distance as they are
 TOGETHER = 0.04  # of the crop's side: keypoints nearer than this are one place
-APART = 0.08     # of the crop's side: expected places farther than this are two
-HIDDEN = 0.1     # what is left of the confidence of a leg that was found on the other
+APART = 0.08  # of the crop's side: expected places farther than this are two
+HIDDEN = 0.1  # what is left of the confidence of a leg that was found on the other
 
 
 def settle_legs(keypoints: np.ndarray, expected: np.ndarray, sides: np.ndarray) -> np.ndarray:

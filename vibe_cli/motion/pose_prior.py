@@ -45,8 +45,12 @@ class PosePrior(nn.Module):
         path = path or models_dir() / POSE_PRIOR / "weights.safetensors"
         tensors = read_safetensors(path)
         count = len(tensors["means"]) if "means" in tensors else 0
-        shapes = {"mean_rotations": (24, 3, 3), "log_weights": (count,), "means": (count, SIZE),
-                  "factors": (count, SIZE, SIZE)}
+        shapes = {
+            "mean_rotations": (24, 3, 3),
+            "log_weights": (count,),
+            "means": (count, SIZE),
+            "factors": (count, SIZE, SIZE),
+        }
         if {name: tuple(value.shape) for name, value in tensors.items()} != shapes:
             raise ModelError(f"{path}: not a pose prior", hint="reinstall vibe-cli")
         return cls(tensors)
@@ -73,5 +77,5 @@ class PosePrior(nn.Module):
 
     def _logs(self, vectors: Tensor) -> Tensor:
         """(N, K) log of each component's part of the density."""
-        centred = vectors - self.means[:, None]                      # (K, N, D)
+        centred = vectors - self.means[:, None]  # (K, N, D)
         return (self.constants[:, None] - (centred @ self.factors).square().sum(-1) / 2).T

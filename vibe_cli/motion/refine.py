@@ -25,11 +25,12 @@ from vibe_cli.motion.smplify import UNKNOWNS, FitOptions, Frames, Objective, min
 from vibe_cli.results import Person
 
 PIECE, MARGIN = 256, 16  # frames from one piece to the next, and how far a piece reaches into its neighbours
-SHAPE_FRAMES = 48        # of which the shape is found
+SHAPE_FRAMES = 48  # of which the shape is found
 
 
-def refine_person(person: Person, body: Body, options: FitOptions | None = None,
-                  prior: PosePrior | None = None) -> Person:
+def refine_person(
+    person: Person, body: Body, options: FitOptions | None = None, prior: PosePrior | None = None
+) -> Person:
     """The same person with pose, betas and camera that fit the keypoints (49 of them); unchanged without any.
 
     In no frame the mean distance of keypoints from the projected joints, weighted as in the fit, is larger
@@ -44,8 +45,12 @@ def refine_person(person: Person, body: Body, options: FitOptions | None = None,
     for betas in (_fit_shape(frames, landmarks, prior, regressed, options), regressed):
         fitted = _fit_motion(frames, landmarks, prior, betas, options)
         better = _distance(fitted, landmarks, betas) <= before
-        kept = Frames(torch.where(better[:, None, None, None], fitted.rotations, frames.rotations),
-                      torch.where(better[:, None], fitted.camera, frames.camera), frames.wanted, frames.confidence)
+        kept = Frames(
+            torch.where(better[:, None, None, None], fitted.rotations, frames.rotations),
+            torch.where(better[:, None], fitted.camera, frames.camera),
+            frames.wanted,
+            frames.confidence,
+        )
         if (_distance(kept, landmarks, betas) <= before).all():
             break
     pose = np.where(better.numpy()[:, None, None], axis_angle_from_matrix(kept.rotations).numpy(), person.pose)
@@ -58,8 +63,12 @@ def _frames(person: Person, trust: float) -> Frames:
     points = image_points_to_crop(seen[..., :2], person.boxes.astype(np.float64))
     confidence = np.where(np.isfinite(points).all(-1), seen[..., 2], 0) ** trust
     pose = torch.from_numpy(person.pose.astype(np.float64))
-    return Frames(matrix_from_axis_angle(pose), torch.from_numpy(person.camera.astype(np.float64)),
-                  torch.from_numpy(np.where(confidence[..., None] > 0, points, 0)), torch.from_numpy(confidence))
+    return Frames(
+        matrix_from_axis_angle(pose),
+        torch.from_numpy(person.camera.astype(np.float64)),
+        torch.from_numpy(np.where(confidence[..., None] > 0, points, 0)),
+        torch.from_numpy(confidence),
+    )
 
 
 def _fit_shape(frames: Frames, landmarks: Landmarks, prior: PosePrior, betas: Tensor, options: FitOptions) -> Tensor:
@@ -99,7 +108,7 @@ def _distance(frames: Frames, landmarks: Landmarks, betas: Tensor) -> Tensor:
     """(T,) mean distance of keypoints from joints, weighted as in the fit, halves of the crop's side; 0 without any."""
     parts = []
     for first in range(0, len(frames), PIECE):
-        some = frames[first:first + PIECE]
+        some = frames[first : first + PIECE]
         joints = landmarks.points(landmarks.pose(some.rotations, betas), landmarks.moments(betas, some.rotations))
         image = some.camera[:, None, :1] * (joints[..., :2] + some.camera[:, None, 1:])
         parts.append(((image - some.wanted).norm(dim=-1) * some.confidence).sum(1))

@@ -45,14 +45,22 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
             betas = torch.zeros_like(betas)
         if model.camera_origin == "body":  # published cameras place the body's own origin, ours its pelvis
             camera[:, 1:] += model.body.rest_joints(betas[None])[0, 0, :2]
-    person = Person(id=seen.track.id, frames=seen.track.frames, boxes=seen.boxes,
-                    pose=axis_angle_from_matrix(rotations).cpu().numpy(), betas=betas.cpu().numpy(),
-                    camera=camera.cpu().numpy(), confidence=seen.track.scores, filled=seen.track.filled,
-                    keypoints=seen.keypoints)
+    person = Person(
+        id=seen.track.id,
+        frames=seen.track.frames,
+        boxes=seen.boxes,
+        pose=axis_angle_from_matrix(rotations).cpu().numpy(),
+        betas=betas.cpu().numpy(),
+        camera=camera.cpu().numpy(),
+        confidence=seen.track.scores,
+        filled=seen.track.filled,
+        keypoints=seen.keypoints,
+    )
     if seen.keypoints is None:
         return person
-    joints = Landmarks(model.body).joints49(matrix_from_axis_angle(torch.from_numpy(person.pose).double()),
-                                            torch.from_numpy(person.betas).double())[..., :2]
+    joints = Landmarks(model.body).joints49(
+        matrix_from_axis_angle(torch.from_numpy(person.pose).double()), torch.from_numpy(person.betas).double()
+    )[..., :2]
     placed = place_on_keypoints(person, joints)
     if not seen.given:
         placed = replace(placed, keypoints=settle_legs(placed.keypoints, project(placed, joints), placed.boxes[:, 2]))
@@ -65,19 +73,27 @@ def check_windows(network: TemporalNetwork, options: MotionOptions) -> None:
     """UsageError where a network cannot see windows of that length, or not that far apart."""
     window = options.window or network.window
     if window < network.shortest:
-        raise UsageError(f"a window of {window} frames: this model needs at least {network.shortest}",
-                         hint=f"use --window {network.shortest} or more, or leave it out: {network.window} is what "
-                              "the model was trained on")
+        raise UsageError(
+            f"a window of {window} frames: this model needs at least {network.shortest}",
+            hint=f"use --window {network.shortest} or more, or leave it out: {network.window} is what "
+            "the model was trained on",
+        )
     if network.estimates == "middle" and options.stride not in (None, 1):
-        raise UsageError(f"a stride of {options.stride} frames: this model estimates only the middle frame of a "
-                         "window, so every frame gets a window of its own", hint="leave --stride out")
+        raise UsageError(
+            f"a stride of {options.stride} frames: this model estimates only the middle frame of a "
+            "window, so every frame gets a window of its own",
+            hint="leave --stride out",
+        )
     if options.stride is not None and options.stride > window:
-        raise UsageError(f"a stride of {options.stride} frames leaves some out: a window has {window}",
-                         hint=f"use --stride {window} or less, half a window at best")
+        raise UsageError(
+            f"a stride of {options.stride} frames leaves some out: a window has {window}",
+            hint=f"use --stride {window} or less, half a window at best",
+        )
 
 
-def regress(network: TemporalNetwork, features: Tensor, window: int | None,
-            stride: int | None) -> tuple[Tensor, Tensor, Tensor]:
+def regress(
+    network: TemporalNetwork, features: Tensor, window: int | None, stride: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Features (T, F) → rotations (T, 24, 3, 3), betas (10,), camera (T, 3).
 
     A network that estimates the middle frame gets one window about every frame, others get windows that overlap;
@@ -116,8 +132,9 @@ def window_weights(window: int) -> Tensor:
     return torch.sin(torch.pi * (torch.arange(window) + 0.5) / window) ** 2
 
 
-def _blend_windows(network: TemporalNetwork, features: Tensor, window: int,
-                   stride: int | None) -> tuple[Tensor, Tensor, Tensor]:
+def _blend_windows(
+    network: TemporalNetwork, features: Tensor, window: int, stride: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Weighted mean over all windows that see a frame; of rotations the chordal mean.
 
     A track shorter than the window is one window of its own length.
@@ -129,7 +146,7 @@ def _blend_windows(network: TemporalNetwork, features: Tensor, window: int,
     total = features.new_zeros(length)
     sums = [features.new_zeros(length, *shape) for shape in ((24, 3, 3), (10,), (3,))]
     for chosen in _chunks(starts):
-        output = network(torch.stack([features[s:s + window] for s in chosen]))
+        output = network(torch.stack([features[s : s + window] for s in chosen]))
         for row, start in enumerate(chosen):
             there = slice(start, start + window)
             total[there] += weight
@@ -147,13 +164,16 @@ def _every_middle(network: TemporalNetwork, features: Tensor, window: int) -> tu
     starts = torch.arange(len(features) - window + 1, device=features.device)[:, None]
     index = starts + torch.arange(window, device=features.device)
     parts: list[MotionOutput] = [network(features[rows]) for rows in index.split(WINDOWS_AT_ONCE)]
-    return (torch.cat([p.rotations[:, 0] for p in parts]), torch.cat([p.betas[:, 0] for p in parts]),
-            torch.cat([p.camera[:, 0] for p in parts]))
+    return (
+        torch.cat([p.rotations[:, 0] for p in parts]),
+        torch.cat([p.betas[:, 0] for p in parts]),
+        torch.cat([p.camera[:, 0] for p in parts]),
+    )
 
 
 def _chunks(starts: list[int]) -> Iterator[list[int]]:
     for first in range(0, len(starts), WINDOWS_AT_ONCE):
-        yield starts[first:first + WINDOWS_AT_ONCE]
+        yield starts[first : first + WINDOWS_AT_ONCE]
 
 
 def project(person: Person, joints: Tensor) -> np.ndarray:

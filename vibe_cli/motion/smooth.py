@@ -36,8 +36,8 @@ def smooth_place(camera: np.ndarray, boxes: np.ndarray, strength: float, fps: fl
     """
     fixed = np.median(boxes, axis=0)
     ratio = (boxes[:, 2] / fixed[2])[:, None]
-    size = camera[:, :1] * ratio                                                     # s in the fixed box
-    place = (boxes[:, :2] - fixed[:2]) / (fixed[2] / 2) + size * camera[:, 1:]       # −1..1 of the fixed box
+    size = camera[:, :1] * ratio  # s in the fixed box
+    place = (boxes[:, :2] - fixed[:2]) / (fixed[2] / 2) + size * camera[:, 1:]  # −1..1 of the fixed box
     smooth = smooth_camera(np.concatenate([size, place], axis=1), strength, fps)
     size, place = smooth[:, :1], smooth[:, 1:] - (boxes[:, :2] - fixed[:2]) / (fixed[2] / 2)
     return np.concatenate([size / ratio, place / np.where(size == 0, 1, size)], axis=1)

@@ -37,17 +37,17 @@ SURE = 4.0  # sum of what its keypoints count from which a frame counts in full
 class FitOptions:
     """Weights of the fit; errors are in halves of the crop's side, angles in radians."""
 
-    rounds: int = 2           # of L-BFGS, each in the units of the curvature where it begins
-    steps: int = 8            # of each
-    data: float = 0.008       # weight of a keypoint, whose cost is √(1 + (error / tolerance)²) − 1
-    trust: float = 1.0        # power of its confidence by which a keypoint counts
-    tolerance: float = 0.05   # error from which a keypoint's cost grows no faster than linearly
-    stay: float = 0.05        # of squared turns from the regression
-    trunk: float = 2.0        # times as much for root and trunk
-    prior: float = 0.001      # of the pose prior's negative log likelihood
-    steady: float = 1.0       # of the squared change of turns from frame to frame
-    camera: float = 1.0       # of squared changes of the camera
-    shape: float = 0.001      # of squared changes of the betas, for each frame
+    rounds: int = 2  # of L-BFGS, each in the units of the curvature where it begins
+    steps: int = 8  # of each
+    data: float = 0.008  # weight of a keypoint, whose cost is √(1 + (error / tolerance)²) − 1
+    trust: float = 1.0  # power of its confidence by which a keypoint counts
+    tolerance: float = 0.05  # error from which a keypoint's cost grows no faster than linearly
+    stay: float = 0.05  # of squared turns from the regression
+    trunk: float = 2.0  # times as much for root and trunk
+    prior: float = 0.001  # of the pose prior's negative log likelihood
+    steady: float = 1.0  # of the squared change of turns from frame to frame
+    camera: float = 1.0  # of squared changes of the camera
+    shape: float = 0.001  # of squared changes of the betas, for each frame
 
 
 # For keypoints of the open encoder, which is as often wrong where it is half sure as right; the sure ones lead farther.
@@ -58,9 +58,9 @@ OPEN_KEYPOINTS = FitOptions(data=0.016, trust=4.0)
 class Frames:
     """T consecutive frames of one person, float64."""
 
-    rotations: Tensor   # (T, 24, 3, 3) regressed, relative to the parent
-    camera: Tensor      # (T, 3) crop camera s, tx, ty
-    wanted: Tensor      # (T, K, 2) keypoints in −1..1 of the crop
+    rotations: Tensor  # (T, 24, 3, 3) regressed, relative to the parent
+    camera: Tensor  # (T, 3) crop camera s, tx, ty
+    wanted: Tensor  # (T, K, 2) keypoints in −1..1 of the crop
     confidence: Tensor  # (T, K) how much a keypoint counts
 
     def __len__(self) -> int:
@@ -73,8 +73,15 @@ class Frames:
 class Objective:
     """What a fit of some frames costs, as a function of q (T, 75) and betas (10,)."""
 
-    def __init__(self, frames: Frames, landmarks: Landmarks, prior: PosePrior, betas: Tensor,
-                 options: FitOptions, linked: bool = True) -> None:
+    def __init__(
+        self,
+        frames: Frames,
+        landmarks: Landmarks,
+        prior: PosePrior,
+        betas: Tensor,
+        options: FitOptions,
+        linked: bool = True,
+    ) -> None:
         """`betas` are those of the start; `linked` frames follow one another and are held together.
 
         Before it is asked for a cost or factors, `weigh_prior` says where the prior is bounded.
@@ -143,7 +150,7 @@ class Objective:
         jacobian, error = self._jacobian(q, betas)
         spread = (1 + error.square().sum(-1) / options.tolerance**2).sqrt()
         weight = options.data / options.tolerance**2 * self.frames.confidence / spread
-        scaled = (jacobian * weight[..., None, None].sqrt()).flatten(1, 2)                 # (T, 2K, 75)
+        scaled = (jacobian * weight[..., None, None].sqrt()).flatten(1, 2)  # (T, 2K, 75)
         curvature = scaled.mT @ scaled
         index = torch.tensor([3 * joint + axis for joint in JOINTS for axis in range(3)])
         curvature[:, index[:, None], index] += options.prior * self.evidence[:, None, None] * self.bound[0]
@@ -155,7 +162,7 @@ class Objective:
     def shape_curvature(self) -> Tensor:
         """(10,): roughly the curvature of the cost by each of the betas."""
         options, scale = self.options, self.frames.camera[:, 0]
-        lengths = self.landmarks.joint_directions[1:].square().sum((0, 1))                  # (10,)
+        lengths = self.landmarks.joint_directions[1:].square().sum((0, 1))  # (10,)
         seen = (self.frames.confidence.mean(1) * scale.square()).sum()
         return options.data / options.tolerance**2 * seen * lengths + 2 * options.shape * len(scale)
 
@@ -166,12 +173,12 @@ class Objective:
         carried = _ancestry()
         # From each joint to each point, as far as the joint carries it: what a turn of the joint sweeps.
         arms = torch.einsum("ij,tkic->tkjc", carried, parts) - (masses @ carried)[..., None] * posed.places[:, None]
-        axes = (posed.world @ _right_jacobian(q[:, :72].unflatten(1, (24, 3))))[:, None]    # (T, 1, 24, 3, 3)
+        axes = (posed.world @ _right_jacobian(q[:, :72].unflatten(1, (24, 3))))[:, None]  # (T, 1, 24, 3, 3)
         turn_x = arms[..., 2:] * axes[..., 1, :] - arms[..., 1:2] * axes[..., 2, :]
         turn_y = arms[..., :1] * axes[..., 2, :] - arms[..., 2:] * axes[..., 0, :]
         scale, offset = self.place(q)
         flat = scale * self.landmarks.points(posed, moments)[..., :2]
-        turns = scale[..., None] * torch.stack([turn_x, turn_y], dim=2).flatten(3)          # (T, K, 2, 72)
+        turns = scale[..., None] * torch.stack([turn_x, turn_y], dim=2).flatten(3)  # (T, K, 2, 72)
         shifts = torch.eye(2, dtype=flat.dtype).expand(*flat.shape, 2)
         return torch.cat([turns, flat[..., None], shifts], dim=-1), flat + offset - self.frames.wanted
 
@@ -191,9 +198,15 @@ def _descend(objective: Objective, q: Tensor, betas: Tensor, fit_shape: bool) ->
     z = torch.zeros_like(q, requires_grad=True)
     shape = torch.zeros_like(betas, requires_grad=fit_shape)
     unit = objective.shape_curvature().rsqrt()
-    optimiser = torch.optim.LBFGS([z, shape] if fit_shape else [z], max_iter=steps, max_eval=3 * steps,
-                                  history_size=steps, tolerance_grad=1e-9, tolerance_change=0,
-                                  line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS(
+        [z, shape] if fit_shape else [z],
+        max_iter=steps,
+        max_eval=3 * steps,
+        history_size=steps,
+        tolerance_grad=1e-9,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
 
     def moved() -> tuple[Tensor, Tensor]:
         step = torch.linalg.solve_triangular(factors.mT, z[..., None], upper=True)[..., 0]

@@ -40,8 +40,10 @@ def build_network(config: object) -> nn.Module:
         return _classes(_name_of(made))[0](made)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # text for a number, a negative width
         reason = " ".join(str(error).split())[:120]
-        raise ModelError(f"no network can be made of the settings of {config['network']!r} ({reason})",
-                         hint="use the configuration that was saved with the weights") from error
+        raise ModelError(
+            f"no network can be made of the settings of {config['network']!r} ({reason})",
+            hint="use the configuration that was saved with the weights",
+        ) from error
 
 
 def describe(config: object) -> dict:
@@ -55,13 +57,18 @@ def check_weights(network: nn.Module, weights: Mapping[str, Tensor], source: obj
     problems = {
         "missing": [name for name in expected if name not in weights],
         "unexpected": [name for name in weights if name not in expected],
-        "misshaped": [f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
-                      for name, value in expected.items()
-                      if name in weights and weights[name].shape != value.shape]}
+        "misshaped": [
+            f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in weights and weights[name].shape != value.shape
+        ],
+    }
     if any(problems.values()):
         lines = [f"{kind}: {_some(names)}" for kind, names in problems.items() if names]
-        raise ModelError(f"{source}: the weights do not fit {type(network).__name__}: {'; '.join(lines)}",
-                         hint="use the weights and the configuration that were saved together")
+        raise ModelError(
+            f"{source}: the weights do not fit {type(network).__name__}: {'; '.join(lines)}",
+            hint="use the weights and the configuration that were saved together",
+        )
 
 
 def load_network(config: object, weights: Mapping[str, Tensor], source: object) -> nn.Module:
@@ -92,8 +99,10 @@ def _name_of(config: object) -> str:
     for name, (_, _, config_class) in NETWORKS.items():
         if type(config).__name__ == config_class:
             return name
-    raise ModelError(f"{type(config).__name__} is no network's configuration",
-                     hint="choose one of " + ", ".join(row[2] for row in NETWORKS.values()))
+    raise ModelError(
+        f"{type(config).__name__} is no network's configuration",
+        hint="choose one of " + ", ".join(row[2] for row in NETWORKS.values()),
+    )
 
 
 def _configuration(values: dict) -> object:
@@ -102,6 +111,8 @@ def _configuration(values: dict) -> object:
     _, config_class = _classes(name)
     unknown = sorted(set(values) - {field.name for field in fields(config_class)})
     if unknown:
-        raise ModelError(f"unknown {name} settings: {', '.join(unknown)}",
-                         hint="known: " + ", ".join(field.name for field in fields(config_class)))
+        raise ModelError(
+            f"unknown {name} settings: {', '.join(unknown)}",
+            hint="known: " + ", ".join(field.name for field in fields(config_class)),
+        )
     return config_class(**values)

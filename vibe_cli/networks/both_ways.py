@@ -16,7 +16,7 @@ from vibe_cli.networks.keypoints import KeypointMaps
 from vibe_cli.networks.skeleton import MIRRORED_KEYPOINTS
 
 LEAST = 1e-9  # probability, before its logarithm
-NEAR = 0.85   # share of the crop's side that the second look sees
+NEAR = 0.85  # share of the crop's side that the second look sees
 
 
 def look_both_ways(eye: Callable[[Tensor], KeypointMaps], crops: Tensor) -> KeypointMaps:
@@ -28,10 +28,14 @@ def look_both_ways(eye: Callable[[Tensor], KeypointMaps], crops: Tensor) -> Keyp
     near = [_chances(there.heat) / NEAR**2, _chances(there.union) / NEAR**2, there.depth]
     seen_twice, back = _put_back(torch.cat(near, dim=1), NEAR)
     heat, union, depth = back.split([maps.shape[1] for maps in near], dim=1)
-    return KeypointMaps(heat=_mean(_chances(here.heat), heat), union=_mean(_chances(here.union), union),
-                        depth=torch.where(seen_twice, (here.depth + depth) / 2, here.depth),
-                        yaw=_mean(here.yaw.softmax(1), there.yaw.softmax(1)), root=(here.root + there.root) / 2,
-                        pooled=(here.pooled + there.pooled) / 2)
+    return KeypointMaps(
+        heat=_mean(_chances(here.heat), heat),
+        union=_mean(_chances(here.union), union),
+        depth=torch.where(seen_twice, (here.depth + depth) / 2, here.depth),
+        yaw=_mean(here.yaw.softmax(1), there.yaw.softmax(1)),
+        root=(here.root + there.root) / 2,
+        pooled=(here.pooled + there.pooled) / 2,
+    )
 
 
 def mirror_crops(crops: Tensor) -> Tensor:
@@ -47,8 +51,14 @@ def mirror_maps(maps: KeypointMaps) -> KeypointMaps:
     yaw = [0, *range(maps.yaw.shape[1] - 1, 0, -1)]
     sign = torch.tensor([-1.0, 1, 1], device=maps.root.device)
     root = maps.root.view(-1, 3, 2) * sign[:, None] * sign[:2]
-    return KeypointMaps(heat=maps.heat.flip(3)[:, MIRRORED_KEYPOINTS], depth=maps.depth.flip(3)[:, MIRRORED_KEYPOINTS],
-                        union=maps.union.flip(3), yaw=maps.yaw[:, yaw], root=root.flatten(1), pooled=maps.pooled)
+    return KeypointMaps(
+        heat=maps.heat.flip(3)[:, MIRRORED_KEYPOINTS],
+        depth=maps.depth.flip(3)[:, MIRRORED_KEYPOINTS],
+        union=maps.union.flip(3),
+        yaw=maps.yaw[:, yaw],
+        root=root.flatten(1),
+        pooled=maps.pooled,
+    )
 
 
 def nearer(crops: Tensor, share: float) -> Tensor:

@@ -16,9 +16,9 @@ BOX_UNIT = 64.0  # input pixels; sides are predicted as logarithms of it
 class CentreConfig:
     """Sizes of the detector."""
 
-    width: int = 32      # as the keypoint network's, whose backbone it starts from
+    width: int = 32  # as the keypoint network's, whose backbone it starts from
     channels: int = 96
-    size: int = 256      # pixels of the frame's longer side, as in training
+    size: int = 256  # pixels of the frame's longer side, as in training
     threshold: float = 0.05  # score from which a find is told; the tracker asks more of a person
     layers: tuple[int, ...] = RESNET_18  # blocks of the backbone's stages
 
@@ -32,8 +32,7 @@ class CentreNet(nn.Module):
         self.backbone = Backbone(config.width, config.layers)
         self.pyramid = Pyramid(config.width, config.channels)
         self.heat = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True), nn.Conv2d(64, 1, 1))
-        self.sides = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True),
-                                   nn.Conv2d(64, 4, 1))
+        self.sides = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True), nn.Conv2d(64, 4, 1))
         nn.init.constant_(self.heat[-1].bias, -4.0)  # people are rare: start by finding nobody
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

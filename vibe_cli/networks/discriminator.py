@@ -15,13 +15,13 @@ from vibe_cli.networks.sps_net import SelfAttention as MotionAttention
 class DiscriminatorConfig:
     """Shape of a motion discriminator; the defaults are the published one's."""
 
-    features: int = 69              # numbers a frame: the axis-angle pose without the root
-    hidden: int = 1024              # width of the recurrent state
-    layers: int = 2                 # recurrent layers
-    pooling: str = "attention"      # attention | concat (the ablation: average and maximum side by side)
-    attention_hidden: int = 1024    # width of the attention's layers
-    attention_layers: int = 2       # hidden layers of the attention
-    dropout: float = 0.1            # in the attention, in training
+    features: int = 69  # numbers a frame: the axis-angle pose without the root
+    hidden: int = 1024  # width of the recurrent state
+    layers: int = 2  # recurrent layers
+    pooling: str = "attention"  # attention | concat (the ablation: average and maximum side by side)
+    attention_hidden: int = 1024  # width of the attention's layers
+    attention_layers: int = 2  # hidden layers of the attention
+    dropout: float = 0.1  # in the attention, in training
 
 
 class SelfAttention(nn.Module):
@@ -61,8 +61,9 @@ class MotionDiscriminator(nn.Module):
             raise ModelError(f"unknown pooling {config.pooling!r}", hint="choose attention or concat")
         self.gru = nn.GRU(config.features, config.hidden, config.layers, batch_first=True)
         if config.pooling == "attention":
-            self.attention = SelfAttention(config.hidden, config.attention_hidden, config.attention_layers,
-                                           config.dropout)
+            self.attention = SelfAttention(
+                config.hidden, config.attention_hidden, config.attention_layers, config.dropout
+            )
             self.fc = nn.Linear(config.hidden, 1)
         else:
             self.attention = ConcatPooling()

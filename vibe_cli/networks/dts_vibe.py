@@ -39,18 +39,18 @@ LONGEST_WAVE = 10000.0  # of the positions' sinusoids, over 2π frames
 class DtsVibeConfig:
     """Shape of a DTS-VIBE network; the defaults are the published one's."""
 
-    features: int = 2048             # F, width of the encoder's RGB features
-    flow: str | None = "dis"         # method of the optical flow; None leaves the stream out (Table 3)
-    flow_encoder: str = "resnet50"   # resnet50 | small: what reads the flow images
-    flow_width: int = 16             # channels of the small flow encoder's first stage; it gives 8 times as many
-    flow_side: int | None = None     # pixels to which flow images are averaged before they are read; None: as they are
-    width: int = 512                 # of each stream
+    features: int = 2048  # F, width of the encoder's RGB features
+    flow: str | None = "dis"  # method of the optical flow; None leaves the stream out (Table 3)
+    flow_encoder: str = "resnet50"  # resnet50 | small: what reads the flow images
+    flow_width: int = 16  # channels of the small flow encoder's first stage; it gives 8 times as many
+    flow_side: int | None = None  # pixels to which flow images are averaged before they are read; None: as they are
+    width: int = 512  # of each stream
     encoder_layers: int = 6
     encoder_heads: int = 8
     regressor_layers: int = 3
     regressor_heads: int = 4
-    window: int = 16                 # frames seen at once
-    dropout: float = 0.1             # in every layer, in training
+    window: int = 16  # frames seen at once
+    dropout: float = 0.1  # in every layer, in training
 
     @property
     def flow_features(self) -> int:
@@ -98,8 +98,9 @@ class Layer(nn.Module):
         super().__init__()
         self.attention_norm, self.forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads)
-        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Dropout(dropout),
-                                          nn.Linear(4 * width, width))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+        )
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,8 +134,7 @@ class DtsVibe(TemporalNetwork):
             self.reduce_flow = nn.Linear(config.flow_features, config.width)
         self.encoder = _layers(config.encoder_layers, config.width, config.encoder_heads, config.dropout)
         self.coarse = nn.Linear(config.width, PARAMETERS)
-        self.regressor = _layers(config.regressor_layers, config.token_width, config.regressor_heads,
-                                 config.dropout)
+        self.regressor = _layers(config.regressor_layers, config.token_width, config.regressor_heads, config.dropout)
         self._start_at_the_mean()
 
     def _start_at_the_mean(self) -> None:
@@ -164,7 +164,8 @@ class DtsVibe(TemporalNetwork):
         coarse = self.coarse(self.fuse(features))
         tokens = pad(coarse, (0, self.config.token_width - PARAMETERS))
         pose, betas, camera, _ = self.regressor(tokens).split(
-            [POSE6D_SIZE, BETAS_SIZE, CAMERA_SIZE, self.config.token_width - PARAMETERS], dim=-1)
+            [POSE6D_SIZE, BETAS_SIZE, CAMERA_SIZE, self.config.token_width - PARAMETERS], dim=-1
+        )
         return MotionOutput(pose6d=pose.unflatten(-1, (JOINTS, 6)), betas=betas, camera=camera)
 
 
@@ -183,6 +184,7 @@ def _flow_encoder(config: DtsVibeConfig) -> nn.Module:
     """The reader of flow images that a configuration names."""
     if config.flow_encoder == "resnet50":
         from vibe_cli.networks.backbone import FeatureBackbone  # torchvision's, which a bare machine lacks
+
         return FeatureBackbone()
     if config.flow_encoder == "small":
         return SmallFlowEncoder(config.flow_width)

@@ -25,9 +25,9 @@ DEEP = (2, 2, 4, 4)  # as networks are made now: where the maps are small, more 
 class KeypointConfig:
     """Sizes of the keypoint network."""
 
-    width: int = 32      # channels of the first stage; 2, 4 and 8 times as many follow
-    channels: int = 96   # of the pyramid
-    size: int = 128      # pixels of a crop, a multiple of 32
+    width: int = 32  # channels of the first stage; 2, 4 and 8 times as many follow
+    channels: int = 96  # of the pyramid
+    size: int = 128  # pixels of a crop, a multiple of 32
     scale: float = 1.2  # side of the crop over the larger side of the person's box: found best, benchmarks/WEIGHTS.md
     layers: tuple[int, ...] = RESNET_18  # blocks of the four stages
 
@@ -36,11 +36,11 @@ class KeypointConfig:
 class KeypointMaps:
     """Raw outputs for N crops; K points, h = w = size / 8."""
 
-    heat: Tensor    # (N, K, h, w) logits, a distribution over cells for each point
-    depth: Tensor   # (N, K, h, w) metres behind the pelvis, if the point were in that cell
-    union: Tensor   # (N, P, h, w) logits, left and right of a pair together
-    yaw: Tensor     # (N, YAW_BINS) logits of the facing direction; bin 0 faces the camera
-    root: Tensor    # (N, 6) root rotation in 6D
+    heat: Tensor  # (N, K, h, w) logits, a distribution over cells for each point
+    depth: Tensor  # (N, K, h, w) metres behind the pelvis, if the point were in that cell
+    union: Tensor  # (N, P, h, w) logits, left and right of a pair together
+    yaw: Tensor  # (N, YAW_BINS) logits of the facing direction; bin 0 faces the camera
+    root: Tensor  # (N, 6) root rotation in 6D
     pooled: Tensor  # (N, 8·width) mean of the last stage
 
 
@@ -57,8 +57,11 @@ class Block(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = None if stride == 1 and inputs == outputs else nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.downsample = (
+            None
+            if stride == 1 and inputs == outputs
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, outputs, H / stride, W / stride)."""
@@ -125,10 +128,17 @@ class KeypointNet(nn.Module):
         pooled = maps[2].mean((2, 3))
         facing = self.facing(pooled).float()
         x = self.pyramid(maps)
-        return KeypointMaps(heat=self.heat(x).float(), depth=self.depth(x).float(), union=self.union(x).float(),
-                            yaw=facing[:, :YAW_BINS], root=facing[:, YAW_BINS:], pooled=pooled.float())
+        return KeypointMaps(
+            heat=self.heat(x).float(),
+            depth=self.depth(x).float(),
+            union=self.union(x).float(),
+            yaw=facing[:, :YAW_BINS],
+            root=facing[:, YAW_BINS:],
+            pooled=pooled.float(),
+        )
 
 
 def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-                         nn.BatchNorm2d(outputs), nn.ReLU(True))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(True)
+    )

@@ -12,20 +12,20 @@ from vibe_cli.networks.peaks import decode_apart, decode_peaks
 from vibe_cli.networks.skeleton import COUNT
 
 FULL_CONFIDENCE = 0.7  # the probability in a peak's window that a clear point reaches
-EDGE = 0.97            # a point found this near the crop's border may lie outside it,
-OUTSIDE = 0.1          # and this much of its confidence is left
+EDGE = 0.97  # a point found this near the crop's border may lie outside it,
+OUTSIDE = 0.1  # and this much of its confidence is left
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
     """What was seen in N crops; K points."""
 
-    points: Tensor      # (N, K, 2) −1..1 of the crop
+    points: Tensor  # (N, K, 2) −1..1 of the crop
     confidence: Tensor  # (N, K) 0..1
-    depth: Tensor       # (N, K) metres behind the pelvis
-    yaw: Tensor         # (N, YAW_BINS) probabilities of the facing direction
-    root: Tensor        # (N, 6) root rotation in 6D
-    pooled: Tensor      # (N, 8·width) features of the whole crop; zeros where there was no picture
+    depth: Tensor  # (N, K) metres behind the pelvis
+    yaw: Tensor  # (N, YAW_BINS) probabilities of the facing direction
+    root: Tensor  # (N, 6) root rotation in 6D
+    pooled: Tensor  # (N, 8·width) features of the whole crop; zeros where there was no picture
 
     def map(self, function: object) -> Observation:
         """The same with every tensor passed through a function."""
@@ -50,10 +50,10 @@ def sureness(maps: KeypointMaps) -> tuple[Tensor, Tensor]:
 class LifterConfig:
     """Sizes of the lifter."""
 
-    features: int = 512   # F, width of the features it gives
-    hidden: int = 768     # width of its residual blocks
+    features: int = 512  # F, width of the features it gives
+    hidden: int = 768  # width of its residual blocks
     blocks: int = 2
-    pooled: int = 256     # width of the keypoint network's pooled features
+    pooled: int = 256  # width of the keypoint network's pooled features
     dropout: float = 0.1  # in the residual blocks, in training
 
 
@@ -65,9 +65,16 @@ class Lifter(nn.Module):
         self.config = config = config or LifterConfig()
         self.seen = nn.Linear(4 * COUNT + YAW_BINS + 6 + 3, config.hidden)
         self.picture = nn.Sequential(nn.LayerNorm(config.pooled), nn.Linear(config.pooled, config.hidden, bias=False))
-        self.blocks = nn.ModuleList(nn.Sequential(
-            nn.LayerNorm(config.hidden), nn.Linear(config.hidden, config.hidden), nn.GELU(),
-            nn.Dropout(config.dropout), nn.Linear(config.hidden, config.hidden)) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(config.hidden),
+                nn.Linear(config.hidden, config.hidden),
+                nn.GELU(),
+                nn.Dropout(config.dropout),
+                nn.Linear(config.hidden, config.hidden),
+            )
+            for _ in range(config.blocks)
+        )
         self.out = nn.Sequential(nn.LayerNorm(config.hidden), nn.Linear(config.hidden, config.features), nn.GELU())
 
     def forward(self, seen: Observation) -> Tensor:
@@ -77,8 +84,9 @@ class Lifter(nn.Module):
         offset = seen.points - centre
         size = ((offset**2 * weight).sum((1, 2)) / weight.sum((1, 2))).sqrt()[:, None] + 1e-3
         flat = (offset / size[..., None] * seen.confidence[..., None]).flatten(1)
-        x = torch.cat([flat, seen.depth * seen.confidence, seen.confidence, seen.yaw, seen.root,
-                       centre[:, 0], size.log()], dim=1)
+        x = torch.cat(
+            [flat, seen.depth * seen.confidence, seen.confidence, seen.yaw, seen.root, centre[:, 0], size.log()], dim=1
+        )
         x = self.seen(x) + self.picture(seen.pooled)
         for block in self.blocks:
             x = x + block(x)

@@ -14,19 +14,19 @@ from vibe_cli.geometry.rotations import matrix_from_6d
 class MposerConfig:
     """Shape of an MPoser. The paper states GRUs and a latent of 32; the widths are our choice."""
 
-    joints: int = 23        # without the root
-    hidden: int = 512       # width of the recurrent states
-    layers: int = 2         # recurrent layers of each half
-    latent: int = 32        # z, a frame
-    window: int = 16        # frames seen at once in training
+    joints: int = 23  # without the root
+    hidden: int = 512  # width of the recurrent states
+    layers: int = 2  # recurrent layers of each half
+    latent: int = 32  # z, a frame
+    window: int = 16  # frames seen at once in training
 
 
 @dataclass(frozen=True, eq=False)
 class MposerOutput:
     """A sequence as the prior rebuilds it, and its latent distribution."""
 
-    pose6d: Tensor        # (B, T, J, 6)
-    mean: Tensor          # (B, T, Z)  its norm is the prior loss of the paper
+    pose6d: Tensor  # (B, T, J, 6)
+    mean: Tensor  # (B, T, Z)  its norm is the prior loss of the paper
     log_variance: Tensor  # (B, T, Z)
 
     @property

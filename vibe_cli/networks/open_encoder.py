@@ -22,16 +22,16 @@ KEYPOINTS_49 = [KEYPOINTS_OF_54.index(k) for k in JOINTS_49]
 class OpenEncoderConfig:
     """Sizes of both halves."""
 
-    width: int = 32       # of the keypoint network
+    width: int = 32  # of the keypoint network
     channels: int = 96
-    size: int = 128       # pixels of a crop
+    size: int = 128  # pixels of a crop
     scale: float = KeypointConfig.scale  # side of the crop over the larger side of the person's box
-    features: int = 512   # F
-    hidden: int = 768     # of the lifter
-    blocks: int = 2       # of the lifter
+    features: int = 512  # F
+    hidden: int = 768  # of the lifter
+    blocks: int = 2  # of the lifter
     layers: tuple[int, ...] = KeypointConfig.layers  # blocks of the keypoint network's stages
     both_ways: bool = False  # whether every crop is seen twice, as it is and mirrored (both_ways.py)
-    upright: bool = False    # whether who does not stand is seen again, turned (upright.py)
+    upright: bool = False  # whether who does not stand is seen again, turned (upright.py)
 
     @property
     def keypoints(self) -> KeypointConfig:

@@ -20,7 +20,7 @@ CAMERA_SIZE, POSE_SIZE, BETAS_SIZE = 3, 3 * JOINTS, 10
 class EncoderOutput:
     """What an encoder sees in N crops."""
 
-    features: Tensor                # (N, F)
+    features: Tensor  # (N, F)
     keypoints: Tensor | None = None  # (N, K, 3)  x, y in −1..1 of the crop and confidence 0..1, or None
 
 
@@ -29,10 +29,10 @@ class MotionOutput:
     """The motion that a temporal network estimates; T is 1 where it estimates the middle frame only."""
 
     pose6d: Tensor  # (B, T, 24, 6)  rotations of SMPL's joints in 6D (geometry/rotations.py)
-    betas: Tensor   # (B, T, 10)     shape; the paper averages it over a sequence
+    betas: Tensor  # (B, T, 10)     shape; the paper averages it over a sequence
     camera: Tensor  # (B, T, 3)      crop camera s, tx, ty
     others: dict[str, MotionOutput] = field(default_factory=dict)  # by name; only in training
-    extras: dict[str, Tensor] = field(default_factory=dict)        # what losses need besides; only in training
+    extras: dict[str, Tensor] = field(default_factory=dict)  # what losses need besides; only in training
 
     @property
     def rotations(self) -> Tensor:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from vibe_cli.networks.skeleton import FOLLOWERS, LEFT_RIGHT_PAIRS
 
-SPREAD = 1.6   # cells, of the Gaussian window around a peak that is read
-APART = 2.5    # cells, from which two peaks are two places
-SECOND = 0.9   # least mass of the second place in the union map, as a share of the first's
-LEAST = 0.12   # and least mass at all
+SPREAD = 1.6  # cells, of the Gaussian window around a peak that is read
+APART = 2.5  # cells, from which two peaks are two places
+SECOND = 0.9  # least mass of the second place in the union map, as a share of the first's
+LEAST = 0.12  # and least mass at all
 
 
 def cell_centres(count: int, device: torch.device | None = None) -> Tensor:
@@ -70,17 +70,18 @@ def _part(probability: Tensor, union: Tensor) -> tuple[Tensor, Tensor]:
     w = probability.shape[-1]
     mass, union_mass = _mass(probability).flatten(2), _mass(union).flatten(2)
     peak = mass.argmax(-1)
-    first = torch.where(_at(mass[:, left], peak[:, left]) >= _at(mass[:, right], peak[:, right]),
-                        peak[:, left], peak[:, right])
+    first = torch.where(
+        _at(mass[:, left], peak[:, left]) >= _at(mass[:, right], peak[:, right]), peak[:, left], peak[:, right]
+    )
     cells = torch.arange(union_mass.shape[-1], device=peak.device)
     far = ((cells // w - (first // w)[..., None]) ** 2 + (cells % w - (first % w)[..., None]) ** 2) > APART**2
     second = torch.where(far, union_mass, 0).argmax(-1)
-    near = ((peak[:, left] // w - peak[:, right] // w) ** 2
-            + (peak[:, left] % w - peak[:, right] % w) ** 2) <= APART**2
+    near = ((peak[:, left] // w - peak[:, right] // w) ** 2 + (peak[:, left] % w - peak[:, right] % w) ** 2) <= APART**2
     there = _at(union_mass, second)
     split = near & (there > LEAST) & (there > SECOND * _at(union_mass, first))
-    right_moves = (_at(mass[:, left], first) * _at(mass[:, right], second)
-                   >= _at(mass[:, left], second) * _at(mass[:, right], first))
+    right_moves = _at(mass[:, left], first) * _at(mass[:, right], second) >= _at(mass[:, left], second) * _at(
+        mass[:, right], first
+    )
     probability = probability.clone()
     for side, moves in ((left, split & ~right_moves), (right, split & right_moves)):
         peak[:, side] = torch.where(moves, second, peak[:, side])
@@ -105,10 +106,13 @@ def _follow(points: Tensor) -> Tensor:
     order = torch.arange(points.shape[1], device=points.device).expand(points.shape[:2]).clone()
     for (lead_left, lead_right), pairs in FOLLOWERS.items():
         for left, right in pairs:
+
             def gap(a: int, b: int) -> Tensor:
                 return (points[:, a] - points[:, b]).norm(dim=-1)
-            crossed = gap(left, lead_right) + gap(right, lead_left) < 0.5 * (gap(left, lead_left)
-                                                                           + gap(right, lead_right))
+
+            crossed = gap(left, lead_right) + gap(right, lead_left) < 0.5 * (
+                gap(left, lead_left) + gap(right, lead_right)
+            )
             order[:, left] = torch.where(crossed, right, left)
             order[:, right] = torch.where(crossed, left, right)
     return order

@@ -19,10 +19,10 @@ INITIAL_CAMERA = (0.9, 0.0, 0.0)
 class RegressorConfig:
     """Shape of a regressor; the defaults are the published one's."""
 
-    features: int = 2048    # F, width of the features
-    hidden: int = 1024      # width of the two hidden layers
-    iterations: int = 3     # rounds of error feedback
-    dropout: float = 0.5    # between the hidden layers, in training
+    features: int = 2048  # F, width of the features
+    hidden: int = 1024  # width of the two hidden layers
+    iterations: int = 3  # rounds of error feedback
+    dropout: float = 0.5  # between the hidden layers, in training
 
 
 class Regressor(TemporalNetwork):

@@ -26,15 +26,15 @@ from vibe_cli.networks.temporal import TemporalNetwork
 class SpsNetConfig:
     """Shape of an SPS-Net; the defaults are the published one's."""
 
-    features: int = 2048            # F, width of the encoder's features
-    attention: bool = True          # the self-attention module; False is Table 3's ablation
-    forecasting: bool = True        # the forecasting module and the fusion; False is Table 3's ablation
-    attention_hidden: int = 2048    # width between the two layers of Q and of K
-    forecast_hidden: int = 1024     # width between the two layers of the forecasting module
-    window: int = 32                # frames seen at once
-    regressor_hidden: int = 1024    # width of the regressors' two shared layers
-    iterations: int = 3             # rounds of error feedback
-    dropout: float = 0.5            # between the regressors' layers, in training
+    features: int = 2048  # F, width of the encoder's features
+    attention: bool = True  # the self-attention module; False is Table 3's ablation
+    forecasting: bool = True  # the forecasting module and the fusion; False is Table 3's ablation
+    attention_hidden: int = 2048  # width between the two layers of Q and of K
+    forecast_hidden: int = 1024  # width between the two layers of the forecasting module
+    window: int = 32  # frames seen at once
+    regressor_hidden: int = 1024  # width of the regressors' two shared layers
+    iterations: int = 3  # rounds of error feedback
+    dropout: float = 0.5  # between the regressors' layers, in training
 
     @property
     def regressor(self) -> RegressorConfig:
@@ -46,10 +46,10 @@ class SpsNetConfig:
 class FusedFeatures:
     """What the regressors read of every frame, and what it was made of."""
 
-    fused: Tensor            # (B, T, F)      F_i
-    latent: Tensor           # (B, T, F)      h_i
+    fused: Tensor  # (B, T, F)      F_i
+    latent: Tensor  # (B, T, F)      h_i
     forecast: Tensor | None  # (B, T − 1, F)  f'_i of frames 2 … T; None without forecasting
-    weights: Tensor | None   # (B, T − 1, 2)  of latent and forecast in frames 2 … T, summing to 1
+    weights: Tensor | None  # (B, T − 1, 2)  of latent and forecast in frames 2 … T, summing to 1
 
 
 class SelfAttention(nn.Module):

@@ -20,14 +20,14 @@ from vibe_cli.networks.temporal import TemporalNetwork
 class TcmrConfig:
     """Shape of a TCMR network; the defaults are the published one's."""
 
-    features: int = 2048            # F, width of the encoder's features
-    hidden: int = 1024              # width of each recurrent state
-    layers: int = 2                 # recurrent layers
-    attention_hidden: int = 256     # width in which the three estimates are compared
-    window: int = 16                # frames seen at once
-    regressor_hidden: int = 1024    # width of the regressor's two hidden layers
-    iterations: int = 3             # rounds of error feedback
-    dropout: float = 0.5            # between the regressor's layers, in training
+    features: int = 2048  # F, width of the encoder's features
+    hidden: int = 1024  # width of each recurrent state
+    layers: int = 2  # recurrent layers
+    attention_hidden: int = 256  # width in which the three estimates are compared
+    window: int = 16  # frames seen at once
+    regressor_hidden: int = 1024  # width of the regressor's two hidden layers
+    iterations: int = 3  # rounds of error feedback
+    dropout: float = 0.5  # between the regressor's layers, in training
 
     @property
     def regressor(self) -> RegressorConfig:
@@ -39,9 +39,9 @@ class TcmrConfig:
 class IntegratedFeatures:
     """Features of the middle frame."""
 
-    each: Tensor        # (B, 3, F)  from the past, from all frames, from the future
+    each: Tensor  # (B, 3, F)  from the past, from all frames, from the future
     integrated: Tensor  # (B, F)     their weighted sum
-    scores: Tensor      # (B, 3)     the weights, summing to 1
+    scores: Tensor  # (B, 3)     the weights, summing to 1
 
 
 class Attention(nn.Module):
@@ -51,8 +51,13 @@ class Attention(nn.Module):
         super().__init__()
         self.fc = nn.Linear(features, hidden)
         self.attention = nn.Sequential(
-            nn.Linear(3 * hidden, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(),
-            nn.Linear(hidden, 3), nn.Tanh())
+            nn.Linear(3 * hidden, hidden),
+            nn.Tanh(),
+            nn.Linear(hidden, hidden),
+            nn.Tanh(),
+            nn.Linear(hidden, 3),
+            nn.Tanh(),
+        )
 
     def forward(self, each: Tensor) -> Tensor:
         """(B, 3, F) → weights (B, 3), summing to 1."""
@@ -78,9 +83,15 @@ class TcmrEncoder(nn.Module):
         middle = features.shape[1] // 2
         current = self.gru_cur(features)[0][:, middle]
         past = self.gru_bef(features[:, :middle])[0][:, -1]
-        future = self.gru_aft(features[:, middle + 1:].flip(1))[0][:, -1]
-        each = torch.stack([self.linear_bef(torch.relu(past)), self.linear_cur(torch.relu(current)),
-                            self.linear_aft(torch.relu(future))], dim=1)
+        future = self.gru_aft(features[:, middle + 1 :].flip(1))[0][:, -1]
+        each = torch.stack(
+            [
+                self.linear_bef(torch.relu(past)),
+                self.linear_cur(torch.relu(current)),
+                self.linear_aft(torch.relu(future)),
+            ],
+            dim=1,
+        )
         scores = self.attention(each)
         return IntegratedFeatures(each=each, integrated=(scores[..., None] * each).sum(1), scores=scores)
 

@@ -13,11 +13,11 @@ class TemporalNetwork(nn.Module):
     A network overrides what is different about it; the values here are those of most.
     """
 
-    features: int            # F, width of the encoder's features that it reads
-    window: int              # frames seen at once, as in training
-    shortest: int = 1        # frames of the shortest window it can read
-    estimates: str = "all"   # all | middle: which frames of a window are estimated; middle is frame window // 2
-    edges: str = "shorten"   # shorten: a track shorter than the window is one window of its own length
+    features: int  # F, width of the encoder's features that it reads
+    window: int  # frames seen at once, as in training
+    shortest: int = 1  # frames of the shortest window it can read
+    estimates: str = "all"  # all | middle: which frames of a window are estimated; middle is frame window // 2
+    edges: str = "shorten"  # shorten: a track shorter than the window is one window of its own length
     #                          repeat: a track's first and last features are repeated beyond its ends
     flow: str | None = None  # method of the optical flow it reads beside the RGB features (flow.METHODS)
 

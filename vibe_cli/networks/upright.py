@@ -28,6 +28,7 @@ def see(eye: Callable[[Tensor], KeypointMaps], crops: Tensor, both_ways: bool, u
     """What `eye` sees of crops (N, 3, S, S): once or `both_ways`, and where they are to be seen `upright`, again of
     those people who lean, where it is surer of them then: a trunk that is hidden or foreshortened leans anywhere.
     """
+
     def once(some: Tensor) -> Observation:
         return observe(look_both_ways(eye, some) if both_ways else eye(some))
 
@@ -39,8 +40,12 @@ def see(eye: Callable[[Tensor], KeypointMaps], crops: Tensor, both_ways: bool, u
     again = turn_back(once(turn_crops(crops[lying], lean[lying])), lean[lying])
     surer = again.confidence.mean(1) > seen.confidence[lying].mean(1)
     lying, again = lying.nonzero()[surer, 0], again.map(lambda x: x[surer])
-    return Observation(**{field.name: getattr(seen, field.name).index_put((lying,), getattr(again, field.name))
-                          for field in fields(Observation)})
+    return Observation(
+        **{
+            field.name: getattr(seen, field.name).index_put((lying,), getattr(again, field.name))
+            for field in fields(Observation)
+        }
+    )
 
 
 class Watcher(nn.Module):

@@ -16,15 +16,15 @@ from vibe_cli.networks.temporal import TemporalNetwork
 class VibeConfig:
     """Shape of a VIBE network; the defaults are the published one's."""
 
-    features: int = 2048            # F, width of the encoder's features
-    hidden: int = 1024              # width of the recurrent state
-    layers: int = 2                 # recurrent layers
-    bidirectional: bool = False     # the paper says both directions, its weights have one
-    residual: bool = True           # add the frame's own features to the encoder's output
-    window: int = 16                # frames seen at once in training
-    regressor_hidden: int = 1024    # width of the regressor's two hidden layers
-    iterations: int = 3             # rounds of error feedback
-    dropout: float = 0.5            # between the regressor's layers, in training
+    features: int = 2048  # F, width of the encoder's features
+    hidden: int = 1024  # width of the recurrent state
+    layers: int = 2  # recurrent layers
+    bidirectional: bool = False  # the paper says both directions, its weights have one
+    residual: bool = True  # add the frame's own features to the encoder's output
+    window: int = 16  # frames seen at once in training
+    regressor_hidden: int = 1024  # width of the regressor's two hidden layers
+    iterations: int = 3  # rounds of error feedback
+    dropout: float = 0.5  # between the regressor's layers, in training
 
     @property
     def regressor(self) -> RegressorConfig:
@@ -38,8 +38,9 @@ class TemporalEncoder(nn.Module):
     def __init__(self, config: VibeConfig) -> None:
         super().__init__()
         self.residual = config.residual
-        self.gru = nn.GRU(config.features, config.hidden, config.layers, bidirectional=config.bidirectional,
-                          batch_first=True)
+        self.gru = nn.GRU(
+            config.features, config.hidden, config.layers, bidirectional=config.bidirectional, batch_first=True
+        )
         self.linear = nn.Linear(config.hidden * (1 + config.bidirectional), config.features)
 
     def forward(self, features: Tensor) -> Tensor:

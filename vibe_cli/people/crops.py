@@ -38,14 +38,25 @@ def crop_person(frame: np.ndarray, box_square: np.ndarray, size: int, antialias:
         if frame.size == 0:
             return np.zeros((size, size, 3), np.uint8)
         # Averaging keeps areas, so pixel middles go from corner + s to (s + ½) · scale − ½.
-        inverse = np.array([[step * scale[0], 0, (left - corner[0] + 0.5) * scale[0] - 0.5],
-                            [0, step * scale[1], (top - corner[1] + 0.5) * scale[1] - 0.5]])
-    return cv2.warpAffine(frame, inverse, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                          borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        inverse = np.array(
+            [
+                [step * scale[0], 0, (left - corner[0] + 0.5) * scale[0] - 0.5],
+                [0, step * scale[1], (top - corner[1] + 0.5) * scale[1] - 0.5],
+            ]
+        )
+    return cv2.warpAffine(
+        frame,
+        inverse,
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
 
 
-def normalise(crops: np.ndarray, mean: tuple[float, ...] = IMAGENET_MEAN,
-              std: tuple[float, ...] = IMAGENET_STD) -> Tensor:
+def normalise(
+    crops: np.ndarray, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD
+) -> Tensor:
     """Crops (N, S, S, 3) uint8 RGB → (N, 3, S, S) float32 tensor: (rgb / 255 − mean) / std."""
     import torch
 
@@ -56,8 +67,9 @@ def normalise(crops: np.ndarray, mean: tuple[float, ...] = IMAGENET_MEAN,
     return torch.from_numpy(values).permute(0, 3, 1, 2)
 
 
-def _shrink_region(frame: np.ndarray, left: float, top: float, side: float,
-                   factor: float) -> tuple[np.ndarray, tuple[int, int], tuple[float, float]]:
+def _shrink_region(
+    frame: np.ndarray, left: float, top: float, side: float, factor: float
+) -> tuple[np.ndarray, tuple[int, int], tuple[float, float]]:
     """The part of the frame under a square, shrunk by `factor` with area averaging.
 
     Returns the part, the frame pixel at its corner, and its exact scale in x and y (pixels may not divide).
@@ -67,7 +79,7 @@ def _shrink_region(frame: np.ndarray, left: float, top: float, side: float,
     x0, y0 = max(0, int(left) - margin), max(0, int(top) - margin)
     x1 = min(width, int(np.ceil(left + side)) + margin)
     y1 = min(height, int(np.ceil(top + side)) + margin)
-    region = frame[y0:max(y0, y1), x0:max(x0, x1)]
+    region = frame[y0 : max(y0, y1), x0 : max(x0, x1)]
     if region.size == 0:
         return region, (x0, y0), (1.0, 1.0)
     shape = max(1, round(region.shape[1] / factor)), max(1, round(region.shape[0] / factor))

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-OVERLAP = 0.5       # of two boxes that overlap more than this (IoU) the better one is kept
-MOST_PEOPLE = 100   # in a frame
-PAD_MULTIPLE = 32   # of the sides of what a network sees
+OVERLAP = 0.5  # of two boxes that overlap more than this (IoU) the better one is kept
+MOST_PEOPLE = 100  # in a frame
+PAD_MULTIPLE = 32  # of the sides of what a network sees
 YOLO_SIZE, YOLO_GREY = 640, 114 / 255
 
 
@@ -45,8 +45,14 @@ class CentreDetector:
 
     believed_from = MEAN_SCORE
 
-    def __init__(self, network: nn.Module, device: torch.device | str = "cpu", size: int = 384,
-                 threshold: float = 0.3, name: str = "open-detector") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device | str = "cpu",
+        size: int = 384,
+        threshold: float = 0.3,
+        name: str = "open-detector",
+    ) -> None:
         self.network = network.to(device).eval()
         self.device, self.size, self.threshold, self.name = device, size, threshold, name
 
@@ -58,8 +64,9 @@ class CentreDetector:
         images, places = letterbox(frames, self.size, mean=0.45, std=0.25)
         heat, sides = self.network(images.to(self.device))
         found = decode_centres(heat.float().cpu(), sides.float().cpu(), self.threshold)
-        return [_to_frame(corners, scores, places, frame)
-                for (corners, scores), frame in zip(found, frames, strict=True)]
+        return [
+            _to_frame(corners, scores, places, frame) for (corners, scores), frame in zip(found, frames, strict=True)
+        ]
 
 
 class YoloDetector:
@@ -72,9 +79,11 @@ class YoloDetector:
 
     believed_from = MEAN_SCORE
 
-    def __init__(self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25,
-                 size: int = YOLO_SIZE) -> None:
+    def __init__(
+        self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25, size: int = YOLO_SIZE
+    ) -> None:
         import torch
+
         path = Path(weights)
         if not path.is_file():
             path = fetch_yolo(str(weights))
@@ -96,12 +105,15 @@ class YoloDetector:
         output = self.network(images.to(self.device))[0].float().cpu()  # the rest is for training
         output = output if getattr(self.network.model[-1], "end2end", False) else candidate_rows(output)
         people = (rows[rows[:, 5] == self.person] for rows in output)
-        return [_to_frame(*_best(rows[:, :4], rows[:, 4], self.confidence), places, frame)
-                for rows, frame in zip(people, frames, strict=True)]
+        return [
+            _to_frame(*_best(rows[:, :4], rows[:, 4], self.confidence), places, frame)
+            for rows, frame in zip(people, frames, strict=True)
+        ]
 
 
-def letterbox(frames: list[np.ndarray], size: int, mean: float = 0.0, std: float = 1.0, fill: float = 0.0,
-              centred: bool = False) -> tuple[Tensor, tuple[float, ...]]:
+def letterbox(
+    frames: list[np.ndarray], size: int, mean: float = 0.0, std: float = 1.0, fill: float = 0.0, centred: bool = False
+) -> tuple[Tensor, tuple[float, ...]]:
     """Frames (H, W, 3) uint8 of one shape → (N, 3, h, w) float32 and their place (left, top, scale x, y).
 
     The longer side becomes `size` pixels, values (rgb / 255 − mean) / std, and the sides are padded with
@@ -109,6 +121,7 @@ def letterbox(frames: list[np.ndarray], size: int, mean: float = 0.0, std: float
     all round and always bilinear, as ultralytics does it.
     """
     import torch
+
     height, width = frames[0].shape[:2]
     scale = size / max(height, width)
     new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
@@ -119,7 +132,7 @@ def letterbox(frames: list[np.ndarray], size: int, mean: float = 0.0, std: float
     images = np.full((len(frames), padded_height, padded_width, 3), fill, np.float32)
     for image, frame in zip(images, frames, strict=True):
         resized = cv2.resize(frame, (new_width, new_height), interpolation=shrink)
-        image[top:top + new_height, left:left + new_width] = (resized * np.float32(1 / 255) - mean) / std
+        image[top : top + new_height, left : left + new_width] = (resized * np.float32(1 / 255) - mean) / std
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2)  # channels last in memory, which convolutions prefer
     return tensor, (left, top, new_width / width, new_height / height)
 
@@ -135,6 +148,7 @@ def decode_centres(heat: Tensor, sides: Tensor, threshold: float) -> list[tuple[
 
     from vibe_cli.networks.centre import sides_to_pixels
     from vibe_cli.networks.keypoints import STRIDE
+
     scores = heat.sigmoid()
     peaks = (scores == max_pool2d(scores, 3, stride=1, padding=1)) & (scores >= threshold)
     distances = sides_to_pixels(sides)
@@ -151,6 +165,7 @@ def decode_centres(heat: Tensor, sides: Tensor, threshold: float) -> list[tuple[
 def _each_shape(frames: list[np.ndarray], detect: Any) -> list[Detections]:
     """`detect` over the frames of each shape together; the order is kept and no frame changes another's result."""
     import torch
+
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, frame in enumerate(frames):
         groups.setdefault(frame.shape, []).append(index)
@@ -169,6 +184,7 @@ def candidate_rows(output: Tensor, more: int = 0) -> Tensor:
     class, those numbers.
     """
     import torch
+
     scores, rest = output[:, 4:].split([output.shape[1] - 4 - more, more], dim=1)
     centre, half = output[:, :2], output[:, 2:4] / 2
     score, kind = scores.max(dim=1, keepdim=True)
@@ -178,6 +194,7 @@ def candidate_rows(output: Tensor, more: int = 0) -> Tensor:
 def _best(corners: Tensor, scores: Tensor, least: float) -> tuple[Tensor, Tensor]:
     """Corners (M, 4) and scores (M,) without the low and the doubled, best first."""
     from torchvision.ops import nms
+
     corners, scores = corners[scores >= least], scores[scores >= least]
     kept = nms(corners, scores, OVERLAP)[:MOST_PEOPLE]
     return corners[kept], scores[kept]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FULL_SPEED = 0.125  # of a crop's side a frame: the motion that is as bright as a flow image gets
-RAFT_SIDE = 128     # pixels; RAFT needs crops at least this large
+RAFT_SIDE = 128  # pixels; RAFT needs crops at least this large
 
 
 class FlowMethod(Protocol):
@@ -61,10 +61,14 @@ class RaftFlow:
 
         side = crops.shape[1]
         if side < RAFT_SIDE or side % 8:
-            raise ModelError(f"RAFT cannot see crops of {side} pixels",
-                             hint=f"the encoder's crops must be a multiple of 8 and at least {RAFT_SIDE}")
-        now, then = (torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).to(self.device) / 127.5 - 1
-                     for x in (crops, before))
+            raise ModelError(
+                f"RAFT cannot see crops of {side} pixels",
+                hint=f"the encoder's crops must be a multiple of 8 and at least {RAFT_SIDE}",
+            )
+        now, then = (
+            torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).to(self.device) / 127.5 - 1
+            for x in (crops, before)
+        )
         with torch.inference_mode():
             flow = self.network(now, then)[-1]
         return flow.permute(0, 2, 3, 1).float().cpu().numpy()
@@ -103,6 +107,7 @@ def flow_images(flow: np.ndarray) -> Tensor:
 
 def _raft(kind: str) -> Callable[[torch.device], RaftFlow]:
     """Opens torchvision's RAFT of a kind, large or small, with the weights that torchvision names as its best."""
+
     def start(device: torch.device) -> RaftFlow:
         from torchvision.models import optical_flow
 
@@ -116,6 +121,7 @@ def _raft(kind: str) -> Callable[[torch.device], RaftFlow]:
         check_weights(network, weights, path)
         network.load_state_dict(weights)
         return RaftFlow(network, device)
+
     return start
 
 
@@ -128,9 +134,14 @@ def _find_weights(url: str) -> Path:
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    raise ModelError(f"the model needs RAFT's optical flow, and its weights {name} are not here",
-                     hint=f"download {url} into {folders[0]}")
+    raise ModelError(
+        f"the model needs RAFT's optical flow, and its weights {name} are not here",
+        hint=f"download {url} into {folders[0]}",
+    )
 
 
 METHODS: dict[str, Callable[[torch.device], FlowMethod]] = {
-    "dis": lambda device: DisFlow(), "raft": _raft("large"), "raft-small": _raft("small")}
+    "dis": lambda device: DisFlow(),
+    "raft": _raft("large"),
+    "raft-small": _raft("small"),
+}

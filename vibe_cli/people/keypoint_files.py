@@ -24,7 +24,8 @@ MOST_BYTES = 512 << 20  # of one file
 LAYOUTS = {
     25: OPENPOSE_25,
     18: tuple(OPENPOSE_25[row] for row in (*range(8), *range(9, 19))),
-    17: (24, 26, 25, 28, 27, 16, 17, 18, 19, 20, 21, 46, 45, 4, 5, 7, 8)}
+    17: (24, 26, 25, 28, 27, 16, 17, 18, 19, 20, 21, 46, 45, 4, 5, 7, 8),
+}
 _HINT = "give OpenPose's folder of *_keypoints.json (BODY_25), or one COCO keypoint JSON (17 keypoints)"
 
 People = dict[int, np.ndarray]  # a frame's number → its people (P, 49, 3): x, y in pixels and confidence 0..1
@@ -52,8 +53,10 @@ def count_from_zero(numbered: People, frames: int, path: Path) -> People:
     first, last = min(numbered), max(numbered)
     start = 0 if last < frames else 1 if first == 1 and last == frames else first
     if last - start >= frames:
-        raise InputError(f"{path}: keypoints of {last - start + 1} frames, and the clip has {frames}",
-                         hint="give the keypoints of this clip, frame by frame")
+        raise InputError(
+            f"{path}: keypoints of {last - start + 1} frames, and the clip has {frames}",
+            hint="give the keypoints of this clip, frame by frame",
+        )
     return {number - start: people for number, people in numbered.items()}
 
 
@@ -102,8 +105,9 @@ def _read_file(path: Path) -> People:
                 number = numbers[note["image_id"]] if numbers else _number(note["image_id"])
                 found.setdefault(number, []).append(_points(note["keypoints"], (17,), path, note.get("score", 1.0)))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: neither OpenPose's nor COCO's keypoints ({type(error).__name__}: {error})",
-                         hint=_HINT) from None
+        raise InputError(
+            f"{path}: neither OpenPose's nor COCO's keypoints ({type(error).__name__}: {error})", hint=_HINT
+        ) from None
     return {number: _stack(people) for number, people in found.items()}
 
 
@@ -112,8 +116,12 @@ def _image_numbers(images: list[dict]) -> dict[Any, int]:
     if all("frame_id" in image for image in images):
         return {image["id"]: int(image["frame_id"]) for image in images}
     # "9.jpg" comes before "10.jpg"
-    names = sorted(images, key=lambda image: [int(part) if part.isdigit() else part
-                                              for part in re.split(r"(\d+)", str(image["file_name"]))])
+    names = sorted(
+        images,
+        key=lambda image: [
+            int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(image["file_name"]))
+        ],
+    )
     return {image["id"]: place for place, image in enumerate(names)}
 
 
@@ -164,8 +172,10 @@ def _stack(people: list[np.ndarray]) -> np.ndarray:
 def _load(path: Path) -> Any:
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path}: {path.stat().st_size >> 20} MB of JSON are too much",
-                             hint="split the clip, or write OpenPose's one file a frame")
+            raise InputError(
+                f"{path}: {path.stat().st_size >> 20} MB of JSON are too much",
+                hint="split the clip, or write OpenPose's one file a frame",
+            )
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder", hint=_HINT) from None

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import torch
 
 FARTHEST = 0.75  # of the larger side of a track's box: how far the middle of a person's keypoints may lie from its own
-MARGIN = 1.15    # a person's box over that of its keypoints, which end at the ankles and ears
-FOUND = 0.05     # confidence from which a keypoint counts for the box
+MARGIN = 1.15  # a person's box over that of its keypoints, which end at the ankles and ears
+FOUND = 0.05  # confidence from which a keypoint counts for the box
 Frames = Iterable[tuple[int, np.ndarray]]
 
 
@@ -63,16 +63,16 @@ class PoseModel:
     `weights` is a .pt file, or the name of one that ultralytics publishes and that is fetched.
     """
 
-    def __init__(self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25,
-                 size: int = YOLO_SIZE) -> None:
+    def __init__(
+        self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25, size: int = YOLO_SIZE
+    ) -> None:
         path = Path(weights)
         if not path.is_file():
             path = fetch_yolo(str(weights))
         network, _ = read_yolo(path, "PoseModel")
         shape = tuple(network.model[-1].kpt_shape)
         if shape != (17, 3):
-            raise ModelError(f"{path}: finds keypoints of shape {shape}, not COCO's (17, 3)",
-                             hint=POSE_HINT)
+            raise ModelError(f"{path}: finds keypoints of shape {shape}, not COCO's (17, 3)", hint=POSE_HINT)
         self.network, self.device = network.to(device).eval(), device
         self.confidence, self.size, self.name = confidence, size, path.stem
         self.found: People = {}
@@ -115,8 +115,10 @@ def give_keypoints(observed: list[Observations], source: KeypointSource, frames:
     """The same with the source's keypoints in place of the encoder's; InputError when not a single person fits."""
     matched = match_people([seen.track for seen in observed], source.people(frames))
     if observed and not any(points[..., 2].any() for points in matched):
-        raise InputError("none of the given keypoints lies on anybody who was followed",
-                         hint="are they in the pixels of this clip, and of the same frames?")
+        raise InputError(
+            "none of the given keypoints lies on anybody who was followed",
+            hint="are they in the pixels of this clip, and of the same frames?",
+        )
     return [replace(seen, keypoints=points, given=True) for seen, points in zip(observed, matched, strict=True)]
 
 

@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from vibe_cli.networks.open_encoder import OpenEncoder
     from vibe_cli.people.detectors import Detector
 
-LOOK_SIZE = 96     # pixels of the crops looked at; the network was trained on this size too
-PROPOSALS = 6      # best proposals of a frame that are looked at
-SURE = 0.35        # share of full confidence from which a point counts and shapes the box
-MARGIN = 0.06      # of the points' larger extent, on each side: flesh around the joints
+LOOK_SIZE = 96  # pixels of the crops looked at; the network was trained on this size too
+PROPOSALS = 6  # best proposals of a frame that are looked at
+SURE = 0.35  # share of full confidence from which a point counts and shapes the box
+MARGIN = 0.06  # of the points' larger extent, on each side: flesh around the joints
 TRUSTED = 0.6, 0.9  # shares of full confidence, the points' mean, where their box begins to count and alone counts
 PART_INSIDE = 0.4  # share of its area within somebody from which a box is a part
-WHOLE = 2.5        # times a part's area is the least of a whole's
-PART_SCORE = 0.1   # least score of the whole, as a share of the part's
-BESIDE = 1.3       # how much the whole's box is enlarged to find limbs that stick out of it,
-LIMB = 10.0        # and how many times as large it is
-SAME = 0.4         # share of the smaller box from which two boxes are one person
-ALIKE = 1.3        # times as large: two boxes up to this are of one size
+WHOLE = 2.5  # times a part's area is the least of a whole's
+PART_SCORE = 0.1  # least score of the whole, as a share of the part's
+BESIDE = 1.3  # how much the whole's box is enlarged to find limbs that stick out of it,
+LIMB = 10.0  # and how many times as large it is
+SAME = 0.4  # share of the smaller box from which two boxes are one person
+ALIKE = 1.3  # times as large: two boxes up to this are of one size
 WHOLE_SCORE = 0.4  # least score of the larger of two such, as a share of the smaller's
-OVERLAP = 0.5      # of two people who overlap more than this (IoU) the surer is kept
+OVERLAP = 0.5  # of two people who overlap more than this (IoU) the surer is kept
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Judge:
     """Weights of the evidence; the logistic function of their sum is the score."""
 
     bias: float
-    votes: float       # log odds that one of the proposals that came here is right, by their own scores
-    sureness: float    # mean confidence of the points
-    share: float       # share of points that are sure
+    votes: float  # log odds that one of the proposals that came here is right, by their own scores
+    sureness: float  # mean confidence of the points
+    share: float  # share of points that are sure
     steadiness: float  # overlap (IoU) of the boxes after the first and the second look
 
     def scores(self, evidence: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ class VerifiedDetector:
                 chance = np.clip(1 - np.prod(1 - votes[here]), 1e-3, 1 - 1e-3)
                 people.append(_between(np.average(first[here], axis=0, weights=votes[here]), boxes[i], mean[i]))
                 share = (confidence[i] > SURE * FULL_CONFIDENCE).mean()
-                steadiness = box_maths.iou(second[i:i + 1], boxes[i:i + 1])[0, 0]
+                steadiness = box_maths.iou(second[i : i + 1], boxes[i : i + 1])[0, 0]
                 evidence.append([np.log(chance / (1 - chance)), mean[i], share, steadiness])
         return np.array(people), np.array(evidence)
 

@@ -27,7 +27,7 @@ DRIFT_VELOCITY, DRIFT_GROWTH = 0.005, 0.001  # larger growth noise loses people 
 START_VELOCITY, START_GROWTH = 0.15, 0.1
 BOX_SMOOTHING_S = 0.1
 SAME_PERSON = 0.6  # share of the smaller box that a box of another shape has in common with one's own,
-JUST_SEEN = 0.3    # and where that person was seen in the frame before: a box may hold now the one arm, now the other
+JUST_SEEN = 0.3  # and where that person was seen in the frame before: a box may hold now the one arm, now the other
 MEAN_SCORE = 0.4  # of tracks that are believed, where the detector does not say
 
 
@@ -35,26 +35,32 @@ MEAN_SCORE = 0.4  # of tracks that are believed, where the detector does not say
 class TrackOptions:
     """How detections become tracks."""
 
-    iou: float = 0.3                # least overlap of a prediction and the detection that continues it
-    start_score: float = 0.5        # a detection must score this to start a track; any may continue one
-    min_hits: int = 3               # detections in consecutive frames before a track is born
-    max_age: int = 30               # frames without a detection that a track survives (the paper: 1)
-    min_track: int = 25             # shorter tracks are dropped; at most half of the clip's frames is asked
-    min_seen: float = 0.5           # tracks detected in a smaller share of their frames are dropped
+    iou: float = 0.3  # least overlap of a prediction and the detection that continues it
+    start_score: float = 0.5  # a detection must score this to start a track; any may continue one
+    min_hits: int = 3  # detections in consecutive frames before a track is born
+    max_age: int = 30  # frames without a detection that a track survives (the paper: 1)
+    min_track: int = 25  # shorter tracks are dropped; at most half of the clip's frames is asked
+    min_seen: float = 0.5  # tracks detected in a smaller share of their frames are dropped
     mean_score: float | None = None  # tracks whose detections score less on average are dropped; None: see `believing`
-    max_people: int | None = None   # keep those with the largest sum over frames of box size; None: all
-    persons: tuple[int, ...] = ()   # keep these ids, as numbered without this option; (): all
+    max_people: int | None = None  # keep those with the largest sum over frames of box size; None: all
+    persons: tuple[int, ...] = ()  # keep these ids, as numbered without this option; (): all
 
     def __post_init__(self) -> None:
-        limits = {"iou": (0, 1), "start_score": (0, 1), "min_seen": (0, 1), "mean_score": (0, 1),
-                  "min_hits": (1, None), "max_age": (0, None),
-                  "min_track": (1, None), "max_people": (1, None)}
+        limits = {
+            "iou": (0, 1),
+            "start_score": (0, 1),
+            "min_seen": (0, 1),
+            "mean_score": (0, 1),
+            "min_hits": (1, None),
+            "max_age": (0, None),
+            "min_track": (1, None),
+            "max_people": (1, None),
+        }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if value is not None and (value < low or (high is not None and value > high)):
                 wanted = f"from {low} to {high}" if high is not None else f"{low} or more"
                 raise UsageError(f"{name.replace('_', '-')} {value}: out of range", hint=f"choose {wanted}")
-
 
     def believing(self, score: float) -> TrackOptions:
         """The same with the detector's own `mean_score` where none was chosen."""
@@ -65,11 +71,11 @@ class TrackOptions:
 class TrackReport:
     """The tracks kept, and how many were not."""
 
-    tracks: list[Track]     # by id, 1 upwards in order of first appearance
-    dropped: int = 0        # born, but too short or too unsure
-    unsure: int = 0         # of those dropped: too seldom detected in their frames, or with too low scores
-    left_out: int = 0       # not among `max_people` or `persons`
-    min_track: int = 1      # the least length that was asked, frames
+    tracks: list[Track]  # by id, 1 upwards in order of first appearance
+    dropped: int = 0  # born, but too short or too unsure
+    unsure: int = 0  # of those dropped: too seldom detected in their frames, or with too low scores
+    left_out: int = 0  # not among `max_people` or `persons`
+    min_track: int = 1  # the least length that was asked, frames
 
 
 def link_tracks(detections: Iterable[Detections], options: TrackOptions | None = None) -> TrackReport:
@@ -90,7 +96,7 @@ def link_tracks(detections: Iterable[Detections], options: TrackOptions | None =
     dropped, unsure = len(born) - len(kept), len(born) - len(likely)
     total = len(kept)
     if options.max_people is not None:
-        kept = sorted(kept, key=_importance, reverse=True)[:options.max_people]
+        kept = sorted(kept, key=_importance, reverse=True)[: options.max_people]
     kept = sorted(kept, key=_appearance)
     kept = [replace(track, id=number) for number, track in enumerate(kept, start=1)]
     if options.persons and kept:
@@ -113,8 +119,7 @@ class Sort:
         Numbers count candidates of this clip from 0; ids are given by `link_tracks`. Boxes that are not
         finite or have no area are ignored.
         """
-        usable = np.flatnonzero(np.isfinite(detections.boxes).all(axis=1)
-                                & (detections.boxes[:, 2:] > 0).all(axis=1))
+        usable = np.flatnonzero(np.isfinite(detections.boxes).all(axis=1) & (detections.boxes[:, 2:] > 0).all(axis=1))
         boxes, scores = detections.boxes[usable].astype(np.float64), detections.scores[usable]
         predicted = np.array([candidate.predict() for candidate in self._living]).reshape(-1, 4)
         numbers = np.full(len(detections), -1, np.int64)
@@ -198,7 +203,7 @@ def smooth_boxes(track: Track, fps: float = 25.0) -> Track:
     for offset in range(-reach, reach + 1):
         rows = slice(reach + offset, reach + offset + len(boxes))
         weight = np.exp(-0.5 * (offset / sigma) ** 2) * there[rows]
-        s0, s1, s2 = s0 + weight, s1 + weight * offset, s2 + weight * offset ** 2
+        s0, s1, s2 = s0 + weight, s1 + weight * offset, s2 + weight * offset**2
         y0, y1 = y0 + weight * padded[rows], y1 + weight * offset * padded[rows]
     smoothed = base + (s2 * y0 - s1 * y1) / (s0 * s2 - s1 * s1)
     smoothed[:, 2:] = np.clip(smoothed[:, 2:], boxes[:, 2:].min(axis=0), boxes[:, 2:].max(axis=0))
@@ -210,8 +215,9 @@ def _select(tracks: list[Track], wanted: tuple[int, ...]) -> list[Track]:
     known = [track.id for track in tracks]
     for number in wanted:
         if number not in known:
-            raise UsageError(f"no person {number} in this clip",
-                             hint=f"choose among the people found: {', '.join(map(str, known))}")
+            raise UsageError(
+                f"no person {number} in this clip", hint=f"choose among the people found: {', '.join(map(str, known))}"
+            )
     return [track for track in tracks if track.id in wanted]
 
 
@@ -252,9 +258,20 @@ class _Candidate:
         self._filter.H = np.eye(4, 7)
         self._filter.x[:4, 0] = _measurement(self.box)
         size, area, aspect = self._scales()
-        self._filter.P = np.diag([MEASURE_POSITION * size, MEASURE_POSITION * size, MEASURE_AREA * area,
-                                  MEASURE_ASPECT * aspect, START_VELOCITY * size, START_VELOCITY * size,
-                                  START_GROWTH * area]) ** 2
+        self._filter.P = (
+            np.diag(
+                [
+                    MEASURE_POSITION * size,
+                    MEASURE_POSITION * size,
+                    MEASURE_AREA * area,
+                    MEASURE_ASPECT * aspect,
+                    START_VELOCITY * size,
+                    START_VELOCITY * size,
+                    START_GROWTH * area,
+                ]
+            )
+            ** 2
+        )
         self._record(self.start, self.box, self.score)
 
     def predict(self) -> np.ndarray:
@@ -263,9 +280,20 @@ class _Candidate:
         if state[2] + state[6] <= 0.1 * state[2]:
             state[6] = 0.0
         size, area, aspect = self._scales()
-        self._filter.Q = np.diag([DRIFT_POSITION * size, DRIFT_POSITION * size, DRIFT_AREA * area,
-                                  DRIFT_ASPECT * aspect, DRIFT_VELOCITY * size, DRIFT_VELOCITY * size,
-                                  DRIFT_GROWTH * area]) ** 2
+        self._filter.Q = (
+            np.diag(
+                [
+                    DRIFT_POSITION * size,
+                    DRIFT_POSITION * size,
+                    DRIFT_AREA * area,
+                    DRIFT_ASPECT * aspect,
+                    DRIFT_VELOCITY * size,
+                    DRIFT_VELOCITY * size,
+                    DRIFT_GROWTH * area,
+                ]
+            )
+            ** 2
+        )
         self._filter.predict()
         u, v, area, aspect = self._filter.x[:4, 0]
         width = np.sqrt(area * aspect)
@@ -274,8 +302,10 @@ class _Candidate:
     def hit(self, frame: int, box: np.ndarray, score: float) -> None:
         """Take the detection found in `frame`."""
         size, area, aspect = self._scales()
-        noise = np.diag([MEASURE_POSITION * size, MEASURE_POSITION * size, MEASURE_AREA * area,
-                         MEASURE_ASPECT * aspect]) ** 2
+        noise = (
+            np.diag([MEASURE_POSITION * size, MEASURE_POSITION * size, MEASURE_AREA * area, MEASURE_ASPECT * aspect])
+            ** 2
+        )
         self._filter.update(_measurement(box)[:, None], R=noise)
         self._filter.x[2:4] = np.maximum(self._filter.x[2:4], 1e-6)
         self._record(frame, box, score)

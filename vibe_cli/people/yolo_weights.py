@@ -29,11 +29,15 @@ YOLO_HINT = "use a detection model of ultralytics, such as yolo11n.pt"
 POSE_HINT = "use a pose model of ultralytics, such as yolo11n-pose.pt"
 
 # Names in ultralytics' checkpoints that become inert records, so that none of their code runs.
-_INERT = re.compile(r"(ultralytics|torch\.nn|torch\.optim|pathlib)\.[\w.]+|types\.SimpleNamespace|_codecs\.encode"
-                    r"|numpy\.(dtype|ndarray|_?core\.multiarray\.(scalar|_reconstruct)|dtypes\.\w+)")
+_INERT = re.compile(
+    r"(ultralytics|torch\.nn|torch\.optim|pathlib)\.[\w.]+|types\.SimpleNamespace|_codecs\.encode"
+    r"|numpy\.(dtype|ndarray|_?core\.multiarray\.(scalar|_reconstruct)|dtypes\.\w+)"
+)
 # Names that torch.load(weights_only=True) itself builds tensors from.
-_TENSORS = re.compile(r"torch\.(\w+Storage|Size|device|float\d+|bfloat16|int\d+|uint8|bool)|torch\._utils\._rebuild_\w+"
-                      r"|torch\.nn\.parameter\.Parameter|torch\.storage\.\w+Storage")
+_TENSORS = re.compile(
+    r"torch\.(\w+Storage|Size|device|float\d+|bfloat16|int\d+|uint8|bool)|torch\._utils\._rebuild_\w+"
+    r"|torch\.nn\.parameter\.Parameter|torch\.storage\.\w+Storage"
+)
 _ACTIVATION = re.compile(r"(torch\.)?nn\.[A-Z]\w*\((inplace=(True|False))?\)")
 
 
@@ -47,6 +51,7 @@ def read_yolo(path: Path, kind: str = "DetectionModel") -> tuple[nn.Module, dict
     ultralytics' own layers only, and given the tensors. ModelError, naming what it asked for, otherwise.
     """
     import torch
+
     _need_ultralytics()
     inert, task = _inert_classes(path), {"PoseModel": "pose"}.get(kind, "detection")
     try:
@@ -58,13 +63,16 @@ def read_yolo(path: Path, kind: str = "DetectionModel") -> tuple[nn.Module, dict
         names = model.state["names"]
         names = dict(enumerate(names)) if isinstance(names, (list, tuple)) else names
         network = _build(model.state["yaml"], kind)
-        network.load_state_dict({name: value.float() if value.is_floating_point() else value
-                                 for name, value in _tensors(model)}, strict=True)
+        network.load_state_dict(
+            {name: value.float() if value.is_floating_point() else value for name, value in _tensors(model)},
+            strict=True,
+        )
         return network, {int(number): str(name) for number, name in names.items()}
     except Exception as error:  # whatever a damaged or foreign file provokes
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not an ultralytics {task} model ({reason})",
-                         hint=POSE_HINT if task == "pose" else YOLO_HINT) from None
+        raise ModelError(
+            f"{path}: not an ultralytics {task} model ({reason})", hint=POSE_HINT if task == "pose" else YOLO_HINT
+        ) from None
 
 
 def fetch_yolo(name: str) -> Path:
@@ -75,9 +83,12 @@ def fetch_yolo(name: str) -> Path:
     _need_ultralytics()
     with _ultralytics_kept_quiet():
         from ultralytics.utils import downloads
+
         if name not in downloads.GITHUB_ASSETS_NAMES or not name.endswith(".pt"):
-            raise ModelError(f"{name}: no such file, nor a model that ultralytics publishes",
-                             hint=f"{YOLO_HINT}; for keypoints {POSE_HINT}")
+            raise ModelError(
+                f"{name}: no such file, nor a model that ultralytics publishes",
+                hint=f"{YOLO_HINT}; for keypoints {POSE_HINT}",
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent) as folder, open(os.devnull, "w") as nowhere:
@@ -85,9 +96,11 @@ def fetch_yolo(name: str) -> Path:
                     part = downloads.attempt_download_asset(str(Path(folder) / name), progress=False, retry=1)
                 os.replace(part, path)
         except Exception as error:  # no network, a refused request, a full disk
-            raise ModelError(f"{name}: could not be fetched ({type(error).__name__})",
-                             hint="connect to the network, or give the path of a .pt file; without the option vibe "
-                                  "uses what is shipped") from None
+            raise ModelError(
+                f"{name}: could not be fetched ({type(error).__name__})",
+                hint="connect to the network, or give the path of a .pt file; without the option vibe "
+                "uses what is shipped",
+            ) from None
     return path
 
 
@@ -95,8 +108,9 @@ class _NamesReader(InertUnpickler):
     """Reads a checkpoint's pickle for the names it asks for; makes inert records and plain containers only."""
 
     def __init__(self, stream: BinaryIO, path: Path) -> None:
-        super().__init__(stream, path, {"collections.OrderedDict": OrderedDict, "builtins.set": set,
-                                        "__builtin__.set": set})
+        super().__init__(
+            stream, path, {"collections.OrderedDict": OrderedDict, "builtins.set": set, "__builtin__.set": set}
+        )
         self.inert: dict[str, type[Record]] = {}
 
     def find_class(self, module: str, name: str) -> type:
@@ -117,7 +131,7 @@ def _inert_classes(path: Path) -> list[Any]:
     """Record classes, with the names they stand in for, of all that the file holds besides tensors."""
     try:
         with zipfile.ZipFile(path) as archive:
-            pickled, = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+            (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(pickled) as stream:
                 reader = _NamesReader(stream, path)
                 reader.load()
@@ -147,11 +161,13 @@ def _build(description: Any, kind: str) -> nn.Module:
     so both are compared with what they may be first.
     """
     import torch
+
     description = json.loads(json.dumps(description))  # TypeError unless plain numbers and text
     if not _ACTIVATION.fullmatch(description.get("activation") or "nn.SiLU()"):
         raise ValueError(f"activation {description['activation']!r}")
     with _ultralytics_kept_quiet(), torch.random.fork_rng(devices=[]):
         from ultralytics.nn import modules, tasks
+
         for _, _, layer, _ in description["backbone"] + description["head"]:
             home, _, name = layer.rpartition(".")
             found = getattr({"": modules, "nn": torch.nn, "torch.nn": torch.nn}.get(home), name, None)
@@ -163,8 +179,10 @@ def _build(description: Any, kind: str) -> nn.Module:
 def _need_ultralytics() -> None:
     """ModelError where it was uninstalled, as the README says one may."""
     if find_spec("ultralytics") is None:
-        raise ModelError("YOLO models need ultralytics, which is not installed",
-                         hint="pip install ultralytics; without the option vibe uses what is shipped")
+        raise ModelError(
+            "YOLO models need ultralytics, which is not installed",
+            hint="pip install ultralytics; without the option vibe uses what is shipped",
+        )
 
 
 @contextlib.contextmanager
@@ -178,6 +196,7 @@ def _ultralytics_kept_quiet() -> Iterator[None]:
         return
     import PIL.Image
     import torch
+
     before, threads, printing = dict(os.environ), cv2.getNumThreads(), np.get_printoptions()
     functions = (torch, "save"), (PIL.Image, "open"), (cv2, "imread"), (cv2, "imwrite")
     replaced = [(owner, name, getattr(owner, name)) for owner, name in functions]

@@ -21,7 +21,7 @@ class RendererError(VibeError):
 class Rasteriser(Protocol):
     """Draws triangles, nearest first seen, with soft edges."""
 
-    name: str    # egl | osmesa | software
+    name: str  # egl | osmesa | software
     device: str  # what draws, in the driver's words
 
     def draw(self, placed: Placed, width: int, height: int, line: float = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -35,16 +35,21 @@ class Rasteriser(Protocol):
 
 def _opengl(platform: str) -> Rasteriser:
     from vibe_cli.rendering.opengl import OpenGLRasteriser
+
     return OpenGLRasteriser(platform)
 
 
 def _software() -> Rasteriser:
     from vibe_cli.rendering.software import SoftwareRasteriser
+
     return SoftwareRasteriser()
 
 
 BACKENDS: dict[str, Callable[[], Rasteriser]] = {  # in the order in which "auto" tries them
-    "egl": lambda: _opengl("egl"), "osmesa": lambda: _opengl("osmesa"), "software": _software}
+    "egl": lambda: _opengl("egl"),
+    "osmesa": lambda: _opengl("osmesa"),
+    "software": _software,
+}
 
 
 def start(backend: str) -> tuple[Rasteriser, list[str]]:

@@ -34,8 +34,10 @@ def open_context(platform: str) -> tuple[Context, ModuleType]:
     if "OpenGL.platform" in sys.modules:
         bound = type(sys.modules["OpenGL.platform"].PLATFORM).__name__
         if bound.lower() != f"{platform}platform":
-            raise VibeError(f"{platform}: this process already uses OpenGL by {bound}",
-                            hint="use the software renderer, or start anew")
+            raise VibeError(
+                f"{platform}: this process already uses OpenGL by {bound}",
+                hint="use the software renderer, or start anew",
+            )
     with suppress(ImportError):
         # triton (of torch) and Mesa each carry an LLVM. With Mesa's loaded first, importing triton, as torchvision
         # does, ends the process with a segmentation fault; the other way round both work.
@@ -45,6 +47,7 @@ def open_context(platform: str) -> tuple[Context, ModuleType]:
     reasons = []
     try:
         from OpenGL import GL
+
         for candidate in _candidates(platform):
             try:
                 candidate.init_context()
@@ -62,8 +65,10 @@ def open_context(platform: str) -> tuple[Context, ModuleType]:
     os.environ.pop("PYOPENGL_PLATFORM")
     if setting is not None:
         os.environ["PYOPENGL_PLATFORM"] = setting
-    raise VibeError(f"{platform}: {in_one_line(reasons[0])}" if reasons else f"{platform}: no device",
-                    hint="use the software renderer")
+    raise VibeError(
+        f"{platform}: {in_one_line(reasons[0])}" if reasons else f"{platform}: no device",
+        hint="use the software renderer",
+    )
 
 
 def _candidates(platform: str) -> list[Context]:
@@ -71,6 +76,7 @@ def _candidates(platform: str) -> list[Context]:
     if platform == "osmesa":
         return [_OSMesa()]
     from pyrender.platforms import egl
+
     if "EGL_DEVICE_ID" in os.environ:
         devices = [egl.get_device_by_index(int(os.environ["EGL_DEVICE_ID"]))]
     else:
@@ -93,6 +99,7 @@ class _OSMesa:
     def init_context(self) -> None:
         """Create it."""
         from OpenGL.platform import PLATFORM
+
         PLATFORM.GetCurrentContext.restype = ctypes.c_void_p  # PyOpenGL keeps it as a key; its own type is none
         create, self._use = PLATFORM.OSMesa.OSMesaCreateContextAttribs, PLATFORM.OSMesa.OSMesaMakeCurrent
         create.restype, create.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_void_p]

@@ -8,9 +8,9 @@ from scipy.sparse import csr_matrix
 AMBIENT = 0.27
 KEY = (np.array([-0.45, -0.65, -0.62]), 0.60)  # direction towards the light, camera axes; strength
 FILL = (np.array([0.85, 0.10, -0.52]), 0.22)
-FACING = 0.25      # light that goes with the eye: surfaces that turn away darken, so that limbs stand out
-HIGHLIGHT = 0.10   # strength of the key light's reflection
-SHARPNESS = 24     # Blinn-Phong exponent of the reflection
+FACING = 0.25  # light that goes with the eye: surfaces that turn away darken, so that limbs stand out
+HIGHLIGHT = 0.10  # strength of the key light's reflection
+SHARPNESS = 24  # Blinn-Phong exponent of the reflection
 
 
 class Topology:
@@ -33,8 +33,14 @@ class Topology:
         """
         a, b, c = (vertices.take(corner, axis=0) for corner in self._corners)
         u, v = b - a, c - a
-        across = np.stack([u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1], u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
-                           u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]], axis=1)
+        across = np.stack(
+            [
+                u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1],
+                u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
+                u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0],
+            ],
+            axis=1,
+        )
         if np.vdot(a - vertices.mean(axis=0), across) < 0:
             across = -across
         smooth = self._gather @ across

@@ -17,8 +17,8 @@ from vibe_cli.errors import VibeError
 from vibe_cli.rendering.contexts import open_context
 from vibe_cli.rendering.place import VEIL, Placed
 
-SAMPLES = 4   # per pixel, by multisampling
-BLOCK = 64    # pixels; picture buffers grow in such steps
+SAMPLES = 4  # per pixel, by multisampling
+BLOCK = 64  # pixels; picture buffers grow in such steps
 VERTEX_SHADER = """#version 330 core
 layout(location = 0) in vec3 position;  // x, y in pixels from the top left, depth 0..1
 layout(location = 1) in vec3 colour;
@@ -112,8 +112,7 @@ class OpenGLRasteriser:
         for column in range(3):
             if column < len(columns):
                 gl.glEnableVertexAttribArray(column)
-                gl.glVertexAttribPointer(column, 3, gl.GL_FLOAT, False, data.strides[0],
-                                         ctypes.c_void_p(column * 12))
+                gl.glVertexAttribPointer(column, 3, gl.GL_FLOAT, False, data.strides[0], ctypes.c_void_p(column * 12))
             else:
                 gl.glDisableVertexAttribArray(column)
 
@@ -134,21 +133,24 @@ class OpenGLRasteriser:
             return
         gl = self._gl
         self._delete_pictures()
-        self._size = tuple(-(-max(old, new) // BLOCK) * BLOCK for old, new in zip(self._size, (width, height),
-                                                                               strict=True))
+        self._size = tuple(
+            -(-max(old, new) // BLOCK) * BLOCK for old, new in zip(self._size, (width, height), strict=True)
+        )
         frames, (colour, depth, plain) = gl.glGenFramebuffers(2), gl.glGenRenderbuffers(3)
         self._pictures = [*map(int, frames), int(colour), int(depth), int(plain)]
         for target, buffer, form, samples, point in (
-                (frames[0], colour, gl.GL_RGBA8, SAMPLES, gl.GL_COLOR_ATTACHMENT0),
-                (frames[0], depth, gl.GL_DEPTH_COMPONENT24, SAMPLES, gl.GL_DEPTH_ATTACHMENT),
-                (frames[1], plain, gl.GL_RGBA8, 0, gl.GL_COLOR_ATTACHMENT0)):
+            (frames[0], colour, gl.GL_RGBA8, SAMPLES, gl.GL_COLOR_ATTACHMENT0),
+            (frames[0], depth, gl.GL_DEPTH_COMPONENT24, SAMPLES, gl.GL_DEPTH_ATTACHMENT),
+            (frames[1], plain, gl.GL_RGBA8, 0, gl.GL_COLOR_ATTACHMENT0),
+        ):
             gl.glBindRenderbuffer(gl.GL_RENDERBUFFER, buffer)
             gl.glRenderbufferStorageMultisample(gl.GL_RENDERBUFFER, samples, form, *self._size)
             gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, target)
             gl.glFramebufferRenderbuffer(gl.GL_FRAMEBUFFER, point, gl.GL_RENDERBUFFER, buffer)
         if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
-            raise VibeError(f"OpenGL refuses a picture of {self._size[0]}×{self._size[1]} pixels",
-                            hint="use the software renderer")
+            raise VibeError(
+                f"OpenGL refuses a picture of {self._size[0]}×{self._size[1]} pixels", hint="use the software renderer"
+            )
 
     def _delete_pictures(self) -> None:
         if self._pictures:
@@ -161,10 +163,13 @@ class OpenGLRasteriser:
 def _program(gl: ModuleType) -> int:
     """Our shaders, compiled once for the context that OpenGL's module serves."""
     from OpenGL.GL import shaders
+
     array = gl.glGenVertexArrays(1)
     gl.glBindVertexArray(array)  # a core profile validates programs only with one bound
-    program = shaders.compileProgram(shaders.compileShader(VERTEX_SHADER, gl.GL_VERTEX_SHADER),
-                                     shaders.compileShader(FRAGMENT_SHADER, gl.GL_FRAGMENT_SHADER))
+    program = shaders.compileProgram(
+        shaders.compileShader(VERTEX_SHADER, gl.GL_VERTEX_SHADER),
+        shaders.compileShader(FRAGMENT_SHADER, gl.GL_FRAGMENT_SHADER),
+    )
     gl.glBindVertexArray(0)
     gl.glDeleteVertexArrays(1, [array])
     return int(program)

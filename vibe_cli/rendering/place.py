@@ -8,18 +8,18 @@ import numpy as np
 
 from vibe_cli.geometry import camera
 
-REACH = 4.0   # metres between people from which their order alone matters: no limb spans it
-VEIL = 0.5    # how much a wireframe darkens what lies behind it: on a busy picture thin lines drown
-MARGIN = 2    # pixels around a mesh that its lines and soft edges may touch
+REACH = 4.0  # metres between people from which their order alone matters: no limb spans it
+VEIL = 0.5  # how much a wireframe darkens what lies behind it: on a busy picture thin lines drown
+MARGIN = 2  # pixels around a mesh that its lines and soft edges may touch
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
     """Triangles in the image, ready for a rasteriser."""
 
-    points: np.ndarray   # (N, 3) float32  x, y in pixels, depth in metres, larger is farther
+    points: np.ndarray  # (N, 3) float32  x, y in pixels, depth in metres, larger is farther
     colours: np.ndarray  # (N, 3) float32  0..1
-    faces: np.ndarray    # (M, 3) int32
+    faces: np.ndarray  # (M, 3) int32
     edges: np.ndarray | None = None  # (N, 3) float32  for lines: pixels to each edge of the corner's triangle
 
 
@@ -76,23 +76,29 @@ def join(parts: list[Placed]) -> Placed:
     """Several people as one set of triangles, for one pass."""
     starts = np.cumsum([0] + [len(part.points) for part in parts[:-1]])
     edges = None if parts[0].edges is None else np.concatenate([part.edges for part in parts])
-    return Placed(np.concatenate([part.points for part in parts]),
-                  np.concatenate([part.colours for part in parts]),
-                  np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)],
-                                 dtype=np.int32), edges)
+    return Placed(
+        np.concatenate([part.points for part in parts]),
+        np.concatenate([part.colours for part in parts]),
+        np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)], dtype=np.int32),
+        edges,
+    )
 
 
 def outlined(placed: Placed) -> Placed:
     """The same triangles with corners of their own, which know how far they are from the three edges."""
-    points = placed.points[placed.faces]                                      # (M, 3 corners, 3)
+    points = placed.points[placed.faces]  # (M, 3 corners, 3)
     opposite = np.roll(points[..., :2], -2, axis=1) - np.roll(points[..., :2], -1, axis=1)
     length = np.hypot(opposite[..., 0], opposite[..., 1])
     u, v = points[:, 1, :2] - points[:, 0, :2], points[:, 2, :2] - points[:, 0, :2]
     area = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
     edges = np.zeros_like(points)
     edges[:, range(3), range(3)] = area[:, None] / np.maximum(length, 1e-6)
-    return Placed(points.reshape(-1, 3), placed.colours[placed.faces].reshape(-1, 3),
-                  np.arange(len(points) * 3, dtype=np.int32).reshape(-1, 3), edges.reshape(-1, 3))
+    return Placed(
+        points.reshape(-1, 3),
+        placed.colours[placed.faces].reshape(-1, 3),
+        np.arange(len(points) * 3, dtype=np.int32).reshape(-1, 3),
+        edges.reshape(-1, 3),
+    )
 
 
 def line_width(placed: Placed) -> float:

@@ -19,13 +19,37 @@ if TYPE_CHECKING:
     from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result, VideoInfo
 
-__all__ = ["BACKENDS", "STYLES", "FrameSink", "Mesh", "Renderer", "RendererError", "colour_of",
-           "make_renderer", "output_size", "render_result"]
+__all__ = [
+    "BACKENDS",
+    "STYLES",
+    "FrameSink",
+    "Mesh",
+    "Renderer",
+    "RendererError",
+    "colour_of",
+    "make_renderer",
+    "output_size",
+    "render_result",
+]
 
 CHUNK = 32  # frames whose vertices are held at once, a person: 2.7 MB of the open body
-PALETTE = np.array([(92, 168, 232), (244, 150, 96), (118, 198, 112), (196, 134, 222), (246, 208, 92),
-                    (84, 200, 192), (240, 130, 168), (160, 166, 92), (128, 132, 236), (212, 164, 120),
-                    (206, 208, 214), (224, 88, 84)], np.uint8)
+PALETTE = np.array(
+    [
+        (92, 168, 232),
+        (244, 150, 96),
+        (118, 198, 112),
+        (196, 134, 222),
+        (246, 208, 92),
+        (84, 200, 192),
+        (240, 130, 168),
+        (160, 166, 92),
+        (128, 132, 236),
+        (212, 164, 120),
+        (206, 208, 214),
+        (224, 88, 84),
+    ],
+    np.uint8,
+)
 
 
 @dataclass(frozen=True)
@@ -33,10 +57,10 @@ class Style:
     """How bodies are shown."""
 
     background: int | None = None  # grey 0..255, or None: the video
-    shaded: bool = True            # colour and light, or plain white
-    lines: bool = False            # edges of the triangles alone
-    opacity: float = 1.0           # over the background
-    beside: bool = False           # a second picture to the right, from the side
+    shaded: bool = True  # colour and light, or plain white
+    lines: bool = False  # edges of the triangles alone
+    opacity: float = 1.0  # over the background
+    beside: bool = False  # a second picture to the right, from the side
 
 
 STYLES = {
@@ -62,9 +86,9 @@ class Mesh:
     """One person's body in one frame."""
 
     vertices: np.ndarray  # (V, 3) metres from the pelvis: x right, y down, z into the image
-    camera: np.ndarray    # (4,)   sx, sy, tx, ty of the full image
-    id: int               # the person's; gives the colour
-    depth: float = 0.0    # metres from the camera to the pelvis: who is in front of whom
+    camera: np.ndarray  # (4,)   sx, sy, tx, ty of the full image
+    id: int  # the person's; gives the colour
+    depth: float = 0.0  # metres from the camera to the pelvis: who is in front of whom
     colour: tuple[int, int, int] | None = None  # RGB 0..255 instead of colour_of(id)
 
     def __post_init__(self) -> None:
@@ -104,23 +128,25 @@ class Renderer:
     def __init__(self, width: int, height: int, backend: str = "auto") -> None:
         self.width, self.height = width, height
         self._rasteriser, self.refused = start(backend)  # refused: what auto tried before, and why not
-        self.name = self._rasteriser.name                # egl | osmesa | software
-        self.device = self._rasteriser.device            # what draws, in the driver's words
+        self.name = self._rasteriser.name  # egl | osmesa | software
+        self.device = self._rasteriser.device  # what draws, in the driver's words
         self._topology: tuple[np.ndarray, int, Topology] | None = None
 
     def __enter__(self) -> Renderer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         """Give the rasteriser's memory back."""
         self._rasteriser.close()
 
-    def render_frame(self, frame: np.ndarray | None, meshes: list[Mesh], faces: np.ndarray,
-                     style: str = "overlay") -> np.ndarray:
+    def render_frame(
+        self, frame: np.ndarray | None, meshes: list[Mesh], faces: np.ndarray, style: str = "overlay"
+    ) -> np.ndarray:
         """The people of one frame, drawn: RGB uint8 (height, width, 3), twice as wide for the style `side`.
 
         `frame` is RGB uint8 (height, width, 3), or None for styles with a background of their own; it is not
@@ -130,9 +156,10 @@ class Renderer:
         if frame is None and look.background is None:
             raise ValueError(f"the style {style!r} needs a frame")
         if frame is not None and frame.shape != (self.height, self.width, 3):
-            raise InputError(f"a frame of {frame.shape[1]}×{frame.shape[0]} pixels where "
-                             f"{self.width}×{self.height} were expected",
-                             hint="render a result with the video that it was made from")
+            raise InputError(
+                f"a frame of {frame.shape[1]}×{frame.shape[0]} pixels where {self.width}×{self.height} were expected",
+                hint="render a result with the video that it was made from",
+            )
         picture = self._picture(look, frame)
         self._draw(picture, meshes, faces, look)
         if not look.beside:
@@ -186,8 +213,14 @@ class Renderer:
         return self._topology[2]
 
 
-def render_result(result: Result, frames: Iterable[tuple[int, np.ndarray]], body: Body, style: str,
-                  renderer: Renderer, sink: FrameSink) -> int:
+def render_result(
+    result: Result,
+    frames: Iterable[tuple[int, np.ndarray]],
+    body: Body,
+    style: str,
+    renderer: Renderer,
+    sink: FrameSink,
+) -> int:
     """Draw a result over the frames (index, RGB) of its clip, one by one into `sink`; returns how many.
 
     Frames with nobody pass through. Vertices are computed for CHUNK frames of a person at a time and
@@ -221,16 +254,15 @@ class _Motion:
             return None
         if not self._start <= row < self._start + len(self._vertices):
             self._start, self._vertices = row, _vertices(self._person, self._body, row, row + CHUNK)
-        return Mesh(self._vertices[row - self._start], self._cameras[row], self._person.id,
-                    float(self._depths[row]))
+        return Mesh(self._vertices[row - self._start], self._cameras[row], self._person.id, float(self._depths[row]))
 
 
 def _vertices(person: Person, body: Body, first: int, last: int) -> np.ndarray:
     """(last − first, V, 3) vertices of some frames of a person."""
     from vibe_cli.body.body_models import vertices_of
+
     rows = slice(first, last)
-    some = {name: getattr(person, name)[rows] for name in
-            ("frames", "boxes", "pose", "camera", "confidence", "filled")}
+    some = {name: getattr(person, name)[rows] for name in ("frames", "boxes", "pose", "camera", "confidence", "filled")}
     return vertices_of(replace(person, **some, keypoints=None), body)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from vibe_cli.errors import VibeError
 from vibe_cli.rendering.place import VEIL, Placed
 
-SAMPLES = 2        # a side: drawn at twice the size and averaged
-NEAREST = 1.0      # distances between which a region's depths lie
+SAMPLES = 2  # a side: drawn at twice the size and averaged
+NEAREST = 1.0  # distances between which a region's depths lie
 FARTHEST = 2.0
 FIELD_OF_VIEW = 1.0  # radians, vertical; any would do, see `_perspective`
 
@@ -21,8 +21,10 @@ class SoftwareRasteriser:
 
     def __init__(self) -> None:
         if not hasattr(cv2, "triangleRasterize"):
-            raise VibeError(f"OpenCV {cv2.__version__} has no software rasteriser",
-                            hint="upgrade with: pip install -U 'opencv-python>=5'")
+            raise VibeError(
+                f"OpenCV {cv2.__version__} has no software rasteriser",
+                hint="upgrade with: pip install -U 'opencv-python>=5'",
+            )
         self.device = f"OpenCV {cv2.__version__}"
         self._settings = cv2.TriangleRasterizeSettings()
         self._settings.setCullingMode(cv2.RASTERIZE_CULLING_NONE)
@@ -45,18 +47,31 @@ class SoftwareRasteriser:
             colours *= edge[..., None]
             cover = np.rint(cover * np.maximum(edge, VEIL)).astype(np.uint8)
         colours = cv2.convertScaleAbs(colours, alpha=255)
-        return (cv2.resize(colours, (width, height), interpolation=cv2.INTER_AREA),
-                cv2.resize(cover, (width, height), interpolation=cv2.INTER_AREA))
+        return (
+            cv2.resize(colours, (width, height), interpolation=cv2.INTER_AREA),
+            cv2.resize(cover, (width, height), interpolation=cv2.INTER_AREA),
+        )
 
     def close(self) -> None:
         """Nothing to give back."""
 
-    def _rasterise(self, points: np.ndarray, faces: np.ndarray, colours: np.ndarray,
-                   size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def _rasterise(
+        self, points: np.ndarray, faces: np.ndarray, colours: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
         image = np.zeros((*size, 3), np.float32)
         depth = np.full(size, FARTHEST * 2, np.float32)
-        return cv2.triangleRasterize(points, faces, colours, image, depth, np.eye(4, dtype=np.float32),
-                                     FIELD_OF_VIEW, NEAREST / 2, FARTHEST * 2, self._settings)
+        return cv2.triangleRasterize(
+            points,
+            faces,
+            colours,
+            image,
+            depth,
+            np.eye(4, dtype=np.float32),
+            FIELD_OF_VIEW,
+            NEAREST / 2,
+            FARTHEST * 2,
+            self._settings,
+        )
 
 
 def _perspective(points: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -70,5 +85,6 @@ def _perspective(points: np.ndarray, width: int, height: int) -> np.ndarray:
     inverse = 1 / NEAREST + (1 / FARTHEST - 1 / NEAREST) * (z - nearest) / extent
     distance = 1 / inverse
     focal = height / 2 / np.tan(FIELD_OF_VIEW / 2)
-    return np.stack([(x - width / 2) * distance / focal, (height / 2 - y) * distance / focal, -distance],
-                    axis=1).astype(np.float32)
+    return np.stack(
+        [(x - width / 2) * distance / focal, (height / 2 - y) * distance / focal, -distance], axis=1
+    ).astype(np.float32)

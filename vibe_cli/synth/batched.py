@@ -24,31 +24,37 @@ from vibe_cli.synth.raster import Raster, rasterise
 class Looks:
     """L looks as tensors; see `people.Look`."""
 
-    shape: Tensor         # (L, 11)
-    colours: Tensor       # (L, V, 3)
+    shape: Tensor  # (L, 11)
+    colours: Tensor  # (L, V, 3)
     displacement: Tensor  # (L, V)
-    light: Tensor         # (L, 3)
-    fill: Tensor          # (L, 3)
-    ambient: Tensor       # (L,)
-    tint: Tensor          # (L, 3)
-    distance: Tensor      # (L,)
-    contact: Tensor       # (L,)
+    light: Tensor  # (L, 3)
+    fill: Tensor  # (L, 3)
+    ambient: Tensor  # (L,)
+    tint: Tensor  # (L, 3)
+    distance: Tensor  # (L,)
+    contact: Tensor  # (L,)
 
     @classmethod
     def of(cls, looks: list[Look], device: torch.device | str = "cpu") -> Looks:
         """The same looks on a device."""
-        return cls(**{name: torch.tensor(np.stack([np.asarray(getattr(look, name)) for look in looks]),
-                                         dtype=torch.float32, device=device) for name in cls.__dataclass_fields__})
+        return cls(
+            **{
+                name: torch.tensor(
+                    np.stack([np.asarray(getattr(look, name)) for look in looks]), dtype=torch.float32, device=device
+                )
+                for name in cls.__dataclass_fields__
+            }
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """N cut-outs with their labels, on the device."""
 
-    rgba: Tensor       # (N, SIZE, SIZE, 4) uint8, BGR + alpha, colour premultiplied
-    points: Tensor     # (N, K, 3) metres from the pelvis, camera axes
-    pixels: Tensor     # (N, K, 2) in the cut-out
-    raster: Raster     # depth and faces: masks, visibility
+    rgba: Tensor  # (N, SIZE, SIZE, 4) uint8, BGR + alpha, colour premultiplied
+    points: Tensor  # (N, K, 3) metres from the pelvis, camera axes
+    pixels: Tensor  # (N, K, 2) in the cut-out
+    raster: Raster  # depth and faces: masks, visibility
 
 
 class PeopleDrawer(nn.Module):
@@ -62,8 +68,14 @@ class PeopleDrawer(nn.Module):
         self.register_buffer("faces", torch.from_numpy(body.faces.astype(np.int64)))
 
     @torch.no_grad()
-    def forward(self, looks: Looks, which: Tensor, rotations: Tensor, framed: list[list[int] | None] | None = None,
-                at_once: int | None = None) -> Drawn:
+    def forward(
+        self,
+        looks: Looks,
+        which: Tensor,
+        rotations: Tensor,
+        framed: list[list[int] | None] | None = None,
+        at_once: int | None = None,
+    ) -> Drawn:
         """Draw poses (N, 24, 3, 3), roots in camera axes, of the looks `which` (N,).
 
         `framed` says for each which joints the cut-out is to show, None the whole person. `at_once` bounds the
@@ -102,8 +114,8 @@ class PeopleDrawer(nn.Module):
         joints = self.points.joints + torch.einsum("jdb,nb->njd", self.points.joint_dirs, shape)
         world, position = pose_joints(rotations, joints, PARENTS)
         offsets = position - joints[:, :1] - (world @ joints[..., None])[..., 0]
-        moves = torch.cat([world.flatten(2), offsets], -1)      # (N, 24, 12)
-        blend = self.weights @ moves                            # (N, V, 12)
+        moves = torch.cat([world.flatten(2), offsets], -1)  # (N, 24, 12)
+        blend = self.weights @ moves  # (N, V, 12)
         turn = blend[..., :9].unflatten(-1, (3, 3))
         posed = (turn * rest[..., None, :]).sum(-1) + blend[..., 9:]
         turned = (turn * normals[..., None, :]).sum(-1)
@@ -156,9 +168,9 @@ def _blurs(spread: Tensor, size: int) -> Tensor:
     at = torch.arange(-size + 1, 2 * size - 1, device=spread.device)
     period = 2 * (size - 1)
     folded = at.remainder(period)
-    folded = torch.minimum(folded, period - folded)                       # where a pixel beyond the edge is taken from
+    folded = torch.minimum(folded, period - folded)  # where a pixel beyond the edge is taken from
     apart = torch.arange(size, device=spread.device)[:, None] - at
-    reach = (spread * 4).round()[:, None, None]                           # OpenCV cuts its kernel off there
+    reach = (spread * 4).round()[:, None, None]  # OpenCV cuts its kernel off there
     weight = torch.exp(-0.5 * (apart / spread[:, None, None]) ** 2) * (apart.abs() <= reach)
     weight = weight / weight.sum(-1, keepdim=True)
     out = torch.zeros(len(spread), size, size, device=spread.device)

@@ -26,15 +26,15 @@ class SynthBody:
     A drawn person's shape is 11 numbers: ten betas, and how much of a small child they are, 0..1.
     """
 
-    vertices: np.ndarray      # (V, 3)
-    shapedirs: np.ndarray     # (V, 3, 11)
-    weights: np.ndarray       # (V, 24)
-    faces: np.ndarray         # (F, 3) int32
-    joints: np.ndarray        # (24, 3)
-    joint_dirs: np.ndarray    # (24, 3, 11)
-    point_moments: np.ndarray      # (K − 24, 24, 3)      sum of regressor · skinning weight · vertex
+    vertices: np.ndarray  # (V, 3)
+    shapedirs: np.ndarray  # (V, 3, 11)
+    weights: np.ndarray  # (V, 24)
+    faces: np.ndarray  # (F, 3) int32
+    joints: np.ndarray  # (24, 3)
+    joint_dirs: np.ndarray  # (24, 3, 11)
+    point_moments: np.ndarray  # (K − 24, 24, 3)      sum of regressor · skinning weight · vertex
     point_moment_dirs: np.ndarray  # (K − 24, 24, 3, 11)  the same of the shape directions
-    point_weights: np.ndarray      # (K − 24, 24)
+    point_weights: np.ndarray  # (K − 24, 24)
     vertex_faces: sparse.csr_matrix  # (V, F) incidence, to sum face normals
     face_landmarks: dict[str, np.ndarray]  # eye, ear: rest positions, for hair
 
@@ -57,13 +57,16 @@ class SynthBody:
         return cls(
             vertices=np.einsum("vi,vid->vd", blend, full["v_template"][index]),
             shapedirs=np.einsum("vi,vidb->vdb", blend, shapedirs[index]),
-            weights=np.einsum("vi,vij->vj", blend, weights[index]), faces=triangles.astype(np.int32),
+            weights=np.einsum("vi,vij->vj", blend, weights[index]),
+            faces=triangles.astype(np.int32),
             joints=full["J_regressor"] @ full["v_template"],
             joint_dirs=np.einsum("jv,vdb->jdb", full["J_regressor"], shapedirs),
             point_moments=np.einsum("kv,vj,vd->kjd", points, weights, full["v_template"], optimize=True),
             point_moment_dirs=np.einsum("kv,vj,vdb->kjdb", points, weights, shapedirs, optimize=True),
-            point_weights=points @ weights, vertex_faces=_incidence(triangles, len(index)),
-            face_landmarks={"eye": rest[2], "ear": rest[4]})
+            point_weights=points @ weights,
+            vertex_faces=_incidence(triangles, len(index)),
+            face_landmarks={"eye": rest[2], "ear": rest[4]},
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that cannot be computed from the rest, by name, for `from_arrays`."""
@@ -105,12 +108,12 @@ class SynthBody:
             world[level] = world[parents] @ world[level]
         offsets = position - (world @ joints[..., None])[..., 0]
         moments = self.point_moments + _blend(self.point_moment_dirs, shape)  # (K − 24, 24, 3)
-        points = (moments.reshape(len(moments), 72) @ world.swapaxes(1, 2).reshape(72, 3)
-                  + self.point_weights @ offsets)
+        points = moments.reshape(len(moments), 72) @ world.swapaxes(1, 2).reshape(72, 3) + self.point_weights @ offsets
         return world, offsets, np.concatenate([position, points])
 
-    def skin(self, world: np.ndarray, offsets: np.ndarray, rest: np.ndarray,
-             normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def skin(
+        self, world: np.ndarray, offsets: np.ndarray, rest: np.ndarray, normals: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V, 3) at rest and unit normals (V, 3) moved as `pose` says: world (24, 3, 3), offsets (24, 3).
 
         Both float32, for pictures; rows of all vertices lie together, which is many times as fast as columns of three.
@@ -164,5 +167,7 @@ def _lengths(rows: np.ndarray) -> np.ndarray:
 
 def _incidence(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     """(V, F): 1 where a face has the vertex."""
-    return sparse.csr_matrix((np.ones(faces.size, np.float32), (faces.ravel(), np.repeat(np.arange(len(faces)), 3))),
-                             shape=(count, len(faces)))
+    return sparse.csr_matrix(
+        (np.ones(faces.size, np.float32), (faces.ravel(), np.repeat(np.arange(len(faces)), 3))),
+        shape=(count, len(faces)),
+    )

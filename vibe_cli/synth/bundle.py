@@ -27,12 +27,12 @@ from vibe_cli.synth.mocap import AT_REST, Clip
 from vibe_cli.synth.pictures import Pictures
 
 FORMAT, VERSION = "vibe-bundle", 3  # 2: children; 3: panoramas and things
-LIMIT = 40_000_000         # bytes of a bundle
-MOST_FRAMES = 160_000      # 120 bytes each before compression
-SHORTEST = 60              # frames that a piece keeps at least
+LIMIT = 40_000_000  # bytes of a bundle
+MOST_FRAMES = 160_000  # 120 bytes each before compression
+SHORTEST = 60  # frames that a piece keeps at least
 MOST_BYTES = {"pictures": 8_000_000, "panoramas": 4_000_000, "things": 4_000_000}  # things need an alpha channel
-QUALITY = 90               # JPEG's and WebP's
-STEP = math.pi / 32767     # radians a unit
+QUALITY = 90  # JPEG's and WebP's
+STEP = math.pi / 32767  # radians a unit
 MEASURED = [joint for joint in range(24) if joint not in AT_REST]
 
 
@@ -49,20 +49,30 @@ def write_bundle(path: Path, body: SynthBody, clips: list[Clip], pictures: Pictu
     """Write a bundle beside and rename it; the bytes it has. InputError where it cannot be written."""
     kept = _thin(clips)
     names = [clip.name for clip in kept]
-    files = {kind: _encode(kind, of_kind) for kind, of_kind in
-             zip(MOST_BYTES, (pictures.photographs, pictures.panoramas, pictures.things), strict=True)}
-    header = {"format": FORMAT, "version": VERSION, "motions": names, "lengths": [len(c.rotations) for c in kept],
-              **{kind: [len(file) for file in of_kind] for kind, of_kind in files.items()}}
+    files = {
+        kind: _encode(kind, of_kind)
+        for kind, of_kind in zip(MOST_BYTES, (pictures.photographs, pictures.panoramas, pictures.things), strict=True)
+    }
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "motions": names,
+        "lengths": [len(c.rotations) for c in kept],
+        **{kind: [len(file) for file in of_kind] for kind, of_kind in files.items()},
+    }
     arrays = {"header": np.array(json.dumps(header))}
-    arrays |= {f"body/{name}": value.astype(np.int32 if name == "faces" else np.float32)
-               for name, value in body.arrays().items()}
+    arrays |= {
+        f"body/{name}": value.astype(np.int32 if name == "faces" else np.float32)
+        for name, value in body.arrays().items()
+    }
     arrays["motions"] = np.concatenate([_quantise(clip.rotations) for clip in kept])
     arrays |= {kind: np.frombuffer(b"".join(of_kind), np.uint8) for kind, of_kind in files.items() if of_kind}
     try:
         write_npz(path, arrays)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})",
-                         hint="name a file in a folder that you may write to") from None
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror})", hint="name a file in a folder that you may write to"
+        ) from None
     return path.stat().st_size
 
 
@@ -84,8 +94,10 @@ def read_bundle(path: Path) -> Bundle:
             if header["format"] != FORMAT:
                 raise KeyError("format")
             if header["version"] > VERSION:
-                raise InputError(f"{path}: packed by a newer vibe (version {header['version']})",
-                                 hint="upgrade with: pip install -U vibe-cli")
+                raise InputError(
+                    f"{path}: packed by a newer vibe (version {header['version']})",
+                    hint="upgrade with: pip install -U vibe-cli",
+                )
             arrays = {name: file[name] for name in file.files if name.startswith("body/")}
             body = SynthBody.from_arrays({name.removeprefix("body/"): value for name, value in arrays.items()})
             pieces = np.split(file["motions"], np.cumsum(header["lengths"])[:-1])
@@ -124,18 +136,21 @@ def _thin(clips: list[Clip]) -> list[Clip]:
         count = len(clip.rotations)
         keep = min(count, max(SHORTEST, int(count * share)))
         start = int(rng.integers(count - keep + 1))
-        out.append(Clip(clip.name, clip.rotations[start:start + keep]))
+        out.append(Clip(clip.name, clip.rotations[start : start + keep]))
     if (total := sum(len(clip.rotations) for clip in out)) > 1.5 * MOST_FRAMES:  # very many short ones
-        out = out[::math.ceil(total / MOST_FRAMES)]
+        out = out[:: math.ceil(total / MOST_FRAMES)]
     return out
 
 
 def _encode(kind: str, pictures: list[np.ndarray]) -> list[bytes]:
     """JPEG files, of things WebP, of as many pictures as MOST_BYTES hold, evenly chosen."""
-    how = (".webp", [cv2.IMWRITE_WEBP_QUALITY, QUALITY]) if kind == "things" else (
-        ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    how = (
+        (".webp", [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+        if kind == "things"
+        else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    )
     files = [cv2.imencode(how[0], picture, how[1])[1].tobytes() for picture in pictures]
-    return files[::max(1, math.ceil(sum(map(len, files)) / MOST_BYTES[kind]))]
+    return files[:: max(1, math.ceil(sum(map(len, files)) / MOST_BYTES[kind]))]
 
 
 def _decode(file: Mapping[str, np.ndarray], header: dict, kind: str) -> list[np.ndarray]:

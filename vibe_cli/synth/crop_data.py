@@ -38,11 +38,11 @@ from vibe_cli.synth.scenery import place
 from vibe_cli.synth.studio import Studio
 
 FORMAT, VERSION = "vibe-synth-crops", 1
-BLOCK = 96           # crops that are drawn together: they are each other's company
-POSES_A_LOOK = 3     # a look costs nearly as much as drawing a pose of it
-BACKGROUNDS = 8      # of a block, of 192 px, which are fast: each is cut, turned and coloured anew for every crop
-CLOSE = 0.15         # share of the crops that frame a part of the person
-QUALITY = 95         # JPEG's
+BLOCK = 96  # crops that are drawn together: they are each other's company
+POSES_A_LOOK = 3  # a look costs nearly as much as drawing a pose of it
+BACKGROUNDS = 8  # of a block, of 192 px, which are fast: each is cut, turned and coloured anew for every crop
+CLOSE = 0.15  # share of the crops that frame a part of the person
+QUALITY = 95  # JPEG's
 JOINTS = {"24": list(range(24)), "49": [KEYPOINTS_OF_54.index(k) for k in JOINTS_49]}
 
 
@@ -50,14 +50,15 @@ JOINTS = {"24": list(range(24)), "49": [KEYPOINTS_OF_54.index(k) for k in JOINTS
 class Block:
     """N crops of S pixels."""
 
-    crops: np.ndarray    # (N, S, S, 3) uint8 RGB
-    masks: np.ndarray    # (N, S, S)    uint8: how much of a pixel is the person
-    labels: Labels       # `pixels` in −1..1, where pixel d lies at 2d / S − 1
+    crops: np.ndarray  # (N, S, S, 3) uint8 RGB
+    masks: np.ndarray  # (N, S, S)    uint8: how much of a pixel is the person
+    labels: Labels  # `pixels` in −1..1, where pixel d lies at 2d / S − 1
     visible: np.ndarray  # (N, 44)      bool
 
 
-def draw_people(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures, count: int,
-                close: float = CLOSE) -> list[Picture]:
+def draw_people(
+    rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures, count: int, close: float = CLOSE
+) -> list[Picture]:
     """Cut-outs of people, POSES_A_LOOK poses of each, `count` in all; a share `close` of them in part."""
     out: list[Picture] = []
     while len(out) < count:
@@ -71,8 +72,9 @@ def draw_people(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictu
     return out
 
 
-def draw_block(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures, count: int,
-               size: int) -> Block:
+def draw_block(
+    rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures, count: int, size: int
+) -> Block:
     """Draw people and compose a crop of each."""
     people = draw_people(rng, body, bank, pictures, count)
     backgrounds = np.stack([place(rng, pictures) for _ in range(min(BACKGROUNDS, count))])
@@ -80,8 +82,9 @@ def draw_block(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictur
     made = [source.masked(rng, i, size) for i in range(count)]
     labels = move_labels(source.labels, np.arange(count), [placed for _, _, placed in made])
     visible = [_visible(people[i], flesh, mask, placed, labels.pixels[i]) for i, (_, mask, placed) in enumerate(made)]
-    return Block(np.stack([crop for crop, _, _ in made]), np.stack([mask for _, mask, _ in made]), labels,
-                 np.stack(visible))
+    return Block(
+        np.stack([crop for crop, _, _ in made]), np.stack([mask for _, mask, _ in made]), labels, np.stack(visible)
+    )
 
 
 def _visible(person: Picture, flesh: np.ndarray, mask: np.ndarray, placed: Placement, pixels: np.ndarray) -> np.ndarray:
@@ -94,8 +97,9 @@ def _visible(person: Picture, flesh: np.ndarray, mask: np.ndarray, placed: Place
     return inside & own & (cv2.dilate(mask, np.ones((3, 3), np.uint8))[y, x] > 127)
 
 
-def write_crops(studio: Studio, number: int, folder: Path, count: int, size: int, seed: int,
-                held_out: bool = False) -> dict[str, np.ndarray]:
+def write_crops(
+    studio: Studio, number: int, folder: Path, count: int, size: int, seed: int, held_out: bool = False
+) -> dict[str, np.ndarray]:
     """Draw block `number` of `count` crops in all, write its images into `folder`/images, return its labels."""
     first = number * BLOCK
     rng = np.random.default_rng([seed, number])
@@ -104,13 +108,19 @@ def write_crops(studio: Studio, number: int, folder: Path, count: int, size: int
     block = draw_block(rng, studio.body, bank, studio.pictures, BLOCK, size)
     keep = min(BLOCK, count - first)
     for i, crop in enumerate(block.crops[:keep]):
-        cv2.imwrite(str(folder / "images" / f"{first + i:06d}.jpg"), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR),
-                    [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        cv2.imwrite(
+            str(folder / "images" / f"{first + i:06d}.jpg"),
+            cv2.cvtColor(crop, cv2.COLOR_RGB2BGR),
+            [cv2.IMWRITE_JPEG_QUALITY, QUALITY],
+        )
     seen = block.masks > 127
     rotations = Rotation.from_matrix(block.labels.rotations.reshape(-1, 3, 3).astype(float)).as_rotvec()
     pixels = (block.labels.pixels + 1) / 2 * size + 0.5
-    values = {"pose": rotations.reshape(-1, 24, 3), "betas": block.labels.betas,
-              "boxes": np.stack([mask_box(mask) for mask in seen])}
+    values = {
+        "pose": rotations.reshape(-1, 24, 3),
+        "betas": block.labels.betas,
+        "boxes": np.stack([mask_box(mask) for mask in seen]),
+    }
     for name, index in JOINTS.items():
         values |= {f"joints{name}_m": block.labels.points[:, index], f"joints{name}_px": pixels[:, index]}
     out = {name: value[:keep].astype(np.float32) for name, value in values.items()}
@@ -120,7 +130,15 @@ def write_crops(studio: Studio, number: int, folder: Path, count: int, size: int
 
 def write_crop_labels(folder: Path, parts: list[dict[str, np.ndarray]], size: int, seed: int) -> None:
     """Write labels.npz of all blocks."""
-    header = {"format": FORMAT, "version": VERSION, "size": size, "seed": seed, "body": "open", "axes": AXES,
-              "images": "images/%06d.jpg", "pixels": "the first pixel's centre is (0.5, 0.5)"}
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "size": size,
+        "seed": seed,
+        "body": "open",
+        "axes": AXES,
+        "images": "images/%06d.jpg",
+        "pixels": "the first pixel's centre is (0.5, 0.5)",
+    }
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     write_npz(folder / "labels.npz", {"header": np.array(json.dumps(header)), **arrays})

@@ -15,8 +15,12 @@ from vibe_cli.synth.layers import Layer, Placement, with_fourth
 from vibe_cli.synth.people import MARGIN, SIZE, Picture
 
 # Points whose bounding box a tight crop may be cut to: upper body, head and arms, legs, head and hips.
-CUTS = [[12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2], [12, 15, 16, 17, 9, 6, 18, 19, 22, 23],
-        [0, 1, 2, 4, 5, 7, 8], [15, 16, 17, 12, 20, 21, 18, 19, 0, 1, 2, 4, 5]]
+CUTS = [
+    [12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2],
+    [12, 15, 16, 17, 9, 6, 18, 19, 22, 23],
+    [0, 1, 2, 4, 5, 7, 8],
+    [15, 16, 17, 12, 20, 21, 18, 19, 0, 1, 2, 4, 5],
+]
 SCALE = 1.2  # side of a crop over the person's extent
 WRISTS = [20, 21]
 SHOWN = 0.7  # of the body's upward axis in the picture's plane: who shows less is seen from the head or the feet
@@ -29,9 +33,9 @@ class Labels:
     """Labels of N crops; K points."""
 
     rotations: np.ndarray  # (N, 24, 3, 3) float32
-    betas: np.ndarray      # (N, 10)
-    points: np.ndarray     # (N, K, 3) metres from the pelvis, camera axes
-    pixels: np.ndarray     # (N, K, 2) in −1..1 of the crop
+    betas: np.ndarray  # (N, 10)
+    points: np.ndarray  # (N, K, 3) metres from the pelvis, camera axes
+    pixels: np.ndarray  # (N, K, 2) in −1..1 of the crop
 
 
 class CropSource:
@@ -40,17 +44,21 @@ class CropSource:
     def __init__(self, folder: Path, name: str = "stills") -> None:
         stems = [p.with_suffix("") for p in sorted(folder.glob(f"{name}_*.npy"))]
         labels = [np.load(f"{stem}_labels.npz") for stem in stems]
-        self._take([np.load(f"{stem}.npy", mmap_mode="r") for stem in stems],
-                   Labels(*(np.concatenate([x[k] for x in labels]) for k in FIELDS)),
-                   np.load(folder / "backgrounds.npy", mmap_mode="r"))
+        self._take(
+            [np.load(f"{stem}.npy", mmap_mode="r") for stem in stems],
+            Labels(*(np.concatenate([x[k] for x in labels]) for k in FIELDS)),
+            np.load(folder / "backgrounds.npy", mmap_mode="r"),
+        )
 
     @classmethod
     def of(cls, pictures: list[Picture], backgrounds: np.ndarray) -> CropSource:
         """The same from cut-outs in memory, with backgrounds (n, B, B, 3) uint8 BGR."""
         source = cls.__new__(cls)
-        source._take([np.stack([p.rgba for p in pictures])],
-                     Labels(*(np.stack([getattr(p, k) for p in pictures]).astype(np.float32) for k in FIELDS)),
-                     backgrounds)
+        source._take(
+            [np.stack([p.rgba for p in pictures])],
+            Labels(*(np.stack([getattr(p, k) for p in pictures]).astype(np.float32) for k in FIELDS)),
+            backgrounds,
+        )
         return source
 
     def _take(self, images: list[np.ndarray], labels: Labels, backgrounds: np.ndarray) -> None:
@@ -76,16 +84,19 @@ class CropSource:
         index[front] = rng.choice(self.frontal, front.sum())
         return index
 
-    def batch(self, rng: np.random.Generator, index: np.ndarray, size: int, augment: bool = True,
-              easy: float = 0.0) -> tuple[np.ndarray, Labels]:
+    def batch(
+        self, rng: np.random.Generator, index: np.ndarray, size: int, augment: bool = True, easy: float = 0.0
+    ) -> tuple[np.ndarray, Labels]:
         """Compose crops (N, size, size, 3) uint8 RGB of the people at `index`, with their labels.
 
         A share `easy` of them shows the whole person, alone, clearly.
         """
         placed = [self._compose(rng, int(i), size, augment, rng.random() < easy) for i in index]
         crops = (smeared(crop, -p.angle if p.flip else p.angle) if p.stood_up else crop for crop, p in placed)
-        return (np.stack([cv2.cvtColor(crop, cv2.COLOR_BGR2RGB) for crop in crops]),
-                move_labels(self.labels, index, [p for _, p in placed]))
+        return (
+            np.stack([cv2.cvtColor(crop, cv2.COLOR_BGR2RGB) for crop in crops]),
+            move_labels(self.labels, index, [p for _, p in placed]),
+        )
 
     def masked(self, rng: np.random.Generator, index: int, size: int) -> tuple[np.ndarray, np.ndarray, Placement]:
         """One crop (size, size, 3) uint8 RGB, how much of a pixel is the person (size, size) uint8, and its place."""
@@ -116,8 +127,9 @@ class CropSource:
             places.append(place)
         return np.stack(frames), move_labels(self.labels, np.arange(first, first + length), places)
 
-    def _compose(self, rng: np.random.Generator, index: int, size: int, augment: bool,
-                 easy: bool = False, masked: bool = False) -> tuple[np.ndarray, Placement]:
+    def _compose(
+        self, rng: np.random.Generator, index: int, size: int, augment: bool, easy: bool = False, masked: bool = False
+    ) -> tuple[np.ndarray, Placement]:
         place = Placement(np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
         if augment:
             place = _place(rng, self.labels.pixels[index], easy, bool(self.whole[index]))
@@ -165,8 +177,12 @@ class CropSource:
         size = len(image)
         unit, matrix = np.arange(size) * 2 / size - 1, place.matrix()
         left, top, right, bottom = place.ends.astype(int).clip(1, SIZE - 2)
-        for axis, sign, end, beyond in ((0, -1, left, alpha[:, :left]), (1, -1, top, alpha[:top]),
-                                        (0, 1, right, alpha[:, right:]), (1, 1, bottom, alpha[bottom:])):
+        for axis, sign, end, beyond in (
+            (0, -1, left, alpha[:, :left]),
+            (1, -1, top, alpha[:top]),
+            (0, 1, right, alpha[:, right:]),
+            (1, 1, bottom, alpha[bottom:]),
+        ):
             kind = rng.random()
             if kind > 0.75 or not beyond.any():
                 continue
@@ -199,21 +215,24 @@ class CropSource:
         company = [self._somebody(rng, half, size) for _ in range(rng.choice(4, p=(0.55, 0.27, 0.12, 0.06)))]
         return company, [rng.random() < 0.25 for _ in company]
 
-    def _somebody(self, rng: np.random.Generator, half: float, size: int, spread: float = 1.12,
-                  aside: float = 0.0) -> Layer:
+    def _somebody(
+        self, rng: np.random.Generator, half: float, size: int, spread: float = 1.12, aside: float = 0.0
+    ) -> Layer:
         """Somebody else within `spread` and farther than `aside` to the side, in shares of SIZE."""
         away = rng.uniform(-0.5, 0.5, 2) * [spread, 0.45]
         away[0] = np.copysign(max(abs(away[0]), aside), away[0])
         centre = SIZE / 2 + away * SIZE
-        place = Placement(centre, half * math.exp(rng.uniform(-0.3, 0.5)), rng.normal() * 0.15,
-                          rng.random() < 0.5)
+        place = Placement(centre, half * math.exp(rng.uniform(-0.3, 0.5)), rng.normal() * 0.15, rng.random() < 0.5)
         return place.layer(self.cutout(int(rng.choice(self.complete))), size)
 
     def _occlude(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         size = len(image)
         mask, centre = np.zeros((size, size), np.uint8), tuple(int(v) for v in rng.integers(0, size, 2))
-        a, b, angle = (int(rng.uniform(0.04, 0.25) * size), int(rng.uniform(0.03, 0.18) * size),
-                       float(rng.uniform(0, 180)))
+        a, b, angle = (
+            int(rng.uniform(0.04, 0.25) * size),
+            int(rng.uniform(0.03, 0.18) * size),
+            float(rng.uniform(0, 180)),
+        )
         if rng.random() < 0.5:
             cv2.ellipse(mask, centre, (a, b), angle, 0, 360, 1, -1)
         else:
@@ -241,9 +260,12 @@ def move_labels(labels: Labels, index: np.ndarray, places: list[Placement]) -> L
 
 def mirror_labels(labels: Labels) -> Labels:
     """The labels of the mirrored crops."""
-    return Labels(FLIP[:, None] * labels.rotations[:, MIRRORED_JOINTS] * FLIP, labels.betas,
-                  (labels.points * FLIP)[:, MIRRORED_KEYPOINTS],
-                  (labels.pixels * FLIP[:2])[:, MIRRORED_KEYPOINTS])
+    return Labels(
+        FLIP[:, None] * labels.rotations[:, MIRRORED_JOINTS] * FLIP,
+        labels.betas,
+        (labels.points * FLIP)[:, MIRRORED_KEYPOINTS],
+        (labels.pixels * FLIP[:2])[:, MIRRORED_KEYPOINTS],
+    )
 
 
 def _place(rng: np.random.Generator, pixels: np.ndarray, easy: bool, whole: bool) -> Placement:
@@ -272,6 +294,7 @@ def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> P
     import torch  # here, since whoever only draws starts without it in a fifth of the time
 
     from vibe_cli.networks.upright import LEANS, room
+
     lean = math.atan2(root[0, 1], -root[1, 1])
     if abs(lean) < LEANS or np.hypot(root[0, 1], root[1, 1]) < SHOWN or rng.random() < 0.5:
         return place
@@ -291,8 +314,9 @@ def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> Non
             a, b = (tuple(int(v) for v in end) for end in ends)
             cv2.line(image, a, b, tone, max(1, int(rng.uniform(0.005, 0.04) * size)), cv2.LINE_AA)
         else:
-            box = cv2.boxPoints((tuple(float(v) for v in ends[1]), tuple(rng.uniform(0.05, 0.2, 2) * size),
-                                 float(rng.uniform(0, 180))))
+            box = cv2.boxPoints(
+                (tuple(float(v) for v in ends[1]), tuple(rng.uniform(0.05, 0.2, 2) * size), float(rng.uniform(0, 180)))
+            )
             cv2.fillPoly(image, [box.astype(np.int32)], tone)
 
 

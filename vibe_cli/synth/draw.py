@@ -33,22 +33,22 @@ from vibe_cli.synth.studio import Studio, default_workers, open_studio, work
 if TYPE_CHECKING:
     import torch
 
-POSES_A_LOOK = 4   # of stills: a look costs nearly as much as drawing a pose of it
-LOOKS = 16         # of a block of stills
-CLOSE = 0.35       # share of the stills that frame a part of the person
+POSES_A_LOOK = 4  # of stills: a look costs nearly as much as drawing a pose of it
+LOOKS = 16  # of a block of stills
+CLOSE = 0.35  # share of the stills that frame a part of the person
 TUMBLED_IN_TRAINING = 0.2  # more than there are: they are hard, and there is more to learn
-HELD = 1000        # stills of held-out motions
-BACKGROUND = 320   # pixels of a background: as sharp as the people before it, or sharpness would tell them
+HELD = 1000  # stills of held-out motions
+BACKGROUND = 320  # pixels of a background: as sharp as the people before it, or sharpness would tell them
 
 
 @dataclass(frozen=True)
 class DrawJob:
     """One file to draw."""
 
-    name: str             # stills | clips | held | heldclips
-    count: int            # pictures
+    name: str  # stills | clips | held | heldclips
+    count: int  # pictures
     seed: int
-    length: int = 1       # frames of a clip; 1 draws stills
+    length: int = 1  # frames of a clip; 1 draws stills
     held_out: bool = False  # motions that training never sees; adults, whose betas are the whole truth of their shape
 
     def file(self, folder: Path) -> Path:
@@ -66,16 +66,17 @@ class Sitting:
     """What a block of pictures is to show; n pictures."""
 
     looks: list[Look]
-    which: list[int]                 # (n,) a picture's look
-    rotations: np.ndarray            # (n, 24, 3, 3), roots in camera axes
-    framed: list[list[int] | None]   # (n,) joints that a close-up shows
+    which: list[int]  # (n,) a picture's look
+    rotations: np.ndarray  # (n, 24, 3, 3), roots in camera axes
+    framed: list[list[int] | None]  # (n,) joints that a close-up shows
 
 
 def sit(studio: Studio, number: int, job: DrawJob) -> Sitting:
     """Block `number` of a job: looks and poses."""
     rng = np.random.default_rng([job.seed, number])
-    bank, children, tumbled = ((studio.held_out, 0.0, TUMBLED) if job.held_out
-                               else (studio.bank, CHILDREN, TUMBLED_IN_TRAINING))
+    bank, children, tumbled = (
+        (studio.held_out, 0.0, TUMBLED) if job.held_out else (studio.bank, CHILDREN, TUMBLED_IN_TRAINING)
+    )
     if job.length > 1:
         motion, turn = bank.clip(rng, job.length), view(rng, tumbled)
         motion[:, 0] = turn @ motion[:, 0]
@@ -95,8 +96,11 @@ def portray(studio: Studio, number: int, job: DrawJob) -> dict[str, np.ndarray]:
     """The same drawn by OpenCV: rgba (n, SIZE, SIZE, 4) uint8 and the labels."""
     sitting = sit(studio, number, job)
     poses = zip(sitting.which, sitting.rotations, sitting.framed, strict=True)
-    drawn = [picture for i, of_look in groupby(poses, itemgetter(0))
-             for picture in draw_poses(studio.body, sitting.looks[i], (pose[1:] for pose in of_look))]
+    drawn = [
+        picture
+        for i, of_look in groupby(poses, itemgetter(0))
+        for picture in draw_poses(studio.body, sitting.looks[i], (pose[1:] for pose in of_look))
+    ]
     return {name: np.stack([getattr(picture, name) for picture in drawn]) for name in ("rgba", *FIELDS)}
 
 
@@ -105,13 +109,19 @@ def _portray_on(studio: Studio, sittings: Iterator[Sitting], device: torch.devic
     import torch
 
     from vibe_cli.synth.batched import Looks, PeopleDrawer
+
     drawer = PeopleDrawer(studio.body).to(device)
     for sitting in sittings:
         looks, which = Looks.of(sitting.looks, device), torch.tensor(sitting.which, device=device)
         drawn = drawer(looks, which, torch.from_numpy(sitting.rotations).float().to(device), sitting.framed)
         betas = np.stack([sitting.looks[i].betas for i in sitting.which])
-        yield {"rgba": drawn.rgba.cpu().numpy(), "rotations": sitting.rotations, "betas": betas,
-               "points": drawn.points.cpu().numpy(), "pixels": drawn.pixels.cpu().numpy()}
+        yield {
+            "rgba": drawn.rgba.cpu().numpy(),
+            "rotations": sitting.rotations,
+            "betas": betas,
+            "points": drawn.points.cpu().numpy(),
+            "pixels": drawn.pixels.cpu().numpy(),
+        }
 
 
 def draw_file(studio: Studio, folder: Path, job: DrawJob, device: torch.device, workers: int) -> None:
@@ -130,17 +140,25 @@ def draw_file(studio: Studio, folder: Path, job: DrawJob, device: torch.device, 
         done = 0
         for block in drawn:
             keep = min(len(block["rgba"]), job.count - done)
-            images[done:done + keep] = block["rgba"][:keep]
+            images[done : done + keep] = block["rgba"][:keep]
             for name in FIELDS:
                 labels[name].append(block[name][:keep].astype(np.float32))
             done += keep
         images.flush()
-        np.savez(file.with_name(f"{file.stem}_labels.npz"),
-                 **{name: np.concatenate(rows) for name, rows in labels.items()})
+        np.savez(
+            file.with_name(f"{file.stem}_labels.npz"), **{name: np.concatenate(rows) for name, rows in labels.items()}
+        )
 
 
-def draw_folder(studio: Studio, folder: Path, jobs: list[DrawJob], backgrounds: int, device: torch.device,
-                workers: int, report: Callable[[str], None]) -> None:
+def draw_folder(
+    studio: Studio,
+    folder: Path,
+    jobs: list[DrawJob],
+    backgrounds: int,
+    device: torch.device,
+    workers: int,
+    report: Callable[[str], None],
+) -> None:
     """Everything that the trainings read, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing_file(folder / "mocap.npz") as part, part.open("wb") as file:
@@ -166,9 +184,12 @@ def _background(studio: Studio, number: int) -> np.ndarray:
 def plan(stills: int, clips: int, length: int, held_out: int | None = None) -> list[DrawJob]:
     """The files of a work folder: `clips` of `length` frames; `held_out`, or a tenth as many, of held-out motions."""
     held = held_out or max(clips // 10, 1)
-    return [DrawJob("held", min(HELD, max(stills // 4, 1)), 901, held_out=True),
-            DrawJob("heldclips", held * length, 801, length, held_out=True),
-            DrawJob("stills", stills, 1), DrawJob("clips", clips * length, 101, length)]
+    return [
+        DrawJob("held", min(HELD, max(stills // 4, 1)), 901, held_out=True),
+        DrawJob("heldclips", held * length, 801, length, held_out=True),
+        DrawJob("stills", stills, 1),
+        DrawJob("clips", clips * length, 101, length),
+    ]
 
 
 def main() -> None:
@@ -185,9 +206,15 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=default_workers())
     given = parser.parse_args()
-    draw_folder(open_studio(given.bundle), given.work, plan(given.stills, given.clips, given.length),
-                given.backgrounds, torch.device(given.device), given.workers,
-                lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush())
+    draw_folder(
+        open_studio(given.bundle),
+        given.work,
+        plan(given.stills, given.clips, given.length),
+        given.backgrounds,
+        torch.device(given.device),
+        given.workers,
+        lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush(),
+    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def degrade(rng: np.random.Generator, image: np.ndarray, borders: bool = True) -
     if rng.random() < 0.4:
         noise = _grain()
         y, x = rng.integers(0, max(noise.shape[1] - size, 1), 2)
-        grain = noise[rng.integers(len(noise)), y:y + size, x:x + size]
+        grain = noise[rng.integers(len(noise)), y : y + size, x : x + size]
         image = cv2.add(image, grain * rng.uniform(2, 16) - 0.5, dtype=cv2.CV_8U)
     return bordered(rng, image) if borders else image
 
@@ -46,6 +46,7 @@ def smeared(image: np.ndarray, lean: float) -> np.ndarray:
     import torch  # here, since whoever only draws starts without it in a fifth of the time
 
     from vibe_cli.networks.upright import room, turned
+
     size, angle = len(image), torch.tensor(lean)
     at, shown = torch.arange(size) - size / 2, size / 2 / float(room(angle))  # of the crop before, in this one's pixels
     before = (axis.clamp(-shown, shown * (1 - 2 / size)) for axis in turned(at, at[:, None], angle))

@@ -30,7 +30,7 @@ from vibe_cli.synth.room import Camera, ground_shadow
 from vibe_cli.synth.stage import Actor, Scene
 
 SAMPLES = 2
-THING = 255       # in a mask: something that is nobody; 0 is the place, 1 the first person
+THING = 255  # in a mask: something that is nobody; 0 is the place, 1 the first person
 SHADOWS = [0, 3, 9, 15, 4, 5, 7, 8, 10, 11, 18, 19, 20, 21]  # joints whose shadows are drawn
 
 
@@ -38,24 +38,24 @@ SHADOWS = [0, 3, 9, 15, 4, 5, 7, 8, 10, 11, 18, 19, 20, 21]  # joints whose shad
 class Labels:
     """One person in one frame; camera axes are x right, y down, z forward, metres."""
 
-    rotations: np.ndarray   # (24, 3, 3) relative, the root in camera axes
-    trans: np.ndarray       # (3,)    the pelvis
-    points: np.ndarray      # (44, 3) joints and surface points
-    pixels: np.ndarray      # (44, 2) the same in the picture
-    visible: np.ndarray     # (44, 3) bool: in the picture, hidden by the own body, hidden by anything else
-    box: np.ndarray         # (4,)    centre x, centre y, width, height of what is seen; zeros when nothing is
-    box_full: np.ndarray    # (4,)    of the whole person, also beyond the picture's edges
-    share: float            # of the pixels that would be seen alone in a picture without edges, about
+    rotations: np.ndarray  # (24, 3, 3) relative, the root in camera axes
+    trans: np.ndarray  # (3,)    the pelvis
+    points: np.ndarray  # (44, 3) joints and surface points
+    pixels: np.ndarray  # (44, 2) the same in the picture
+    visible: np.ndarray  # (44, 3) bool: in the picture, hidden by the own body, hidden by anything else
+    box: np.ndarray  # (4,)    centre x, centre y, width, height of what is seen; zeros when nothing is
+    box_full: np.ndarray  # (4,)    of the whole person, also beyond the picture's edges
+    share: float  # of the pixels that would be seen alone in a picture without edges, about
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture with its labels."""
 
-    image: np.ndarray       # (H, W, 3) uint8 RGB
-    mask: np.ndarray        # (H, W)    uint8: 0 the place, i + 1 person i, THING
-    flow: np.ndarray        # (H, W, 2) float32 pixels, to the frame before; zeros in the first
-    flow_seen: np.ndarray   # (H, W)    bool: the point was in sight then
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    mask: np.ndarray  # (H, W)    uint8: 0 the place, i + 1 person i, THING
+    flow: np.ndarray  # (H, W, 2) float32 pixels, to the frame before; zeros in the first
+    flow_seen: np.ndarray  # (H, W)    bool: the point was in sight then
     people: list[Labels]
     camera: Camera
 
@@ -64,12 +64,12 @@ class Frame:
 class Faults:
     """What a camera does to its pictures, the same over a clip."""
 
-    curve: np.ndarray       # (1, 256, 3) uint8 of tones
+    curve: np.ndarray  # (1, 256, 3) uint8 of tones
     grey: bool
-    shutter: float          # share of the time between frames that it is open: motion blur
-    blur: float             # pixels
-    grain: float            # grey levels
-    quality: int | None     # JPEG's
+    shutter: float  # share of the time between frames that it is open: motion blur
+    blur: float  # pixels
+    grain: float  # grey levels
+    quality: int | None  # JPEG's
 
 
 def draw_faults(rng: np.random.Generator) -> Faults:
@@ -78,9 +78,14 @@ def draw_faults(rng: np.random.Generator) -> Faults:
     tones = (x ** math.exp(rng.uniform(-0.5, 0.35)) - 0.45) * rng.uniform(0.6, 1.3) + 0.45 + rng.uniform(-0.12, 0.12)
     curve = np.clip(tones[:, None] * (1 + rng.normal(size=3) * 0.05) * 255, 0, 255).astype(np.uint8)[None]
     poor = rng.random(4) < 0.5
-    return Faults(curve, grey=rng.random() < 0.05, shutter=rng.uniform(0.2, 0.9) * poor[0],
-                  blur=rng.uniform(0.3, 1.2) * poor[1], grain=rng.uniform(1, 9) * poor[2],
-                  quality=int(rng.uniform(30, 90)) if poor[3] else None)
+    return Faults(
+        curve,
+        grey=rng.random() < 0.05,
+        shutter=rng.uniform(0.2, 0.9) * poor[0],
+        blur=rng.uniform(0.3, 1.2) * poor[1],
+        grain=rng.uniform(1, 9) * poor[2],
+        quality=int(rng.uniform(30, 90)) if poor[3] else None,
+    )
 
 
 def film(rng: np.random.Generator, scene: Scene, faults: Faults | None = None) -> Iterator[Frame]:
@@ -104,8 +109,10 @@ class _Shot:
 
     def image(self, scene: Scene) -> np.ndarray:
         """(H, W, 3) uint8 BGR."""
-        meshes = [(vertices, normals, actor.look.colours * actor.look.tint, scene.body.faces)
-                  for actor, (vertices, normals, _) in zip(scene.actors, self.posed, strict=True)]
+        meshes = [
+            (vertices, normals, actor.look.colours * actor.look.tint, scene.body.faces)
+            for actor, (vertices, normals, _) in zip(scene.actors, self.posed, strict=True)
+        ]
         meshes += [(prop.vertices, prop.normals, prop.colours, prop.faces) for prop in scene.props]
         drawn, cover = _draw_colours(self.camera, meshes, scene)
         joints = np.concatenate([np.zeros((0, 3)), *(points[SHADOWS] for _, _, points in self.posed)])
@@ -131,61 +138,97 @@ def _draw_colours(camera: Camera, meshes: list[tuple], scene: Scene) -> tuple[np
     field = float(2 * np.arctan(camera.height / 2 / camera.focal))
     if len(faces):
         flipped = (placed * [1, -1, -1]).astype(np.float32)
-        picture, _ = cv2.triangleRasterize(flipped, faces, colours.astype(np.float32), picture, depth,
-                                           np.eye(4, dtype=np.float32), field, NEAR, FAR)
+        picture, _ = cv2.triangleRasterize(
+            flipped, faces, colours.astype(np.float32), picture, depth, np.eye(4, dtype=np.float32), field, NEAR, FAR
+        )
     cover = (picture[..., 0] >= 0).astype(np.float32)
     small = (camera.width, camera.height)
-    return (cv2.resize(np.clip(picture, 0, 1) * cover[..., None], small, interpolation=cv2.INTER_AREA),
-            cv2.resize(cover, small, interpolation=cv2.INTER_AREA))
+    return (
+        cv2.resize(np.clip(picture, 0, 1) * cover[..., None], small, interpolation=cv2.INTER_AREA),
+        cv2.resize(cover, small, interpolation=cv2.INTER_AREA),
+    )
 
 
 def _label(scene: Scene, t: int, shot: _Shot, last: _Shot | None, flesh: np.ndarray) -> Frame:
     camera, body = shot.camera, scene.body
     size = (camera.focal, camera.width, camera.height)
     then = None if last is None else last.camera
-    drawn = [draw_depth(camera.place(vertices), body.faces, *size, None if then is None else then.place(before))
-             for (vertices, _, _), (before, _, _) in zip(shot.posed, (last or shot).posed, strict=True)]
-    things = [draw_depth(camera.place(prop.vertices), prop.faces, *size,
-                         None if then is None else then.place(prop.vertices)) for prop in scene.props]
+    drawn = [
+        draw_depth(camera.place(vertices), body.faces, *size, None if then is None else then.place(before))
+        for (vertices, _, _), (before, _, _) in zip(shot.posed, (last or shot).posed, strict=True)
+    ]
+    things = [
+        draw_depth(camera.place(prop.vertices), prop.faces, *size, None if then is None else then.place(prop.vertices))
+        for prop in scene.props
+    ]
     background = camera.place(shot.seen)[..., 2].astype(np.float32)
     owner, shot.depth = nearest([one.depth for one in (*drawn, *things)], background)
     count = len(drawn)
     mask = np.where(owner < count, owner + 1, THING).astype(np.uint8)
     flow, seen = np.zeros((*mask.shape, 2), np.float32), np.zeros(mask.shape, bool)
     if last is not None:
-        flow, seen = flow_back(owner, [one.before for one in (*drawn, *things)],
-                               then.place(shot.seen).astype(np.float32), then.project, last.depth)
-    people = [_label_person(actor, t, camera, points, vertices, i, mask, drawn, things, background, flesh)
-              for i, (actor, (vertices, _, points)) in enumerate(zip(scene.actors, shot.posed, strict=True))]
+        flow, seen = flow_back(
+            owner,
+            [one.before for one in (*drawn, *things)],
+            then.place(shot.seen).astype(np.float32),
+            then.project,
+            last.depth,
+        )
+    people = [
+        _label_person(actor, t, camera, points, vertices, i, mask, drawn, things, background, flesh)
+        for i, (actor, (vertices, _, points)) in enumerate(zip(scene.actors, shot.posed, strict=True))
+    ]
     image = np.ascontiguousarray(shot.image(scene)[..., ::-1])
     return Frame(image, mask, flow, seen, people, camera)
 
 
-def _label_person(actor: Actor, t: int, camera: Camera, points: np.ndarray, vertices: np.ndarray, index: int,
-                  mask: np.ndarray, drawn: list[Drawn], things: list[Drawn], background: np.ndarray,
-                  flesh: np.ndarray) -> Labels:
+def _label_person(
+    actor: Actor,
+    t: int,
+    camera: Camera,
+    points: np.ndarray,
+    vertices: np.ndarray,
+    index: int,
+    mask: np.ndarray,
+    drawn: list[Drawn],
+    things: list[Drawn],
+    background: np.ndarray,
+    flesh: np.ndarray,
+) -> Labels:
     rotations = actor.rotations[t].copy()
     rotations[0] = camera.rotation @ rotations[0]
     placed, own = camera.place(points), drawn[index].depth
     pixels = camera.project(placed)
-    rest = [one.depth for one in (*drawn[:index], *drawn[index + 1:], *things)]
+    rest = [one.depth for one in (*drawn[:index], *drawn[index + 1 :], *things)]
     others = np.minimum.reduce([background, *rest])
     box_full = points_box(camera.project(camera.place(vertices)))
     mine = mask == index + 1
     alone = (own < background).sum()
-    inside = points_box(np.clip(box_full.reshape(2, 2)[0] + np.array([[-0.5, -0.5], [0.5, 0.5]]) * box_full[2:], 0,
-                                [camera.width, camera.height]))
+    inside = points_box(
+        np.clip(
+            box_full.reshape(2, 2)[0] + np.array([[-0.5, -0.5], [0.5, 0.5]]) * box_full[2:],
+            0,
+            [camera.width, camera.height],
+        )
+    )
     in_picture = inside[2] * inside[3] / max(box_full[2] * box_full[3], 1e-6)
-    return Labels(rotations, camera.place(actor.pelvis[t]), placed, pixels,
-                  visibility(placed, pixels, own, others, flesh), mask_box(mine), box_full,
-                  float(mine.sum() / max(alone, 1) * in_picture))
+    return Labels(
+        rotations,
+        camera.place(actor.pelvis[t]),
+        placed,
+        pixels,
+        visibility(placed, pixels, own, others, flesh),
+        mask_box(mine),
+        box_full,
+        float(mine.sum() / max(alone, 1) * in_picture),
+    )
 
 
 def _develop(rng: np.random.Generator, frame: Frame, faults: Faults) -> np.ndarray:
     """(H, W, 3) uint8 RGB: the picture as the camera renders it."""
     image = frame.image[..., ::-1]
     if faults.shutter > 0 and frame.flow_seen.any():
-        y, x = np.mgrid[:image.shape[0], :image.shape[1]].astype(np.float32)
+        y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
         blurred = np.zeros(image.shape, np.float32)
         for share in np.linspace(-0.5, 0.5, 5, dtype=np.float32) * np.float32(faults.shutter):
             at = (x + frame.flow[..., 0] * share, y + frame.flow[..., 1] * share)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vibe_cli.synth.bodies import SynthBody
 
 HAIR = np.array([0.08, 0.1, 0.13])  # BGR, times up to 2.5
-HEAD = 15                           # the joint
+HEAD = 15  # the joint
 
 
 def add_face(rng: np.random.Generator, body: SynthBody, colours: np.ndarray) -> None:
@@ -47,30 +47,47 @@ def add_hair(rng: np.random.Generator, body: SynthBody, colours: np.ndarray, dis
     head = body.moved_by(HEAD)
     if rng.random() < 0.9:
         line = 0.045 + rng.uniform(-0.005, 0.02)
-        scalp = head & ((points[:, 1] > eye[1] + line)
-                        | ((points[:, 2] < ear[2] + rng.uniform(-0.01, 0.02)) & (points[:, 1] > ear[1] - 0.05)))
+        scalp = head & (
+            (points[:, 1] > eye[1] + line)
+            | ((points[:, 2] < ear[2] + rng.uniform(-0.01, 0.02)) & (points[:, 1] > ear[1] - 0.05))
+        )
         tone = HAIR * rng.uniform(0.1, 2.5) if rng.random() < 0.7 else colour(rng) * 0.8
         colours[scalp] = tone * (1 + 0.5 * waves(rng, points[scalp], 60)[:, None])
         displacement[scalp] += rng.uniform(0, 0.03)
         if rng.random() < 0.35:
-            long = ((points[:, 2] < ear[2] + 0.01) & (points[:, 1] > 0.33 + rng.uniform(0, 0.15))
-                    & (np.abs(points[:, 0]) < 0.11) & body.moved_by(9, 12, 13, 14, HEAD))
+            long = (
+                (points[:, 2] < ear[2] + 0.01)
+                & (points[:, 1] > 0.33 + rng.uniform(0, 0.15))
+                & (np.abs(points[:, 0]) < 0.11)
+                & body.moved_by(9, 12, 13, 14, HEAD)
+            )
             colours[long] = tone * (1 + 0.4 * waves(rng, points[long], 60)[:, None])
             displacement[long] += rng.uniform(0.01, 0.035)
     if rng.random() < 0.3:
         _add_hat(rng, points, eye, ear, head, colours, displacement)
 
 
-def _add_hat(rng: np.random.Generator, points: np.ndarray, eye: np.ndarray, ear: np.ndarray, head: np.ndarray,
-             colours: np.ndarray, displacement: np.ndarray) -> None:
+def _add_hat(
+    rng: np.random.Generator,
+    points: np.ndarray,
+    eye: np.ndarray,
+    ear: np.ndarray,
+    head: np.ndarray,
+    colours: np.ndarray,
+    displacement: np.ndarray,
+) -> None:
     kind, cover = rng.random(), eye[1] + rng.uniform(0.03, 0.055)
     hat = head & (points[:, 1] > cover)
-    if kind < 0.35:    # a hood or helmet that leaves the face
+    if kind < 0.35:  # a hood or helmet that leaves the face
         hat = head & ((points[:, 1] > cover) | (points[:, 2] < ear[2] + rng.uniform(0.0, 0.05)))
-    elif kind < 0.7:   # a cap with its peak, in front or behind
+    elif kind < 0.7:  # a cap with its peak, in front or behind
         front = 1 if rng.random() < 0.85 else -1
-        peak = head & (np.abs(points[:, 1] - cover) < 0.012) & (front * points[:, 2] > 0.07) \
+        peak = (
+            head
+            & (np.abs(points[:, 1] - cover) < 0.012)
+            & (front * points[:, 2] > 0.07)
             & (np.abs(points[:, 0]) < 0.06)
+        )
         displacement[peak] += 0.06
         hat |= peak
     colours[hat] = colour(rng) * (1 + 0.1 * waves(rng, points[hat], 20)[:, None])

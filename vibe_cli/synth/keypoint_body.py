@@ -35,8 +35,9 @@ class PointBody(nn.Module):
         """
         count = betas.shape[1]
         joints = self.joints + torch.einsum("jdb,nb->njd", self.joint_dirs[..., :count], betas)
-        moments = self.point_moments + (
-            betas @ self.point_moment_dirs[..., :count].flatten(0, 2).T).unflatten(1, (-1, 24, 3))
+        moments = self.point_moments + (betas @ self.point_moment_dirs[..., :count].flatten(0, 2).T).unflatten(
+            1, (-1, 24, 3)
+        )
         world, position = pose_joints(rotations, joints, PARENTS)
         position = position - joints[:, :1]
         offsets = position - (world @ joints[..., None])[..., 0]

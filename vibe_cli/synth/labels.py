@@ -10,22 +10,22 @@ import numpy as np
 
 from vibe_cli.synth.bodies import SynthBody
 
-FAR = 1000.0         # metres; the depth of pixels that a mesh does not cover
+FAR = 1000.0  # metres; the depth of pixels that a mesh does not cover
 NEAR = 0.1
 SURFACE_POINTS = range(24, 35)  # of the 44: nose, eyes, ears, toes, heels lie on the skin
 EARS = [27, 28]
-EAR = 0.07           # metres: an ear is seen from the front, though the cheek is nearer
-SKIN = 0.035         # metres that a point of the skin may lie behind what is seen at its pixel
+EAR = 0.07  # metres: an ear is seen from the front, though the cheek is nearer
+SKIN = 0.035  # metres that a point of the skin may lie behind what is seen at its pixel
 SEEN, HIDDEN_BY_SELF, HIDDEN_BY_OTHERS = 0, 1, 2  # the columns of a visibility array: in the picture, self-occluded, …
-SLACK = 0.03         # metres between two depths of the same surface in two frames
+SLACK = 0.03  # metres between two depths of the same surface in two frames
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """One mesh as the camera would see it alone."""
 
-    depth: np.ndarray             # (H, W) float32 metres, FAR where it is not
-    before: np.ndarray | None     # (H, W, 3) float32: where the frame before had what is seen here, its camera's axes
+    depth: np.ndarray  # (H, W) float32 metres, FAR where it is not
+    before: np.ndarray | None  # (H, W, 3) float32: where the frame before had what is seen here, its camera's axes
 
 
 def in_front(placed: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -35,8 +35,9 @@ def in_front(placed: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(faces[(placed[:, 2] > NEAR)[faces].all(axis=1)])
 
 
-def draw_depth(placed: np.ndarray, faces: np.ndarray, focal: float, width: int, height: int,
-               before: np.ndarray | None = None) -> Drawn:
+def draw_depth(
+    placed: np.ndarray, faces: np.ndarray, focal: float, width: int, height: int, before: np.ndarray | None = None
+) -> Drawn:
     """Rasterise vertices (V, 3) in camera axes; `before` (V, 3) is where the frame before had them."""
     depth = np.full((height, width), FAR, np.float32)
     picture = np.zeros((height, width, 3), np.float32)
@@ -48,8 +49,17 @@ def draw_depth(placed: np.ndarray, faces: np.ndarray, focal: float, width: int, 
     field, faces = float(2 * np.arctan(height / 2 / focal)), in_front(placed, faces)
     if not len(faces):
         return Drawn(depth, None if before is None else picture)
-    picture, depth = cv2.triangleRasterize((placed * [1, -1, -1]).astype(np.float32), faces, values, picture, depth,
-                                           np.eye(4, dtype=np.float32), field, NEAR, FAR)
+    picture, depth = cv2.triangleRasterize(
+        (placed * [1, -1, -1]).astype(np.float32),
+        faces,
+        values,
+        picture,
+        depth,
+        np.eye(4, dtype=np.float32),
+        field,
+        NEAR,
+        FAR,
+    )
     return Drawn(depth, None if before is None else (picture * extent + low).astype(np.float32))
 
 
@@ -74,8 +84,9 @@ def points_box(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([(low + high) / 2, high - low]).astype(np.float32)
 
 
-def flow_back(owner: np.ndarray, before: list[np.ndarray], background: np.ndarray, project: object,
-              depth_before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def flow_back(
+    owner: np.ndarray, before: list[np.ndarray], background: np.ndarray, project: object, depth_before: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Optical flow to the frame before: (H, W, 2) float32 pixels, and whether that point was seen then, (H, W) bool.
 
     What frame t shows at (x, y) was at (x + u, y + v) in the frame before, as in `vibe_cli.people.flow`. `before` holds
@@ -96,8 +107,9 @@ def flow_back(owner: np.ndarray, before: list[np.ndarray], background: np.ndarra
     return np.stack([then[..., 0] - x, then[..., 1] - y], -1).astype(np.float32), seen
 
 
-def visibility(placed: np.ndarray, pixels: np.ndarray, own: np.ndarray, others: np.ndarray,
-               flesh: np.ndarray) -> np.ndarray:
+def visibility(
+    placed: np.ndarray, pixels: np.ndarray, own: np.ndarray, others: np.ndarray, flesh: np.ndarray
+) -> np.ndarray:
     """(K, 3) bool: in the picture, hidden by the person itself, hidden by somebody or something else.
 
     `placed` (K, 3) points in camera axes at `pixels` (K, 2); `own` and `others` (H, W) the depths of the person alone

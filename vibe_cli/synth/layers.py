@@ -20,13 +20,14 @@ class Placement:
     angle: float = 0.0
     flip: bool = False
     ends: np.ndarray | None = None  # (4,) left, top, right, bottom of the visible part, where that is not all
-    stood_up: bool = False          # turned since the person leans, out of a crop that was not
+    stood_up: bool = False  # turned since the person leans, out of a crop that was not
 
     def matrix(self) -> np.ndarray:
         """(2, 3): crop coordinates in −1..1 → source pixels."""
         c, s, f = math.cos(self.angle), math.sin(self.angle), -1 if self.flip else 1
-        return np.array([[self.half * c * f, -self.half * s, self.centre[0]],
-                         [self.half * s * f, self.half * c, self.centre[1]]])
+        return np.array(
+            [[self.half * c * f, -self.half * s, self.centre[0]], [self.half * s * f, self.half * c, self.centre[1]]]
+        )
 
     def sample(self, image: np.ndarray, size: int) -> np.ndarray:
         """Warp the source (h, w, …) to (size, size, …), pixel d at 2d / size − 1 as in vibe_cli.people.crops."""

@@ -28,14 +28,68 @@ from vibe_cli.synth.open_body import rotation_between
 
 FPS = 30
 AMC_FPS = 120
-AMC_BONES = ["root", "lfemur", "rfemur", "lowerback", "ltibia", "rtibia", "upperback", "lfoot", "rfoot", "thorax",
-             "lfoot", "rfoot", "lowerneck", "lclavicle", "rclavicle", "head", "lhumerus", "rhumerus", "lradius",
-             "rradius", "lhand", "rhand", "lhand", "rhand"]
-LEG_DIRECTION = {1: "lfemur", 2: "rfemur", 4: "ltibia", 5: "rtibia", 7: "ltibia", 8: "rtibia", 10: "ltibia",
-                 11: "rtibia"}  # the ASF rest pose stands astride; SMPL's legs hang straight down
-BVH_JOINTS = ["Hip", "L_Thigh", "R_Thigh", "Waist", "L_Calf", "R_Calf", "Spine01", "L_Foot", "R_Foot", "Spine02",
-              "L_Foot", "R_Foot", "NeckTwist01", "L_Clavicle", "R_Clavicle", "Head", "L_Upperarm", "R_Upperarm",
-              "L_Forearm", "R_Forearm", "L_Hand", "R_Hand", "L_Hand", "R_Hand"]
+AMC_BONES = [
+    "root",
+    "lfemur",
+    "rfemur",
+    "lowerback",
+    "ltibia",
+    "rtibia",
+    "upperback",
+    "lfoot",
+    "rfoot",
+    "thorax",
+    "lfoot",
+    "rfoot",
+    "lowerneck",
+    "lclavicle",
+    "rclavicle",
+    "head",
+    "lhumerus",
+    "rhumerus",
+    "lradius",
+    "rradius",
+    "lhand",
+    "rhand",
+    "lhand",
+    "rhand",
+]
+LEG_DIRECTION = {
+    1: "lfemur",
+    2: "rfemur",
+    4: "ltibia",
+    5: "rtibia",
+    7: "ltibia",
+    8: "rtibia",
+    10: "ltibia",
+    11: "rtibia",
+}  # the ASF rest pose stands astride; SMPL's legs hang straight down
+BVH_JOINTS = [
+    "Hip",
+    "L_Thigh",
+    "R_Thigh",
+    "Waist",
+    "L_Calf",
+    "R_Calf",
+    "Spine01",
+    "L_Foot",
+    "R_Foot",
+    "Spine02",
+    "L_Foot",
+    "R_Foot",
+    "NeckTwist01",
+    "L_Clavicle",
+    "R_Clavicle",
+    "Head",
+    "L_Upperarm",
+    "R_Upperarm",
+    "L_Forearm",
+    "R_Forearm",
+    "L_Hand",
+    "R_Hand",
+    "L_Hand",
+    "R_Hand",
+]
 AMASS_FILES = ("_poses.npz", "_stageii.npz")  # of SMPL+H and of SMPL-X
 AT_REST = [10, 11, 22, 23]  # toes and fingers: not measured
 
@@ -57,7 +111,7 @@ def read_mocap(path: Path) -> list[Clip]:
         if skeleton in files:
             with _reading(f"{path}: {name}", "not a motion of CMU's"):
                 raw[Path(name).stem] = _read_amc(files[name], *_read_asf(files[skeleton]))
-    clips = {name: Clip(name, _relative(rotations[::AMC_FPS // FPS])) for name, rotations in raw.items()}
+    clips = {name: Clip(name, _relative(rotations[:: AMC_FPS // FPS])) for name, rotations in raw.items()}
     bvh = {}
     for name in sorted(n for n in files if n.endswith(".bvh")):
         with _reading(f"{path}: {name}", "not a motion of the re-rigged CMU set, the only .bvh that is read"):
@@ -71,8 +125,10 @@ def read_mocap(path: Path) -> list[Clip]:
     for name in sorted(n for n in files if n.endswith(AMASS_FILES)):
         clips[name] = Clip(Path(name).stem, read_amass(files[name], f"{path}: {name}"))
     if not clips:
-        raise InputError(f"{path}: no motion capture found",
-                         hint="give a folder or .tar of .asf/.amc, .bvh or AMASS _poses.npz files")
+        raise InputError(
+            f"{path}: no motion capture found",
+            hint="give a folder or .tar of .asf/.amc, .bvh or AMASS _poses.npz files",
+        )
     return [clips[name] for name in sorted(clips)]
 
 
@@ -81,8 +137,17 @@ def _reading(name: str, what: str) -> Iterator[None]:
     """InputError for whatever a file's parser stumbles over."""
     try:
         yield
-    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, ZeroDivisionError, RecursionError,
-            zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        EOFError,
+        ZeroDivisionError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(f"{name}: {what} ({error})", hint="download it again, or remove it") from None
 
 
@@ -100,8 +165,10 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
                     yield member.name, archive.extractfile(member).read()
     except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error) as error:
         why = getattr(error, "strerror", None) or "not a .tar archive, or a damaged one"
-        raise InputError(f"{path}: cannot read motion capture: {why}",
-                         hint="give --mocap a folder or a .tar archive; download a damaged one again") from None
+        raise InputError(
+            f"{path}: cannot read motion capture: {why}",
+            hint="give --mocap a folder or a .tar archive; download a damaged one again",
+        ) from None
 
 
 def _read_asf(data: bytes) -> tuple[dict, dict]:
@@ -109,8 +176,11 @@ def _read_asf(data: bytes) -> tuple[dict, dict]:
     text, bones = data.decode("latin1"), {}
     for block in re.findall(r"begin(.*?)end", text.split(":bonedata")[1].split(":hierarchy")[0], re.S):
         fields = dict(re.findall(r"^\s*(name|direction|axis|dof)\s+(.*)$", block, re.M))
-        bones[fields["name"].strip()] = (np.array(fields["direction"].split(), float),
-                                         np.array(fields["axis"].split()[:3], float), fields.get("dof", "").split())
+        bones[fields["name"].strip()] = (
+            np.array(fields["direction"].split(), float),
+            np.array(fields["axis"].split()[:3], float),
+            fields.get("dof", "").split(),
+        )
     parents = {}
     for line in text.split(":hierarchy")[1].splitlines():
         words = line.split()
@@ -142,8 +212,9 @@ def _read_amc(data: bytes, bones: dict, parents: dict) -> np.ndarray:
                     if freedom in ("rx", "ry", "rz"):
                         angles[:, "xyz".index(freedom[1])] = values[:, column]
             frame = Rotation.from_euler("xyz", axis, degrees=True)
-            world[bone] = (rotation(parents[bone]) * frame * Rotation.from_euler("xyz", angles, degrees=True)
-                           * frame.inv())
+            world[bone] = (
+                rotation(parents[bone]) * frame * Rotation.from_euler("xyz", angles, degrees=True) * frame.inv()
+            )
         return world[bone]
 
     out = np.empty((len(frames), 24, 3, 3))
@@ -196,7 +267,7 @@ def read_amass(data: bytes, name: str) -> np.ndarray:
             poses = np.asarray(file["poses"], float)
         if not (rate > 0 and poses.ndim == 2 and poses.shape[1] >= 66 and len(poses) and np.isfinite(poses).all()):
             raise ValueError(f"poses {poses.shape} at {rate} frames a second")
-    poses = poses[::max(1, round(rate / FPS)), :66].reshape(-1, 22, 3)
+    poses = poses[:: max(1, round(rate / FPS)), :66].reshape(-1, 22, 3)
     rotations = np.tile(np.eye(3), (len(poses), 24, 1, 1))
     rotations[:, :22] = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix().reshape(-1, 22, 3, 3)
     rotations[:, 0] = Rotation.from_euler("x", -90, degrees=True).as_matrix() @ rotations[:, 0]
@@ -211,14 +282,16 @@ def calibrate(amc: dict, bvh: dict, starts: int = 24) -> tuple[np.ndarray, np.nd
     """
     pairs = [(amc[name][::20], bvh["0" + name]) for name in amc if "0" + name in bvh]
     if not pairs:
-        raise InputError("the BVH files share no motion with AMC files, so their axes cannot be solved",
-                         hint="give --mocap a set that holds some motions as both .amc and .bvh")
+        raise InputError(
+            "the BVH files share no motion with AMC files, so their axes cannot be solved",
+            hint="give --mocap a set that holds some motions as both .amc and .bvh",
+        )
     source, target = [], []
     for wanted, (rig, fps) in pairs:
         at = np.round(np.arange(len(wanted)) * 20 / AMC_FPS * fps).astype(int)
         at = at[at < len(rig)]
         source.append(rig[at])
-        target.append(wanted[:len(at)])
+        target.append(wanted[: len(at)])
     a, b = np.concatenate(source), np.concatenate(target)
     best = None
     for start in [np.eye(3), *Rotation.random(starts, random_state=0).as_matrix()]:
@@ -248,8 +321,12 @@ def _relative(world: np.ndarray) -> np.ndarray:
 
 def write_clips(path: Path, clips: list[Clip]) -> None:
     """Keep motion capture in one .npz for the workers."""
-    np.savez(path, names=[c.name for c in clips], lengths=[len(c.rotations) for c in clips],
-             rotations=np.concatenate([c.rotations for c in clips]))
+    np.savez(
+        path,
+        names=[c.name for c in clips],
+        lengths=[len(c.rotations) for c in clips],
+        rotations=np.concatenate([c.rotations for c in clips]),
+    )
 
 
 def read_clips(path: Path) -> list[Clip]:

@@ -11,9 +11,9 @@ from vibe_cli.synth.mocap import AT_REST, FPS
 from vibe_cli.synth.poses import PoseBank, mirrored
 
 SUPPORTS = [7, 8, 10, 11, 4, 5, 20, 21, 22, 23, 0, 15]  # joints that a body stands, kneels, sits, lies or hangs on
-LOW = 0.03     # metres above the lowest joint that speak against a joint as much as …
+LOW = 0.03  # metres above the lowest joint that speak against a joint as much as …
 SUDDEN = 0.02  # … metres a frame by which it would change the body's speed
-STEADY = 1.5   # frames, the width of the smoothing of the path
+STEADY = 1.5  # frames, the width of the smoothing of the path
 
 
 def act(rng: np.random.Generator, bank: PoseBank, length: int, fps: float = FPS) -> np.ndarray:
@@ -47,11 +47,14 @@ def stand(body: SynthBody, rotations: np.ndarray, shape: np.ndarray) -> np.ndarr
     body's own legs put them (shape (11,)), so no motion has to be scaled. Heights are left at 0.
     """
     points = np.stack([body.pose(pose, shape)[2][SUPPORTS] for pose in rotations])
-    steps = (points[:-1] - points[1:]) * [1, 0, 1]          # (T − 1, S, 3) of the pelvis, if that joint stood still
+    steps = (points[:-1] - points[1:]) * [1, 0, 1]  # (T − 1, S, 3) of the pelvis, if that joint stood still
     height = (points[..., 1] - points[..., 1].min(axis=1, keepdims=True))[1:]
     path = np.zeros((len(points), 3))
-    going = np.median([step[low.argmin()] for step, low in zip(steps[:9], height[:9], strict=True)], axis=0) \
-        if len(steps) else np.zeros(3)
+    going = (
+        np.median([step[low.argmin()] for step, low in zip(steps[:9], height[:9], strict=True)], axis=0)
+        if len(steps)
+        else np.zeros(3)
+    )
     for t, (step, low) in enumerate(zip(steps, height, strict=True)):
         going = step[(low / LOW + np.linalg.norm(step - going, axis=1) / SUDDEN).argmin()]
         path[t + 1] = path[t] + going

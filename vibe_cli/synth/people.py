@@ -14,13 +14,17 @@ from vibe_cli.synth.heads import add_face, add_hair
 from vibe_cli.synth.pictures import Pictures
 from vibe_cli.synth.textures import colour, creases, fabric, waves
 
-SIZE = 160          # pixels of a cut-out
-MARGIN = 1.4        # its side over the person's larger extent
-FAR = 100.0         # metres, the depth where nobody is
+SIZE = 160  # pixels of a cut-out
+MARGIN = 1.4  # its side over the person's larger extent
+FAR = 100.0  # metres, the depth where nobody is
 DARK, LIGHT = np.array([0.16, 0.23, 0.36]), np.array([0.62, 0.72, 0.92])  # BGR of skin
 # Joints a close-up may frame: upper body and hips, chest and arms, head and shoulders, legs.
-FRAMED = ([0, 1, 2, 12, 15, 16, 17, 18, 19], [9, 12, 15, 16, 17, 18, 19, 20, 21], [9, 12, 15, 16, 17],
-          [1, 2, 4, 5, 7, 8])
+FRAMED = (
+    [0, 1, 2, 12, 15, 16, 17, 18, 19],
+    [9, 12, 15, 16, 17, 18, 19, 20, 21],
+    [9, 12, 15, 16, 17],
+    [1, 2, 4, 5, 7, 8],
+)
 FRAMED_SHARES = (0.35, 0.3, 0.2, 0.15)
 AROUND = 0.14  # metres of person around those joints
 CHILDREN = 0.15  # share of the people
@@ -31,51 +35,61 @@ LOOSEST = 2.2  # times as thick as close cloth, of what hangs about a body
 class Look:
     """What a person looks like, constant over a clip."""
 
-    shape: np.ndarray         # (11,) betas, and how much of a small child they are, 0..1
-    betas: np.ndarray         # (10,) of the label: the nearest without the eleventh
-    colours: np.ndarray       # (V, 3) BGR, unlit
+    shape: np.ndarray  # (11,) betas, and how much of a small child they are, 0..1
+    betas: np.ndarray  # (10,) of the label: the nearest without the eleventh
+    colours: np.ndarray  # (V, 3) BGR, unlit
     displacement: np.ndarray  # (V,) metres along the normal: cloth and hair
-    light: np.ndarray         # (3,) direction of the key light, camera axes
-    fill: np.ndarray          # (3,) direction times strength of a second light
+    light: np.ndarray  # (3,) direction of the key light, camera axes
+    fill: np.ndarray  # (3,) direction times strength of a second light
     ambient: float
-    tint: np.ndarray          # (3,)
-    distance: float           # metres from the camera
-    contact: float = 0.0      # how dark it is where one part lies close behind another, 0..1
+    tint: np.ndarray  # (3,)
+    distance: float  # metres from the camera
+    contact: float = 0.0  # how dark it is where one part lies close behind another, 0..1
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
     """A cut-out with its labels."""
 
-    rgba: np.ndarray       # (SIZE, SIZE, 4) uint8, BGR + alpha, colour premultiplied
+    rgba: np.ndarray  # (SIZE, SIZE, 4) uint8, BGR + alpha, colour premultiplied
     rotations: np.ndarray  # (24, 3, 3) relative, root in camera axes
-    betas: np.ndarray      # (10,)
-    points: np.ndarray     # (K, 3) metres from the pelvis, camera axes
-    pixels: np.ndarray     # (K, 2) in the cut-out
+    betas: np.ndarray  # (10,)
+    points: np.ndarray  # (K, 3) metres from the pelvis, camera axes
+    pixels: np.ndarray  # (K, 2) in the cut-out
     behind: np.ndarray | None = None  # (K,) metres that a point lies behind what is drawn at its pixel; 0: nothing is
 
 
-def draw_look(rng: np.random.Generator, body: SynthBody, pictures: Pictures,
-              children: float = CHILDREN) -> Look:
+def draw_look(rng: np.random.Generator, body: SynthBody, pictures: Pictures, children: float = CHILDREN) -> Look:
     """A random person: build, skin, clothes, hair, light and distance; a child with probability `children`."""
     colours, displacement = _dress(rng, body, pictures)
     light = rng.normal(size=3) * [1, 0.6, 1] + [0, -0.8, -0.3]
     fill = rng.normal(size=3)
     strength = rng.uniform(0, 0.4) * (rng.random() < 0.4)
     build = np.clip(rng.normal(size=10), -2.5, 2.5)
-    look = Look(shape=np.append(build, 0), betas=build, colours=np.clip(colours, 0.01, 1),
-                displacement=displacement, light=light / np.linalg.norm(light),
-                fill=strength * fill / np.linalg.norm(fill), ambient=rng.uniform(0.35, 0.9),
-                tint=1 + rng.normal(0, 0.06, 3), distance=np.exp(rng.uniform(np.log(2.2), np.log(12))),
-                contact=rng.uniform(0, 0.9))
+    look = Look(
+        shape=np.append(build, 0),
+        betas=build,
+        colours=np.clip(colours, 0.01, 1),
+        displacement=displacement,
+        light=light / np.linalg.norm(light),
+        fill=strength * fill / np.linalg.norm(fill),
+        ambient=rng.uniform(0.35, 0.9),
+        tint=1 + rng.normal(0, 0.06, 3),
+        distance=np.exp(rng.uniform(np.log(2.2), np.log(12))),
+        contact=rng.uniform(0, 0.9),
+    )
     return _younger(body, look, rng.uniform(0.2, 1)) if rng.random() < children else look
 
 
 def _younger(body: SynthBody, look: Look, share: float) -> Look:
     """The same person as a child: builds differ less, and cloth is not thinner but there is less of it."""
     build = look.shape[:10] * (1 - 0.6 * share)
-    return replace(look, shape=np.append(build, share), betas=build + share * body.child_betas,
-                   displacement=look.displacement * (1 - 0.4 * share))
+    return replace(
+        look,
+        shape=np.append(build, share),
+        betas=build + share * body.child_betas,
+        displacement=look.displacement * (1 - 0.4 * share),
+    )
 
 
 def _dress(rng: np.random.Generator, body: SynthBody, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
@@ -136,22 +150,32 @@ def dressed(body: SynthBody, look: Look) -> tuple[np.ndarray, np.ndarray]:
     return bare + normals * look.displacement[:, None], normals
 
 
-def _draw_pose(body: SynthBody, look: Look, rest: np.ndarray, normals: np.ndarray, rotations: np.ndarray,
-               framed: list[int] | None) -> Picture:
+def _draw_pose(
+    body: SynthBody, look: Look, rest: np.ndarray, normals: np.ndarray, rotations: np.ndarray, framed: list[int] | None
+) -> Picture:
     """One pose of vertices (V, 3) at rest in their clothes, with the normals (V, 3) of the bare skin."""
     world, offsets, points = body.pose(rotations, look.shape)
     vertices, normals = body.skin(world, offsets, rest, normals)
     offset, focal = _frame(vertices, look.distance, vertices if framed is None else _around(points[framed]))
     towards_light, towards_fill = np.stack([look.light, look.fill]).astype(np.float32) @ normals.T
-    shade = (float(look.ambient) + (1 - float(look.ambient)) * 1.2 * np.clip(towards_light, 0, 1)
-             + np.clip(towards_fill, 0, 1)) * (1 - 0.25 * np.clip(normals[:, 1], 0, 1))
+    shade = (
+        float(look.ambient)
+        + (1 - float(look.ambient)) * 1.2 * np.clip(towards_light, 0, 1)
+        + np.clip(towards_fill, 0, 1)
+    ) * (1 - 0.25 * np.clip(normals[:, 1], 0, 1))
     lit = np.clip(rows(look.colours) * shade * look.tint[:, None].astype(np.float32), 0, 1).T
     placed = points + offset
     pixels = placed[:, :2] / placed[:, 2:] * focal + SIZE / 2
     rgba, depth = _rasterise(vertices + offset, body.faces, lit, focal, look.contact)
     x, y = np.floor(pixels).astype(int).clip(0, SIZE - 1).T
-    return Picture(rgba=rgba, rotations=rotations, betas=look.betas, points=points, pixels=pixels,
-                   behind=np.where(rgba[y, x, 3] > 0, placed[:, 2] - depth[y, x], 0))
+    return Picture(
+        rgba=rgba,
+        rotations=rotations,
+        betas=look.betas,
+        points=points,
+        pixels=pixels,
+        behind=np.where(rgba[y, x, 3] > 0, placed[:, 2] - depth[y, x], 0),
+    )
 
 
 def _around(joints: np.ndarray) -> np.ndarray:
@@ -173,13 +197,23 @@ def _frame(vertices: np.ndarray, distance: float, shown: np.ndarray) -> tuple[np
     return offset, float(SIZE / MARGIN / (flat.max(axis=1) - flat.min(axis=1)).max())
 
 
-def _rasterise(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, focal: float,
-               contact: float) -> tuple[np.ndarray, np.ndarray]:
+def _rasterise(
+    vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, focal: float, contact: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) in camera axes and their colours (V, 3) in 0..1 → premultiplied BGRA, and depths in metres."""
     image, depth = np.zeros((SIZE, SIZE, 3), np.float32), np.full((SIZE, SIZE), FAR, np.float32)
     flipped = np.ascontiguousarray(vertices * [1, -1, -1], np.float32)
-    image, depth = cv2.triangleRasterize(flipped, faces, np.ascontiguousarray(colours, np.float32), image, depth,
-                                         np.eye(4, dtype=np.float32), float(2 * np.arctan(SIZE / 2 / focal)), 0.1, FAR)
+    image, depth = cv2.triangleRasterize(
+        flipped,
+        faces,
+        np.ascontiguousarray(colours, np.float32),
+        image,
+        depth,
+        np.eye(4, dtype=np.float32),
+        float(2 * np.arctan(SIZE / 2 / focal)),
+        0.1,
+        FAR,
+    )
     inside, rgba = depth < FAR, np.zeros((SIZE, SIZE, 4), np.uint8)
     scale = focal / vertices[:, 2].mean()
     where = _surroundings(inside, _contact_reach(scale))

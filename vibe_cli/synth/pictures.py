@@ -12,16 +12,29 @@ from vibe_cli.errors import InputError, ModelError
 from vibe_cli.video.images import read_image
 
 # Of scikit-image's sample pictures those that its data/README.txt gives as CC0 or public domain.
-FREE_PICTURES = ["astronaut.png", "brick.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png",
-                 "hubble_deep_field.jpg", "ihc.png", "moon.png", "page.png", "rocket.jpg", "text.png"]
+FREE_PICTURES = [
+    "astronaut.png",
+    "brick.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "moon.png",
+    "page.png",
+    "rocket.jpg",
+    "text.png",
+]
 INSTALL = "install it with: pip install 'vibe-cli[synth]', or use a bundle of `vibe synth pack`"
 FORMATS = (".jpg", ".jpeg", ".png", ".webp")
-HEIGHT = 320         # pixels of a photograph's shorter side
-PANORAMA = 512       # most pixels of a panorama from zenith to nadir
-THING = 192          # most pixels of a thing's longer side
+HEIGHT = 320  # pixels of a photograph's shorter side
+PANORAMA = 512  # most pixels of a panorama from zenith to nadir
+THING = 192  # most pixels of a thing's longer side
 GREY, GAMMA = 0.18, 2.2  # of a panorama's radiance: where its median lies, and how it becomes a picture
-LONGEST = 8          # times a picture's shorter side: longer ones are rulers and gradients, not photographs
-LEAST_CLEAR = 0.05   # share of transparent pixels from which a picture with an alpha channel is a thing cut out
+LONGEST = 8  # times a picture's shorter side: longer ones are rulers and gradients, not photographs
+LEAST_CLEAR = 0.05  # share of transparent pixels from which a picture with an alpha channel is a thing cut out
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +43,7 @@ class Pictures:
 
     photographs: list[np.ndarray]  # (h, w, 3), for prints and backgrounds
     panoramas: list[np.ndarray] = field(default_factory=list)  # (h, 2h, 3): a row goes all round, the zenith is on top
-    things: list[np.ndarray] = field(default_factory=list)     # (h, w, 4), opaque where the thing is, premultiplied
+    things: list[np.ndarray] = field(default_factory=list)  # (h, w, 4), opaque where the thing is, premultiplied
 
     def __str__(self) -> str:
         counts = {"picture": len(self.photographs), "panorama": len(self.panoramas), "thing": len(self.things)}
@@ -68,8 +81,9 @@ def _read_folder(folder: Path) -> Pictures:
         elif path.suffix.lower() in FORMATS:
             if (thing := _read_thing(path)) is not None:
                 found.things.append(thing)
-            elif ((picture := read_image(path)) is not None
-                  and max(picture.shape[:2]) <= LONGEST * min(picture.shape[:2])):
+            elif (picture := read_image(path)) is not None and max(picture.shape[:2]) <= LONGEST * min(
+                picture.shape[:2]
+            ):
                 found.photographs.append(_photograph(picture))
     return found
 
@@ -89,8 +103,10 @@ def _read_panorama(path: Path) -> np.ndarray | None:
     if radiance is None or radiance.dtype != np.float32 or min(radiance.shape[:2]) < 2:
         return None
     if abs(radiance.shape[1] / radiance.shape[0] - 2) > 0.02:
-        raise InputError(f"{path}: {radiance.shape[1]} x {radiance.shape[0]} pixels, no view all round",
-                         hint="give panoramas that are twice as wide as high, as polyhaven.com has them")
+        raise InputError(
+            f"{path}: {radiance.shape[1]} x {radiance.shape[0]} pixels, no view all round",
+            hint="give panoramas that are twice as wide as high, as polyhaven.com has them",
+        )
     height = min(PANORAMA, radiance.shape[0])
     radiance = cv2.resize(radiance, (2 * height, height), interpolation=cv2.INTER_AREA)
     radiance = np.nan_to_num(radiance)
@@ -113,7 +129,7 @@ def _read_thing(path: Path) -> np.ndarray | None:
     rows, columns = np.nonzero(rgba[..., 3] > 127)
     if not len(rows) or (rgba[..., 3] < 128).mean() < LEAST_CLEAR:
         return None
-    rgba = rgba[rows.min():rows.max() + 1, columns.min():columns.max() + 1]
+    rgba = rgba[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     rgba[..., :3] = np.rint(rgba[..., :3] * (rgba[..., 3:] / 255.0))
     scale = min(1.0, THING / max(rgba.shape[:2]))
     wide, high = (max(1, round(side * scale)) for side in rgba.shape[1::-1])

@@ -46,7 +46,7 @@ class PoseBank:
         usable = [c for c in self.clips if len(c) >= need] or [to_and_fro(c, need) for c in self.clips]
         source = usable[rng.choice(len(usable), p=_share([np.sqrt(len(c)) for c in usable]))]
         start = rng.integers(len(source) - need + 1)
-        piece = source[start:start + need].astype(float)
+        piece = source[start : start + need].astype(float)
         at = np.arange(length) * speed
         low, part = at.astype(int), (at % 1)[:, None, None, None]
         blend = (1 - part) * piece[low] + part * piece[low + 1]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-NEAR = 0.1                 # metres; faces that reach behind it are left out
-TRIES = {"cpu": 1 << 20}   # pixels tried at once, which bounds the memory: about 200 bytes each
-MANY = 1 << 25             # the same on other devices
+NEAR = 0.1  # metres; faces that reach behind it are left out
+TRIES = {"cpu": 1 << 20}  # pixels tried at once, which bounds the memory: about 200 bytes each
+MANY = 1 << 25  # the same on other devices
 EMPTY = torch.iinfo(torch.int64).max
 
 
@@ -23,13 +23,14 @@ EMPTY = torch.iinfo(torch.int64).max
 class Raster:
     """What N pictures of S × S pixels show."""
 
-    depth: Tensor   # (N, S, S) float32 metres; infinity where there is nothing
-    face: Tensor    # (N, S, S) int64; −1 where there is nothing
+    depth: Tensor  # (N, S, S) float32 metres; infinity where there is nothing
+    face: Tensor  # (N, S, S) int64; −1 where there is nothing
     values: Tensor  # (N, S, S, C) float32, interpolated from the vertices; 0 where there is nothing
 
 
-def rasterise(vertices: Tensor, faces: Tensor, values: Tensor, focal: Tensor, size: int,
-              at_once: int | None = None) -> Raster:
+def rasterise(
+    vertices: Tensor, faces: Tensor, values: Tensor, focal: Tensor, size: int, at_once: int | None = None
+) -> Raster:
     """Draw vertices (N, V, 3) in camera axes (x right, y down, z forward) with values (N, V, C) at them.
 
     `faces` (F, 3) int64 serve all; `focal` (N,) pixels; the principal point is the middle of the picture. `at_once`

@@ -16,9 +16,9 @@ from scipy.spatial.transform import Rotation
 from vibe_cli.synth.pictures import Pictures
 from vibe_cli.synth.scenery import place
 
-TEXTURE = 256      # pixels of a wall's side
-CEILING = 3        # of the six sides: low x, high x, floor, ceiling, low z, high z
-SHADOW_STEP = 4    # the shadow is computed for one pixel in so many, each way
+TEXTURE = 256  # pixels of a wall's side
+CEILING = 3  # of the six sides: low x, high x, floor, ceiling, low z, high z
+SHADOW_STEP = 4  # the shadow is computed for one pixel in so many, each way
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +91,23 @@ def smooth(rng: np.random.Generator, length: int, columns: int, every: int = 8) 
     low = at.astype(int)
     part = (at - low)[:, None]
     a, b, c, d = (values[low + k] for k in (-1, 0, 1, 2))  # a uniform cubic B-spline
-    return 1.5 / 6 * ((1 - part) ** 3 * a + (3 * part**3 - 6 * part**2 + 4) * b
-                      + (-3 * part**3 + 3 * part**2 + 3 * part + 1) * c + part**3 * d)
+    return (
+        1.5
+        / 6
+        * (
+            (1 - part) ** 3 * a
+            + (3 * part**3 - 6 * part**2 + 4) * b
+            + (-3 * part**3 + 3 * part**2 + 3 * part + 1) * c
+            + part**3 * d
+        )
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Room:
     """A box seen from within; `atlas` (6 * TEXTURE, TEXTURE, 3) uint8 BGR holds its sides one below the other."""
 
-    low: np.ndarray   # (3,)
+    low: np.ndarray  # (3,)
     high: np.ndarray  # (3,)
     atlas: np.ndarray
 
@@ -124,8 +132,9 @@ def draw_room(rng: np.random.Generator, pictures: Pictures, reach: np.ndarray) -
     """A room or yard around the points `reach` (N, 3), its walls at some distance beyond them."""
     margin = np.exp(rng.uniform(math.log(0.6), math.log(9), 4))
     low = np.array([reach[:, 0].min() - margin[0], 0, reach[:, 2].min() - margin[1]])
-    high = np.array([reach[:, 0].max() + margin[2], reach[:, 1].max() + rng.uniform(0.4, 6),
-                     reach[:, 2].max() + margin[3]])
+    high = np.array(
+        [reach[:, 0].max() + margin[2], reach[:, 1].max() + rng.uniform(0.4, 6), reach[:, 2].max() + margin[3]]
+    )
     sides = [place(rng, pictures, TEXTURE) for _ in range(6)]
     sides[CEILING] = np.full_like(sides[CEILING], sides[CEILING].mean(axis=(0, 1)) * 0.5 + 110)
     return Room(low, high, np.concatenate(sides))

@@ -15,7 +15,7 @@ from vibe_cli.synth.pictures import Pictures
 from vibe_cli.synth.surroundings import look_around, strew
 from vibe_cli.synth.textures import background, colour
 
-REAL = 0.6    # share of the places that are seen in a panorama, where there are any
+REAL = 0.6  # share of the places that are seen in a panorama, where there are any
 STREWN = 0.55  # share of the places with things about, where there are any
 SUN = np.array([0.9, 1.0, 1.1])  # BGR
 
@@ -91,20 +91,26 @@ def _outdoors(rng: np.random.Generator, size: int) -> np.ndarray:
 def _add_ground(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
     """One material below the horizon, its grain finer with distance."""
     size = len(image)
-    y, x = np.mgrid[max(horizon, 0):size, :size].astype(np.float32)
+    y, x = np.mgrid[max(horizon, 0) : size, :size].astype(np.float32)
     if not y.size:
         return
     far = size / (y - horizon + 0.03 * size)
     flat = _tinted(rng, size, size, _material(rng), rng.uniform(0.1, 0.5)).astype(np.float32)
     grain = rng.uniform(0.2, 1)
-    image[max(horizon, 0):] = cv2.remap(flat, (x - size / 2) * far * grain + size / 2, 0.3 * size * far * grain,
-                                        cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    image[max(horizon, 0) :] = cv2.remap(
+        flat,
+        (x - size / 2) * far * grain + size / 2,
+        0.3 * size * far * grain,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
 
 
 def _material(rng: np.random.Generator) -> np.ndarray:
     """BGR of grass, sand, asphalt, snow, water or anything."""
-    known = np.array([[0.2, 0.5, 0.3], [0.5, 0.65, 0.75], [0.4, 0.4, 0.4], [0.95, 0.95, 0.95], [0.6, 0.45, 0.3],
-                      [0.3, 0.4, 0.55]])
+    known = np.array(
+        [[0.2, 0.5, 0.3], [0.5, 0.65, 0.75], [0.4, 0.4, 0.4], [0.95, 0.95, 0.95], [0.6, 0.45, 0.3], [0.3, 0.4, 0.55]]
+    )
     return colour(rng) if rng.random() < 0.3 else known[rng.integers(len(known))] * rng.uniform(0.6, 1.2)
 
 
@@ -149,8 +155,14 @@ def _pole(rng: np.random.Generator, image: np.ndarray) -> None:
     def limb(a: tuple[float, float], b: tuple[float, float], width: float) -> None:
         for k, light in ((1.0, 0.7), (0.55, 1.0), (0.2, 1.25)):
             shift = (1 - k) * width * 0.25
-            cv2.line(image, (int(a[0] + shift), int(a[1])), (int(b[0] + shift), int(b[1])),
-                     tuple(float(v) for v in tone * light), max(1, int(width * k)), cv2.LINE_AA)
+            cv2.line(
+                image,
+                (int(a[0] + shift), int(a[1])),
+                (int(b[0] + shift), int(b[1])),
+                tuple(float(v) for v in tone * light),
+                max(1, int(width * k)),
+                cv2.LINE_AA,
+            )
 
     limb((x, y0), (x + lean, y1), wide)
     for _ in range(int(rng.choice([0, 0, 1, 3]))):

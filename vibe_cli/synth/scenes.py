@@ -12,11 +12,11 @@ from vibe_cli.synth.crops import CropSource
 from vibe_cli.synth.faults import degrade
 from vibe_cli.synth.people import SIZE
 
-BUSTS = 0.3               # share of the people who are cut by the lower edge
+BUSTS = 0.3  # share of the people who are cut by the lower edge
 BUST_HEIGHTS = (0.3, 1.2)  # of the picture's, at least
-SOFTENED = 0.85    # share of the people whose edges are
+SOFTENED = 0.85  # share of the people whose edges are
 MIN_VISIBLE = 0.25  # of a person's own pixels; fewer, and the person is neither wanted nor punished,
-LEAST_SIDE = 26     # nor is one whose box is smaller than this many pixels: a blot, as many things are
+LEAST_SIDE = 26  # nor is one whose box is smaller than this many pixels: a blot, as many things are
 
 
 class SceneSource:
@@ -43,8 +43,11 @@ class SceneSource:
             person = self._person(rng, height, int(rng.choice(self.busts if bust else self.crops.complete)))
             h, w = person.shape[:2]
             x = int(rng.uniform(-0.35 * w, size - 0.65 * w))
-            y = int(level - h * 0.5 + rng.normal() * 0.12 * size if rng.random() < 0.6
-                    else rng.uniform(-0.25 * h, size - 0.5 * h))
+            y = int(
+                level - h * 0.5 + rng.normal() * 0.12 * size
+                if rng.random() < 0.6
+                else rng.uniform(-0.25 * h, size - 0.5 * h)
+            )
             y = size - h if bust else y
             box = self._paste(rng, image, owner, person, x, y, len(boxes) + 1)
             if box is not None:
@@ -52,8 +55,9 @@ class SceneSource:
                 areas.append(box[4])
         if rng.random() < 0.35:
             self._occlude(rng, image, owner)
-        visible = np.array([(owner == i + 1).sum() / areas[i] * (max(boxes[i][2:4]) >= LEAST_SIDE)
-                            for i in range(len(boxes))])
+        visible = np.array(
+            [(owner == i + 1).sum() / areas[i] * (max(boxes[i][2:4]) >= LEAST_SIDE) for i in range(len(boxes))]
+        )
         image = np.ascontiguousarray(degrade(rng, image, borders=False)[..., ::-1])
         return image, np.array([b[:4] for b in boxes], np.float32).reshape(-1, 4), visible
 
@@ -62,8 +66,9 @@ class SceneSource:
         source = self.crops.backgrounds[rng.integers(len(self.crops.backgrounds))]
         side = int(rng.uniform(0.6, 1) * len(source))
         y, x = rng.integers(0, len(source) - side + 1, 2)
-        image = cv2.resize(np.ascontiguousarray(source[y:y + side, x:x + side]), (size, size),
-                           interpolation=cv2.INTER_CUBIC)
+        image = cv2.resize(
+            np.ascontiguousarray(source[y : y + side, x : x + side]), (size, size), interpolation=cv2.INTER_CUBIC
+        )
         if rng.random() < 0.5:  # two different halves: a floor and a wall, or clutter beside a plain
             other = self.crops.backgrounds[rng.integers(len(self.crops.backgrounds))]
             cut = int(rng.uniform(0.2, 0.8) * size)
@@ -77,7 +82,7 @@ class SceneSource:
     def _person(self, rng: np.random.Generator, height: float, index: int) -> np.ndarray:
         cutout = self.crops.cutout(index)
         ys, xs = np.nonzero(cutout[..., 3])
-        cutout = cutout[ys.min():ys.max() + 1, xs.min():xs.max() + 1]
+        cutout = cutout[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
         if rng.random() < SOFTENED:  # a lens draws no stairs; premultiplied, colour and edge soften alike
             cutout = cv2.GaussianBlur(cutout, (5, 5), rng.uniform(0.5, 1.1))
         scale = height / max(cutout.shape[:2])
@@ -85,13 +90,21 @@ class SceneSource:
         cutout = cv2.resize(cutout, (wide, tall), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         return np.ascontiguousarray(cutout[:, ::-1] if rng.random() < 0.5 else cutout)
 
-    def _paste(self, rng: np.random.Generator, image: np.ndarray, owner: np.ndarray, person: np.ndarray, x: int,
-               y: int, number: int) -> tuple | None:
+    def _paste(
+        self,
+        rng: np.random.Generator,
+        image: np.ndarray,
+        owner: np.ndarray,
+        person: np.ndarray,
+        x: int,
+        y: int,
+        number: int,
+    ) -> tuple | None:
         size, (h, w) = self.size, person.shape[:2]
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, size), min(y + h, size)
         if right - left < 6 or bottom - top < 6:
             return None
-        part = person[top - y:bottom - y, left - x:right - x]
+        part = person[top - y : bottom - y, left - x : right - x]
         ys, xs = np.nonzero(part[..., 3] > 127)
         if len(ys) < 40:
             return None

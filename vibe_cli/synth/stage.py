@@ -18,11 +18,11 @@ from vibe_cli.synth.room import Camera, Room, camera_path, draw_room
 from vibe_cli.synth.textures import fabric
 
 CROWD = (0.35, 0.3, 0.2, 0.15)  # shares of scenes with 1, 2, 3 and 4 people
-APART = 0.75                    # metres between two people's pelvises
-CLEAR = 1.1                     # metres between the camera and a pelvis
-PROPS = (0.4, 0.2, 0.2, 0.2)    # shares of scenes with 0, 1, 2 and 3 things that stand about
+APART = 0.75  # metres between two people's pelvises
+CLEAR = 1.1  # metres between the camera and a pelvis
+PROPS = (0.4, 0.2, 0.2, 0.2)  # shares of scenes with 0, 1, 2 and 3 things that stand about
 TRIES = 20
-CELLS = 6                       # of a thing's side: its colours are those of its vertices
+CELLS = 6  # of a thing's side: its colours are those of its vertices
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SceneOptions:
 
     width: int = 640
     height: int = 360
-    length: int = 1          # frames; 1 is a photograph, whose poses may be any
+    length: int = 1  # frames; 1 is a photograph, whose poses may be any
     fps: float = float(FPS)
     people: int | None = None  # at most so many; None: 1 to 4
 
@@ -41,10 +41,10 @@ class Actor:
     """Somebody: what they look like, their skin at rest, and their motion in world axes."""
 
     look: Look
-    rest: np.ndarray       # (V, 3) with clothes and hair
-    normals: np.ndarray    # (V, 3)
+    rest: np.ndarray  # (V, 3) with clothes and hair
+    normals: np.ndarray  # (V, 3)
     rotations: np.ndarray  # (T, 24, 3, 3)
-    pelvis: np.ndarray     # (T, 3) metres
+    pelvis: np.ndarray  # (T, 3) metres
 
     def posed(self, body: SynthBody, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (V, 3), unit normals (V, 3) and the 44 points (K, 3) of frame t, world axes."""
@@ -58,9 +58,9 @@ class Prop:
     """Something that stands there: a box or a pole."""
 
     vertices: np.ndarray  # (V, 3) world axes
-    normals: np.ndarray   # (V, 3)
-    colours: np.ndarray   # (V, 3) BGR
-    faces: np.ndarray     # (F, 3) int32
+    normals: np.ndarray  # (V, 3)
+    colours: np.ndarray  # (V, 3) BGR
+    faces: np.ndarray  # (F, 3) int32
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +72,14 @@ class Scene:
     props: list[Prop]
     room: Room
     cameras: list[Camera]  # a frame each
-    sun: np.ndarray        # (3,) direction to the light, world axes, y up
+    sun: np.ndarray  # (3,) direction to the light, world axes, y up
     ambient: float
     fps: float
 
 
-def build_scene(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures,
-                options: SceneOptions) -> Scene:
+def build_scene(
+    rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures, options: SceneOptions
+) -> Scene:
     """A random scene; equal generators give equal scenes."""
     count = 1 + rng.choice(len(CROWD), p=CROWD)
     count = count if options.people is None else min(count, options.people)
@@ -98,12 +99,21 @@ def build_scene(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictu
     props = _draw_props(rng, pictures, paths)
     reach = np.concatenate([paths + [0, 1.2, 0], *(prop.vertices for prop in props)])
     sun = rng.normal(size=3) * [1, 0.3, 1] + [0, 1.0, 0]
-    return Scene(body, actors, props, draw_room(rng, pictures, reach), cameras, sun / np.linalg.norm(sun),
-                 ambient=float(rng.uniform(0.35, 0.85)), fps=options.fps)
+    return Scene(
+        body,
+        actors,
+        props,
+        draw_room(rng, pictures, reach),
+        cameras,
+        sun / np.linalg.norm(sun),
+        ambient=float(rng.uniform(0.35, 0.85)),
+        fps=options.fps,
+    )
 
 
-def _draw_actor(rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures,
-                options: SceneOptions) -> Actor:
+def _draw_actor(
+    rng: np.random.Generator, body: SynthBody, bank: PoseBank, pictures: Pictures, options: SceneOptions
+) -> Actor:
     look = draw_look(rng, body, pictures)
     rest, normals = dressed(body, look)
     motion = act(rng, bank, options.length, options.fps) if options.length > 1 else bank.pose(rng)[None]
@@ -137,8 +147,11 @@ def _draw_props(rng: np.random.Generator, pictures: Pictures, paths: np.ndarray)
     props: list[Prop] = []
     for _ in range(rng.choice(len(PROPS), p=PROPS)):
         pole = rng.random() < 0.35
-        size = np.array([rng.uniform(0.04, 0.2), rng.uniform(1.5, 3), rng.uniform(0.04, 0.2)] if pole else
-                        [rng.uniform(0.25, 1.3), rng.uniform(0.2, 1.3), rng.uniform(0.25, 1.0)])
+        size = np.array(
+            [rng.uniform(0.04, 0.2), rng.uniform(1.5, 3), rng.uniform(0.04, 0.2)]
+            if pole
+            else [rng.uniform(0.25, 1.3), rng.uniform(0.2, 1.3), rng.uniform(0.25, 1.0)]
+        )
         for _ in range(TRIES):
             at = rng.uniform(-4, 4, 2)
             if np.linalg.norm(paths[:, [0, 2]] - at, axis=1).min() > 0.5 + np.hypot(*size[[0, 2]]) / 2:
@@ -148,11 +161,10 @@ def _draw_props(rng: np.random.Generator, pictures: Pictures, paths: np.ndarray)
     return props
 
 
-def _box(rng: np.random.Generator, pictures: Pictures, size: np.ndarray, turn: np.ndarray,
-         at: np.ndarray) -> Prop:
+def _box(rng: np.random.Generator, pictures: Pictures, size: np.ndarray, turn: np.ndarray, at: np.ndarray) -> Prop:
     u, v = np.meshgrid(np.linspace(-0.5, 0.5, CELLS + 1), np.linspace(-0.5, 0.5, CELLS + 1))
     grid = np.arange((CELLS + 1) ** 2).reshape(CELLS + 1, CELLS + 1)
-    a, b, c, d = (grid[i:CELLS + i, j:CELLS + j].ravel() for i, j in ((0, 0), (0, 1), (1, 1), (1, 0)))
+    a, b, c, d = (grid[i : CELLS + i, j : CELLS + j].ravel() for i, j in ((0, 0), (0, 1), (1, 1), (1, 0)))
     square = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
     points, normals, faces = [], [], []
     for axis in range(3):
@@ -165,5 +177,9 @@ def _box(rng: np.random.Generator, pictures: Pictures, size: np.ndarray, turn: n
             normals.append(np.tile(normal, (grid.size, 1)))
     local = np.concatenate(points) * size
     colours = np.clip(fabric(rng, local * 0.7, pictures), 0.01, 1)
-    return Prop((local + [0, size[1] / 2, 0]) @ turn.T + at, np.concatenate(normals) @ turn.T, colours,
-                np.concatenate(faces).astype(np.int32))
+    return Prop(
+        (local + [0, size[1] / 2, 0]) @ turn.T + at,
+        np.concatenate(normals) @ turn.T,
+        colours,
+        np.concatenate(faces).astype(np.int32),
+    )

@@ -63,16 +63,20 @@ def open_studio(mocap: Path, backgrounds: Path | None = None) -> Studio:
         pictures, clips = load_pictures(backgrounds), read_mocap(mocap)
         studio = Studio(SynthBody.load(models_dir() / "open-body" / "weights.safetensors"), clips, pictures)
     if len(studio.clips) < HOLD_OUT_EVERY:
-        raise InputError(f"{mocap}: {len(studio.clips)} motions, and at least {HOLD_OUT_EVERY} are needed",
-                         hint=f"one in {HOLD_OUT_EVERY} is held out for validation; give more motion capture")
+        raise InputError(
+            f"{mocap}: {len(studio.clips)} motions, and at least {HOLD_OUT_EVERY} are needed",
+            hint=f"one in {HOLD_OUT_EVERY} is held out for validation; give more motion capture",
+        )
     return studio
 
 
 def check_sources(mocap: Path, backgrounds: Path | None) -> None:
     """InputError where there is nothing at either."""
     if not mocap.exists():
-        raise InputError(f"{mocap}: no such file or folder",
-                         hint="CMU's motion capture is free: mocap.cs.cmu.edu; AMASS: amass.is.tue.mpg.de")
+        raise InputError(
+            f"{mocap}: no such file or folder",
+            hint="CMU's motion capture is free: mocap.cs.cmu.edu; AMASS: amass.is.tue.mpg.de",
+        )
     if backgrounds is not None and not backgrounds.is_dir():
         raise InputError(f"{backgrounds}: no such folder", hint="give --backgrounds a folder of .jpg, .png, .hdr files")
 
@@ -82,8 +86,13 @@ def mark_sources(mocap: Path, backgrounds: Path | None) -> str:
     found = []
     for source in (mocap, backgrounds):
         files = sorted(source.rglob("*")) if source is not None and source.is_dir() else [source] if source else []
-        found.append([(str(file.relative_to(source)) if file != source else file.name, file.stat().st_size)
-                      for file in files if file.is_file()])
+        found.append(
+            [
+                (str(file.relative_to(source)) if file != source else file.name, file.stat().st_size)
+                for file in files
+                if file.is_file()
+            ]
+        )
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 

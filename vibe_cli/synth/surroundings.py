@@ -9,9 +9,9 @@ import numpy as np
 
 from vibe_cli.synth.layers import over
 
-FIELDS_OF_VIEW = (35.0, 95.0)   # degrees, of a picture's side
+FIELDS_OF_VIEW = (35.0, 95.0)  # degrees, of a picture's side
 COUNTS, COUNT_SHARES = (1, 2, 4, 8), (0.4, 0.3, 0.2, 0.1)  # things in a picture
-SIZES = (0.06, 0.8)             # of the picture's side, a thing's longer one
+SIZES = (0.06, 0.8)  # of the picture's side, a thing's longer one
 
 
 def look_around(rng: np.random.Generator, panorama: np.ndarray, size: int) -> np.ndarray:
@@ -49,7 +49,7 @@ def strew(rng: np.random.Generator, image: np.ndarray, things: list[np.ndarray])
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + wide, len(image)), min(y + high, len(image))
         if right - left < 2 or bottom - top < 2:
             continue
-        part = thing[top - y:bottom - y, left - x:right - x]
+        part = thing[top - y : bottom - y, left - x : right - x]
         colour, opaque = part[..., :3], part[..., 3:]
         if rng.random() < 0.5:
             vivid = rng.uniform(0.2, 1)

@@ -61,8 +61,9 @@ def background(rng: np.random.Generator, pictures: Pictures, size: int = 192) ->
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), rng.uniform(0.5, 4))
     cells = int(rng.integers(2, 12))
-    light = cv2.resize(rng.normal(0, 1, (cells, cells, 3)).astype(np.float32), (size, size),
-                       interpolation=cv2.INTER_CUBIC)
+    light = cv2.resize(
+        rng.normal(0, 1, (cells, cells, 3)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC
+    )
     return np.clip(image + light * rng.uniform(0, 18), 0, 255).astype(np.uint8)
 
 
@@ -87,7 +88,7 @@ def _piece(rng: np.random.Generator, h: int, w: int, pictures: Pictures) -> np.n
     tall = max(2, min(int(picture.shape[0] * rng.uniform(0.25, 1)), picture.shape[0]))
     wide = max(2, min(int(tall * w / h) + 1, picture.shape[1]))
     y, x = rng.integers(picture.shape[0] - tall + 1), rng.integers(picture.shape[1] - wide + 1)
-    piece = cv2.resize(picture[y:y + tall, x:x + wide], (w, h)).astype(np.float32)
+    piece = cv2.resize(picture[y : y + tall, x : x + wide], (w, h)).astype(np.float32)
     if rng.random() < 0.5:
         piece = piece[:, ::-1]
     if rng.random() < 0.3:

@@ -51,11 +51,11 @@ class VideoOptions:
     width: int = 640
     height: int = 360
     fps: Fraction = Fraction(30)
-    people: int | None = None   # at most so many in a clip; None: 1 to 4
+    people: int | None = None  # at most so many in a clip; None: 1 to 4
     flow: bool = True
-    held_out: bool = False      # motions that training never sees
+    held_out: bool = False  # motions that training never sees
     seed: int = 0
-    drawn_from: str = ""        # of what motions and pictures (studio.mark_sources)
+    drawn_from: str = ""  # of what motions and pictures (studio.mark_sources)
 
 
 def clip_folder(out: Path, number: int) -> Path:
@@ -93,10 +93,20 @@ def write_clip(studio: Studio, number: int, out: Path, options: VideoOptions, pr
             (part / "flow").mkdir()
         with VideoWriter(part / "video.mp4", options.width, options.height, options.fps) as writer:
             labels = _collect(scene, _written(shots, writer, part / "flow" if options.flow else None))
-        header = {"format": FORMAT, "version": VERSION, "video": "video.mp4", "people": len(scene.actors),
-                  "width": options.width, "height": options.height, "fps": str(options.fps), "axes": AXES,
-                  "body": "open", "pixels": "the first pixel's centre is (0.5, 0.5)",
-                  "flow": "flow/%06d.png" if options.flow else None, "made_by": _made_by(number, options)}
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "video": "video.mp4",
+            "people": len(scene.actors),
+            "width": options.width,
+            "height": options.height,
+            "fps": str(options.fps),
+            "axes": AXES,
+            "body": "open",
+            "pixels": "the first pixel's centre is (0.5, 0.5)",
+            "flow": "flow/%06d.png" if options.flow else None,
+            "made_by": _made_by(number, options),
+        }
         write_npz(part / "labels.npz", {"header": np.array(json.dumps(header)), **labels})
     return options.frames
 
@@ -139,16 +149,26 @@ def _collect(scene: Scene, frames: Iterable[Frame]) -> dict[str, np.ndarray]:
     outside = np.tile(np.eye(4), (len(cameras), 1, 1))
     for matrix, camera in zip(outside, cameras, strict=True):
         matrix[:3, :3], matrix[:3, 3] = camera.rotation, -camera.rotation @ camera.centre
-    out = {"intrinsics": np.stack([camera.intrinsics() for camera in cameras]), "world_to_camera": outside,
-           "masks": np.stack(masks)}
+    out = {
+        "intrinsics": np.stack([camera.intrinsics() for camera in cameras]),
+        "world_to_camera": outside,
+        "masks": np.stack(masks),
+    }
     for i, (actor, rows) in enumerate(zip(scene.actors, people, strict=True)):
+
         def of(field: str, rows: list = rows) -> np.ndarray:
             return np.stack([np.asarray(getattr(row, field)) for row in rows])
 
         turns = Rotation.from_matrix(of("rotations").reshape(-1, 3, 3)).as_rotvec()
-        values = {"pose": turns.reshape(-1, 24, 3), "betas": actor.look.betas,
-                  "shape": actor.look.shape, "trans": of("trans"),
-                  "boxes": of("box"), "boxes_full": of("box_full"), "share": of("share")}
+        values = {
+            "pose": turns.reshape(-1, 24, 3),
+            "betas": actor.look.betas,
+            "shape": actor.look.shape,
+            "trans": of("trans"),
+            "boxes": of("box"),
+            "boxes_full": of("box_full"),
+            "share": of("share"),
+        }
         for name, index in JOINTS.items():
             values |= {f"joints{name}_m": of("points")[:, index], f"joints{name}_px": of("pixels")[:, index]}
         values = {name: value.astype(np.float32) for name, value in values.items()}

@@ -21,10 +21,10 @@ from vibe_cli.synth.stage import SceneOptions, build_scene
 from vibe_cli.synth.studio import Studio
 
 SHAPES = ((1, 1), (1, 0.75), (1, 0.5625), (0.75, 1), (0.5625, 1))  # width and height over the longer side
-NOBODY = 0.08       # share of the pictures
-SEEN_FROM = 0.12    # of a person's own pixels; who shows less is not labelled
-SMALLEST = 6        # pixels of a labelled box's longer side
-QUALITY = 93        # JPEG's
+NOBODY = 0.08  # share of the pictures
+SEEN_FROM = 0.12  # of a person's own pixels; who shows less is not labelled
+SMALLEST = 6  # pixels of a labelled box's longer side
+QUALITY = 93  # JPEG's
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class YoloOptions:
     """What is to be written."""
 
     count: int
-    size: int = 640        # pixels of the longer side
-    val: float = 0.1       # share of the pictures that are kept for validation
-    pose: bool = False     # keypoints as well
+    size: int = 640  # pixels of the longer side
+    val: float = 0.1  # share of the pictures that are kept for validation
+    pose: bool = False  # keypoints as well
     seed: int = 0
 
     def is_val(self, number: int) -> bool:
@@ -54,8 +54,11 @@ def write_picture(studio: Studio, number: int, folder: Path, options: YoloOption
     frame = next(film(rng, scene, draw_faults(rng)))
     split = "val" if val else "train"
     lines = label_lines(frame, options.pose)
-    cv2.imwrite(str(folder / "images" / split / f"{number:06d}.jpg"), frame.image[..., ::-1],
-                [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    cv2.imwrite(
+        str(folder / "images" / split / f"{number:06d}.jpg"),
+        frame.image[..., ::-1],
+        [cv2.IMWRITE_JPEG_QUALITY, QUALITY],
+    )
     (folder / "labels" / split / f"{number:06d}.txt").write_text("".join(line + "\n" for line in lines))
     return len(lines)
 
@@ -93,8 +96,13 @@ def make_folders(folder: Path) -> None:
 def write_data_yaml(folder: Path, options: YoloOptions) -> None:
     """What ultralytics reads; it has no `path`, so the folder may be moved."""
     val = any(options.is_val(number) for number in range(options.count))
-    lines = ["# synthetic people, made by vibe synth yolo", "train: images/train",
-             f"val: images/{'val' if val else 'train'}", "names:", "  0: person"]
+    lines = [
+        "# synthetic people, made by vibe synth yolo",
+        "train: images/train",
+        f"val: images/{'val' if val else 'train'}",
+        "names:",
+        "  0: person",
+    ]
     if options.pose:
         mirrored = [COCO_OF_KEYPOINTS.index(MIRRORED_KEYPOINTS[joint]) for joint in COCO_OF_KEYPOINTS]
         lines += ["kpt_shape: [17, 3]", f"flip_idx: {mirrored}"]

@@ -16,8 +16,9 @@ from vibe_cli.training.runs import Order, recorded, run, with_budget
 
 def parser() -> argparse.ArgumentParser:
     """The options, which are those of `vibe train`."""
-    out = argparse.ArgumentParser(prog="python -m vibe_cli.training", description="Train a network.",
-                                  epilog="trainings: " + ", ".join(CONFIGS))
+    out = argparse.ArgumentParser(
+        prog="python -m vibe_cli.training", description="Train a network.", epilog="trainings: " + ", ".join(CONFIGS)
+    )
     out.add_argument("config", help="the training")
     out.add_argument("--data", type=Path, help="a bundle of vibe synth pack, or a work folder of make weights")
     out.add_argument("--start", type=Path, help="a lifter's run; of keypoints and detector, a checkpoint")
@@ -35,8 +36,15 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
-def settings_of(name: str, out: Path, resume: bool, changes: list[str], minutes: float | None, steps: int | None,
-                pause: float | None) -> object:
+def settings_of(
+    name: str,
+    out: Path,
+    resume: bool,
+    changes: list[str],
+    minutes: float | None,
+    steps: int | None,
+    pause: float | None,
+) -> object:
     """A training's settings with a user's changes; those of a run that is resumed are where they begin."""
     settings = find_config(name).settings
     if resume:
@@ -70,8 +78,10 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("error: stopped by Ctrl-C\nhint: go on from the last checkpoint with the same command and --resume",
-              file=sys.stderr)
+        print(
+            "error: stopped by Ctrl-C\nhint: go on from the last checkpoint with the same command and --resume",
+            file=sys.stderr,
+        )
         return EXIT_INTERRUPTED
     return 0
 

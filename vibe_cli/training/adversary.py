@@ -40,8 +40,11 @@ class Adversary:
 
     def __init__(self, rate: float, hidden: int = 1024, shaped: bool = False, place: Place | None = None) -> None:
         place = place or Place()
-        network = ShapedMotionDiscriminator() if shaped else MotionDiscriminator(
-            DiscriminatorConfig(hidden=hidden, attention_hidden=hidden))
+        network = (
+            ShapedMotionDiscriminator()
+            if shaped
+            else MotionDiscriminator(DiscriminatorConfig(hidden=hidden, attention_hidden=hidden))
+        )
         self.shaped, self.network = shaped, network.to(place.device)
         self._shared = place.wrap(self.network)  # what learns with the other processes of the run
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=0.0)
@@ -91,10 +94,10 @@ class MposerTraining:
 
     minutes: float = 5.0
     steps: int | None = None
-    batch: int = 32            # sequences
+    batch: int = 32  # sequences
     rate: float = 1e-3
-    pieces: int = 1            # of a step
-    divergence: float = 2e-4   # weight of the KL term
+    pieces: int = 1  # of a step
+    divergence: float = 2e-4  # weight of the KL term
     hidden: int = 512
     window: int = 16
     pause: float | None = None
@@ -103,14 +106,36 @@ class MposerTraining:
     seed: int = 0
 
 
-def train_mposer(network: Mposer, bank: PoseBank, options: MposerTraining, report: Callable[[str], None],
-                 out: Path | None = None, **loop_options: Any) -> Loop:
+def train_mposer(
+    network: Mposer,
+    bank: PoseBank,
+    options: MposerTraining,
+    report: Callable[[str], None],
+    out: Path | None = None,
+    **loop_options: Any,
+) -> Loop:
     """Train the prior in place on captured motions; resumes from `out`."""
     torch.set_num_threads(options.threads)
     facts = {"config": asdict(network.config), **loop_options.pop("facts", {})}
-    loop = Loop(network, Schedule(options.minutes, options.rate, 0.0, rise=50, clip=1.0, steps=options.steps,
-                                  seed=options.seed, pause=options.pause, save_every=options.save_every),
-                report, "mposer", out, facts, **loop_options)
+    loop = Loop(
+        network,
+        Schedule(
+            options.minutes,
+            options.rate,
+            0.0,
+            rise=50,
+            clip=1.0,
+            steps=options.steps,
+            seed=options.seed,
+            pause=options.pause,
+            save_every=options.save_every,
+        ),
+        report,
+        "mposer",
+        out,
+        facts,
+        **loop_options,
+    )
     shared = loop.place.wrap(network.train())
 
     def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:

@@ -29,7 +29,7 @@ class Budget:
     @contextmanager
     def stage(self, name: str) -> Iterator[float]:
         """The minutes that a stage may take; the time that the block takes is counted as its."""
-        ahead = list(self.shares)[list(self.shares).index(name):]
+        ahead = list(self.shares)[list(self.shares).index(name) :]
         minutes = max(SHORTEST, self.left * self.shares[name] / sum(self.shares[stage] for stage in ahead))
         self.report(f"{name}: {minutes:.1f} of the {max(0.0, self.left):.1f} minutes left")
         start, counts = time.monotonic(), True

@@ -30,7 +30,7 @@ from vibe_cli.training.temporal import collect_clips
 from vibe_cli.training.weights import read_weights
 
 EYE = "keypoints.pt"  # of a work folder
-STILLS = 40000        # at most, of what a share of the recipe's time allows
+STILLS = 40000  # at most, of what a share of the recipe's time allows
 
 
 def load_keypoints(work: Path) -> KeypointNet:
@@ -49,8 +49,10 @@ def look(work: Path, stills: int, clips: int, device: torch.device) -> None:
     net = Watcher(load_keypoints(work)).to(device)
     drawn = CropSource(work, "clips")
     _keep(work / "seen_stills.pt", lambda: collect(net, CropSource(work, "stills"), stills, seed=5))
-    _keep(work / "seen_clips.pt", lambda: collect_clips(
-        net, drawn, CLIP_LENGTH, min(len(drawn), clips) // CLIP_LENGTH, seed=6))
+    _keep(
+        work / "seen_clips.pt",
+        lambda: collect_clips(net, drawn, CLIP_LENGTH, min(len(drawn), clips) // CLIP_LENGTH, seed=6),
+    )
 
 
 def _keep(path: Path, seen: Callable[[], tuple[Observation, dict[str, Tensor]]]) -> None:

@@ -21,8 +21,18 @@ from vibe_cli.training.lifting import LiftingTraining
 from vibe_cli.training.papers import EPOCH, PaperTraining
 from vibe_cli.training.temporal import TemporalTraining
 
-SHARES = ("share_3d", "simulated_share", "mirrored_share", "small_share", "refinement", "average", "frontal_start",
-          "frontal_end", "easy_start", "easy_end")
+SHARES = (
+    "share_3d",
+    "simulated_share",
+    "mirrored_share",
+    "small_share",
+    "refinement",
+    "average",
+    "frontal_start",
+    "frontal_end",
+    "easy_start",
+    "easy_end",
+)
 
 
 @dataclass(frozen=True)
@@ -30,8 +40,8 @@ class Named:
     """One training."""
 
     about: str
-    settings: Any               # its options dataclass, with the budget: minutes, steps
-    system: str | None = None   # of a temporal network, systems.SYSTEMS
+    settings: Any  # its options dataclass, with the budget: minutes, steps
+    system: str | None = None  # of a temporal network, systems.SYSTEMS
 
 
 CONFIGS: dict[str, Named] = {
@@ -45,10 +55,14 @@ CONFIGS: dict[str, Named] = {
     "lifter": Named("the open encoder's lifter and the single-frame regressor", LiftingTraining()),
     "vibe": Named("VIBE as its paper has it, on data sets", PaperTraining(), "vibe"),
     "tcmr": Named("TCMR as its paper has it, on data sets", PaperTraining(discriminator=False), "tcmr"),
-    "dts-vibe": Named("DTS-VIBE as its paper has it, on data sets", PaperTraining(
-        joints2d=200.0, pose=120.0, betas=120.0, squared=True, adversary=60.0, discriminator_rate=5e-4), "dts-vibe"),
-    "sps-net": Named("SPS-Net as its paper has it, on data sets", PaperTraining(
-        batch=16, window=32, steps=120 * EPOCH), "sps-net"),
+    "dts-vibe": Named(
+        "DTS-VIBE as its paper has it, on data sets",
+        PaperTraining(joints2d=200.0, pose=120.0, betas=120.0, squared=True, adversary=60.0, discriminator_rate=5e-4),
+        "dts-vibe",
+    ),
+    "sps-net": Named(
+        "SPS-Net as its paper has it, on data sets", PaperTraining(batch=16, window=32, steps=120 * EPOCH), "sps-net"
+    ),
 }
 
 
@@ -130,8 +144,11 @@ def _value(text: str, kind: Any, key: str) -> Any:
     if isinstance(value, bool) and bool not in plain or not isinstance(value, plain):
         named = {NoneType: "nothing", tuple: "list of texts"}
         wanted = " or ".join(named.get(one, one.__name__) for one in plain)
-        raise UsageError(f"{key}={text}: not a {wanted}", hint="values are written as in JSON: "
-                         + ('a text, or ["a text", "another"]' if tuple in plain else "null is nothing"))
+        raise UsageError(
+            f"{key}={text}: not a {wanted}",
+            hint="values are written as in JSON: "
+            + ('a text, or ["a text", "another"]' if tuple in plain else "null is nothing"),
+        )
     least = 1 if int in plain and key.rpartition(".")[2] != "seed" else 0
     if isinstance(value, (int, float)) and not (least <= value < math.inf):
         raise UsageError(f"{key}={text}: not a number from {least} upwards", hint=f"give {least} or more")

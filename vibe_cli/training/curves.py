@@ -12,8 +12,18 @@ import numpy as np
 
 from vibe_cli.run_folder import replacing_file
 
-COLOURS = [(180, 119, 31), (14, 127, 255), (44, 160, 44), (40, 39, 214), (189, 103, 148), (75, 86, 140),
-           (194, 119, 227), (127, 127, 127), (34, 189, 188), (207, 190, 23)]  # BGR
+COLOURS = [
+    (180, 119, 31),
+    (14, 127, 255),
+    (44, 160, 44),
+    (40, 39, 214),
+    (189, 103, 148),
+    (75, 86, 140),
+    (194, 119, 227),
+    (127, 127, 127),
+    (34, 189, 188),
+    (207, 190, 23),
+]  # BGR
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 540, 70, 170, 30, 40
 
 
@@ -30,8 +40,11 @@ class Curves:
         self._rows: list[dict[str, float]] = []
         self._before = 0  # steps of the stages before this one
         self._board = None
-        self.board_note = "" if _has_tensorboard() else (
-            "TensorBoard is not installed (pip install vibe-cli[train]): curves are in curves.csv and curves.png")
+        self.board_note = (
+            ""
+            if _has_tensorboard()
+            else ("TensorBoard is not installed (pip install vibe-cli[train]): curves are in curves.csv and curves.png")
+        )
         self._write()
 
     def __call__(self, step: int, values: dict[str, float]) -> None:
@@ -54,8 +67,11 @@ class Curves:
 
     def state_dict(self) -> dict:
         """Everything that was heard."""
-        return {"sums": {k: list(v) for k, v in self._sums.items()}, "before": self._before,
-                "rows": [dict(row) for row in self._rows]}
+        return {
+            "sums": {k: list(v) for k, v in self._sums.items()},
+            "before": self._before,
+            "rows": [dict(row) for row in self._rows],
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """Go back to where the checkpoint was written."""
@@ -87,6 +103,7 @@ class Curves:
             return
         if self._board is None:
             from torch.utils.tensorboard import SummaryWriter
+
             self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step)
         for name, value in means.items():
             self._board.add_scalar(name, value, step)
@@ -100,8 +117,11 @@ def read_curves(path: Path) -> list[dict[str, float]]:
     if not lines:
         return []
     names = lines[0]
-    return [{name: float(value) for name, value in zip(names, line, strict=True) if value}
-            for line in lines[1:] if len(line) == len(names)]
+    return [
+        {name: float(value) for name, value in zip(names, line, strict=True) if value}
+        for line in lines[1:]
+        if len(line) == len(names)
+    ]
 
 
 def draw_curves(rows: list[dict[str, float]], path: Path) -> Path:

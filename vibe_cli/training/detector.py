@@ -26,9 +26,9 @@ class DetectorTraining:
     """Options of a run."""
 
     minutes: float = 25.0
-    steps: int | None = None   # a budget of steps instead: then equal seeds give equal weights
+    steps: int | None = None  # a budget of steps instead: then equal seeds give equal weights
     batch: int = 12
-    size: int = 256            # pixels of a training scene
+    size: int = 256  # pixels of a training scene
     rate: float = 8e-4
     decay: float = 0.02
     average: float = 0.995
@@ -75,6 +75,7 @@ class _Stream(IterableDataset):
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         import cv2
+
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         source = SceneSource(self.folder, self.options.size)
@@ -85,8 +86,9 @@ class _Stream(IterableDataset):
             yield np.stack([image for image, _, _ in scenes]), *(np.stack(m) for m in zip(*maps, strict=False))
 
 
-def detector_loss(heat: Tensor, sides: Tensor, target: Tensor, weight: Tensor, corners: Tensor,
-                  near: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def detector_loss(
+    heat: Tensor, sides: Tensor, target: Tensor, weight: Tensor, corners: Tensor, near: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Penalty-reduced focal loss on centres (CenterNet, eq. 1) and complete-IoU loss on boxes near them."""
     heat = heat[:, 0]
     probability = heat.sigmoid().clamp(1e-4, 1 - 1e-4)
@@ -99,9 +101,11 @@ def detector_loss(heat: Tensor, sides: Tensor, target: Tensor, weight: Tensor, c
     grid = (torch.arange(heat.shape[-1], device=heat.device) + 0.5) * STRIDE
     middle = torch.stack([grid[None].expand(len(grid), -1), grid[:, None].expand(-1, len(grid))], -1)
     predicted = torch.cat([middle - distances[..., :2], middle + distances[..., 2:]], -1)
-    parts = {"centre": (positive + negative) / count,
-             "box": complete_iou_loss(predicted[chosen], corners[chosen]),
-             "side": (predicted[chosen] - corners[chosen]).abs().mean() / BOX_UNIT}
+    parts = {
+        "centre": (positive + negative) / count,
+        "box": complete_iou_loss(predicted[chosen], corners[chosen]),
+        "side": (predicted[chosen] - corners[chosen]).abs().mean() / BOX_UNIT,
+    }
     return parts["centre"] + 2 * parts["box"] + 0.5 * parts["side"], parts
 
 
@@ -123,8 +127,15 @@ def complete_iou_loss(found: Tensor, wanted: Tensor, small: float = 1e-7) -> Ten
     return (1 - iou + apart / (around.square().sum(1) + small) + alpha * shape).mean()
 
 
-def train_detector(cache: Path, out: Path, start: Path | None, config: CentreConfig, options: DetectorTraining,
-                   report: Callable[[str], None], **loop_options: Any) -> Loop:
+def train_detector(
+    cache: Path,
+    out: Path,
+    start: Path | None,
+    config: CentreConfig,
+    options: DetectorTraining,
+    report: Callable[[str], None],
+    **loop_options: Any,
+) -> Loop:
     """Train until the budget is spent; resumes from `out`, else starts from a detector's checkpoint, or from the
     backbone of a keypoint network's."""
     torch.set_num_threads(options.threads)

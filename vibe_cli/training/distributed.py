@@ -48,8 +48,10 @@ class Place:
     def share(self, pieces: int) -> list[int]:
         """The pieces of a step that are this process's; UsageError where they cannot be shared evenly."""
         if pieces < 1 or pieces % self.count:
-            raise UsageError(f"{pieces} pieces a step cannot be shared by {self.count} processes",
-                             hint=f"use --set pieces={self.count}, or a multiple of it")
+            raise UsageError(
+                f"{pieces} pieces a step cannot be shared by {self.count} processes",
+                hint=f"use --set pieces={self.count}, or a multiple of it",
+            )
         return list(range(self.rank, pieces, self.count))
 
     def wrap(self, module: nn.Module) -> nn.Module:

@@ -44,9 +44,11 @@ class Materials:
     def need_folder(self) -> Path:
         """The work folder; UsageError where a bundle was given."""
         if self.folder is None:
-            raise UsageError("this training needs drawn pictures, which a bundle has not",
-                             hint="give --data a work folder: of make weights, or what python -m "
-                                  "vibe_cli.synth.draw makes of the bundle")
+            raise UsageError(
+                "this training needs drawn pictures, which a bundle has not",
+                hint="give --data a work folder: of make weights, or what python -m "
+                "vibe_cli.synth.draw makes of the bundle",
+            )
         return self.folder
 
     def seen(self, name: str) -> tuple[Observation, dict[str, torch.Tensor]] | None:
@@ -56,23 +58,31 @@ class Materials:
             return None
         state = torch.load(file, weights_only=True)
         if state.get("looks") != LOOKS:
-            raise InputError(f"{file}: an earlier version looked at these pictures, in another way",
-                             hint="remove seen_*.pt and keypoints.pt of that folder, and look anew: python -m "
-                                  "vibe_cli.training.cache_predictions")
+            raise InputError(
+                f"{file}: an earlier version looked at these pictures, in another way",
+                hint="remove seen_*.pt and keypoints.pt of that folder, and look anew: python -m "
+                "vibe_cli.training.cache_predictions",
+            )
         return Observation(**state["seen"]), state["truth"]
 
     def describe(self) -> dict:
         """What to write of it into checkpoints."""
-        return {"motions": len(self.clips), "frames": sum(len(clip.rotations) for clip in self.clips),
-                "drawn": sorted(file.name for file in self.folder.glob("*_labels.npz")) if self.folder else [],
-                "seen": sorted(file.name for file in self.folder.glob("seen_*.pt")) if self.folder else []}
+        return {
+            "motions": len(self.clips),
+            "frames": sum(len(clip.rotations) for clip in self.clips),
+            "drawn": sorted(file.name for file in self.folder.glob("*_labels.npz")) if self.folder else [],
+            "seen": sorted(file.name for file in self.folder.glob("seen_*.pt")) if self.folder else [],
+        }
 
 
 def open_materials(path: Path | None, body: Path | None = None) -> Materials:
     """Of a bundle or a work folder; InputError for anything else. A work folder's body is in a file of its own."""
     if path is None:
-        raise UsageError("nothing to train on", hint="name a bundle or a work folder: --data PATH (the papers' "
-                         "trainings take the discriminator's motions and the open body from it, people from sets)")
+        raise UsageError(
+            "nothing to train on",
+            hint="name a bundle or a work folder: --data PATH (the papers' "
+            "trainings take the discriminator's motions and the open body from it, people from sets)",
+        )
     if not path.exists():
         raise InputError(f"{path}: no such file or folder", hint="check the spelling of the path")
     if path.is_file():

@@ -47,20 +47,20 @@ class KeypointTraining:
     """Options of a run."""
 
     minutes: float = 60.0
-    steps: int | None = None   # a budget of steps instead: then equal seeds give equal weights
+    steps: int | None = None  # a budget of steps instead: then equal seeds give equal weights
     batch: int = 64
-    rate: float = 1e-3         # peak learning rate, cosine to zero
+    rate: float = 1e-3  # peak learning rate, cosine to zero
     frontal_start: float = 0.15  # share of extra frontal views; 0.6 at first was tried: facing is never learned
     frontal_end: float = 0.05
-    easy_start: float = 0.7    # share of crops that show one whole person clearly
+    easy_start: float = 0.7  # share of crops that show one whole person clearly
     easy_end: float = 0.4
-    decay: float = 0.02        # AdamW's
-    average: float = 0.998     # of the weights
-    frozen: bool = False       # the first layers stay as they are: a quarter faster, for a network that has learnt much
-    filtered: float = 0.3      # share of the crops that are seen through a random filter
-    small: int = 96            # pixels of the crops at first, which is faster
-    small_share: float = 0.6   # of the run
-    uses: int = 2              # of every composed batch: as it is and mirrored
+    decay: float = 0.02  # AdamW's
+    average: float = 0.998  # of the weights
+    frozen: bool = False  # the first layers stay as they are: a quarter faster, for a network that has learnt much
+    filtered: float = 0.3  # share of the crops that are seen through a random filter
+    small: int = 96  # pixels of the crops at first, which is faster
+    small_share: float = 0.6  # of the run
+    uses: int = 2  # of every composed batch: as it is and mirrored
     pause: float | None = None  # minutes after which this call stops, to be resumed
     save_every: float = 240.0  # seconds
     workers: int = 2
@@ -110,6 +110,7 @@ class _Stream(IterableDataset):
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Labels]]:
         import cv2
+
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         source, o = CropSource(self.folder), self.options
@@ -146,8 +147,9 @@ def _one_pixel_left(labels: Labels, size: int) -> Labels:
 def keypoint_loss(maps: KeypointMaps, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of a batch and its parts; points outside the crop count for nothing."""
     device = maps.heat.device
-    pixels, points, root = (torch.from_numpy(x).to(device)
-                            for x in (labels.pixels, labels.points, labels.rotations[:, 0]))
+    pixels, points, root = (
+        torch.from_numpy(x).to(device) for x in (labels.pixels, labels.points, labels.rotations[:, 0])
+    )
     weight = torch.ones(COUNT, device=device)
     weight[LESS_CERTAIN] = 0.5
     inside = (pixels.abs() < 1).all(-1).float() * weight
@@ -159,8 +161,13 @@ def keypoint_loss(maps: KeypointMaps, labels: Labels) -> tuple[Tensor, dict[str,
     target = target / (target.sum((2, 3), keepdim=True) + 1e-6)
     log_heat = maps.heat.flatten(2).log_softmax(-1)
     probability = log_heat.exp().view_as(maps.heat)
-    soft = torch.stack([(probability.sum(2) * cell_centres(w).to(device)).sum(-1),
-                        (probability.sum(3) * cell_centres(h).to(device)).sum(-1)], -1)
+    soft = torch.stack(
+        [
+            (probability.sum(2) * cell_centres(w).to(device)).sum(-1),
+            (probability.sum(3) * cell_centres(h).to(device)).sum(-1),
+        ],
+        -1,
+    )
     depth = (maps.depth * target).sum((2, 3))
     seen = target * inside[..., None, None]
     left, right = zip(*LEFT_RIGHT_PAIRS, strict=False)
@@ -174,13 +181,21 @@ def keypoint_loss(maps: KeypointMaps, labels: Labels) -> tuple[Tensor, dict[str,
         "depth": ((depth - points[..., 2]).abs() * inside).mean(),
         "union": -(((union / (mass[..., None, None] + 1e-6)).flatten(2) * log_union).sum(-1) * (mass > 0.3)).mean(),
         "yaw": -(yaw * (maps.yaw.log_softmax(-1) - (yaw + 1e-9).log())).sum(-1).mean(),
-        "root": ((matrix_from_6d(maps.root) - root) ** 2).sum((1, 2)).mean()}
+        "root": ((matrix_from_6d(maps.root) - root) ** 2).sum((1, 2)).mean(),
+    }
     scale = {"heat": 1.0, "soft": 1.0, "depth": 6.0, "union": 0.6, "yaw": 1.0, "root": 0.25}
     return sum(scale[k] * v for k, v in parts.items()), parts
 
 
-def train_keypoints(cache: Path, out: Path, config: KeypointConfig, options: KeypointTraining,
-                    report: Callable[[str], None], start: Path | None = None, **loop_options: Any) -> Loop:
+def train_keypoints(
+    cache: Path,
+    out: Path,
+    config: KeypointConfig,
+    options: KeypointTraining,
+    report: Callable[[str], None],
+    start: Path | None = None,
+    **loop_options: Any,
+) -> Loop:
     """Train until the budget is spent; resumes from `out` when it exists.
 
     A new run begins with the averaged weights of the checkpoint `start`, where one is given.
@@ -218,8 +233,15 @@ def freeze_first_layers(net: KeypointNet) -> None:
         layer.eval().requires_grad_(False)
 
 
-def picture_loop(net: nn.Module, config: Any, options: Any, report: Callable[[str], None], name: str, out: Path,
-                 loop_options: dict[str, Any]) -> tuple[Loop, Place]:
+def picture_loop(
+    net: nn.Module,
+    config: Any,
+    options: Any,
+    report: Callable[[str], None],
+    name: str,
+    out: Path,
+    loop_options: dict[str, Any],
+) -> tuple[Loop, Place]:
     """The loop of a network that learns from pictures, on its device, and the place where it runs.
 
     `options` are KeypointTraining's or DetectorTraining's, `config` the network's configuration.
@@ -227,8 +249,16 @@ def picture_loop(net: nn.Module, config: Any, options: Any, report: Callable[[st
     facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
     place = loop_options.get("place") or Place()
     net.to(place.device)
-    schedule = Schedule(options.minutes, options.rate, options.decay, average=options.average, steps=options.steps,
-                        pause=options.pause, save_every=options.save_every, seed=options.seed)
+    schedule = Schedule(
+        options.minutes,
+        options.rate,
+        options.decay,
+        average=options.average,
+        steps=options.steps,
+        pause=options.pause,
+        save_every=options.save_every,
+        seed=options.seed,
+    )
     return Loop(net, schedule, report, name, out, facts, **loop_options), place
 
 
@@ -237,6 +267,6 @@ def load(stream: IterableDataset, workers: int) -> Iterator:
     if not workers:
         return iter(DataLoader(stream, batch_size=None))
     with one_thread_each():
-        return iter(DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4,
-                               multiprocessing_context="spawn"))
-
+        return iter(
+            DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4, multiprocessing_context="spawn")
+        )

@@ -42,11 +42,11 @@ class LiftingTraining:
     simulated_steps: int | None = None  # budgets of steps instead
     seen_steps: int | None = None
     simulated_share: float = 0.3  # of the second stage's batches
-    shaken: bool = True        # whether what was seen is shaken a little, every time anew
-    stills: int = 20000        # poses drawn for the first stage where there is no cache of stills
+    shaken: bool = True  # whether what was seen is shaken a little, every time anew
+    stills: int = 20000  # poses drawn for the first stage where there is no cache of stills
     batch: int = 256
-    features: int = 512        # width of the lifter's features, and of the regressor
-    hidden: int = 768          # of the lifter
+    features: int = 512  # width of the lifter's features, and of the regressor
+    hidden: int = 768  # of the lifter
     rate: float = 8e-4
     decay: float = 0.03
     pause: float | None = None  # minutes after which this call stops, to be resumed
@@ -86,7 +86,8 @@ def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]
         "aligned": ((laid - truth["points"]).abs().sum(-1) * weight).mean(),
         "pixels": ((flat - truth["pixels"]).abs().sum(-1) * seen * weight).mean(),
         "betas": shape[:, 1:].mean() + 0.2 * shape[:, 0].mean(),  # a crop does not show the size
-        "camera": (camera - wanted).abs().mean()}
+        "camera": (camera - wanted).abs().mean(),
+    }
     scale = {"rotation": 0.6, "joints": 4.0, "aligned": 4.0, "pixels": 2.0, "betas": 0.05, "camera": 0.5}
     return sum(scale[k] * v for k, v in parts.items()), parts
 
@@ -100,8 +101,9 @@ def watch(net: Watcher, crops: np.ndarray) -> Observation:
         return net(to_input(crops).to(device)).map(Tensor.cpu)
 
 
-def collect(net: Watcher, source: CropSource, count: int, seed: int, augment: bool = True,
-            ordered: bool = False) -> tuple[Observation, dict[str, Tensor]]:
+def collect(
+    net: Watcher, source: CropSource, count: int, seed: int, augment: bool = True, ordered: bool = False
+) -> tuple[Observation, dict[str, Tensor]]:
     """What the network sees of `count` crops: random ones, or the first in order."""
     rng, rows, net = np.random.default_rng(seed), [], net.eval()
     for start in range(0, count, 64):
@@ -118,8 +120,10 @@ def together(*parts: tuple[Observation, dict[str, Tensor]] | None) -> tuple[Obse
     if not parts:
         return None
     seen, truth = zip(*parts, strict=True)
-    return (Observation(**{k: torch.cat([getattr(one, k) for one in seen]) for k in vars(seen[0])}),
-            {k: torch.cat([one[k] for one in truth]) for k in truth[0]})
+    return (
+        Observation(**{k: torch.cat([getattr(one, k) for one in seen]) for k in vars(seen[0])}),
+        {k: torch.cat([one[k] for one in truth]) for k in truth[0]},
+    )
 
 
 def mirror(seen: Observation, truth: dict[str, Tensor]) -> tuple[Observation, dict[str, Tensor]]:
@@ -128,16 +132,25 @@ def mirror(seen: Observation, truth: dict[str, Tensor]) -> tuple[Observation, di
     flip = torch.from_numpy(FLIP)
     root = seen.root.view(-1, 3, 2) * flip[:, None] * flip[:2]
     yaw = seen.yaw[:, [0, *range(seen.yaw.shape[1] - 1, 0, -1)]]
-    return Observation((seen.points * flip[:2])[:, MIRRORED_KEYPOINTS], seen.confidence[:, MIRRORED_KEYPOINTS],
-                       seen.depth[:, MIRRORED_KEYPOINTS], yaw, root.flatten(1),
-                       torch.zeros_like(seen.pooled)), tensors(labels)
+    return Observation(
+        (seen.points * flip[:2])[:, MIRRORED_KEYPOINTS],
+        seen.confidence[:, MIRRORED_KEYPOINTS],
+        seen.depth[:, MIRRORED_KEYPOINTS],
+        yaw,
+        root.flatten(1),
+        torch.zeros_like(seen.pooled),
+    ), tensors(labels)
 
 
 def shaken(seen: Observation) -> Observation:
     """The same with a little more noise and some points missed, or few crops and clips would be known by heart."""
     kept = (torch.rand_like(seen.confidence) > 0.05).float()
-    return replace(seen, points=seen.points + 0.01 * torch.randn_like(seen.points), confidence=seen.confidence * kept,
-                   depth=seen.depth + 0.03 * torch.randn_like(seen.depth))
+    return replace(
+        seen,
+        points=seen.points + 0.01 * torch.randn_like(seen.points),
+        confidence=seen.confidence * kept,
+        depth=seen.depth + 0.03 * torch.randn_like(seen.depth),
+    )
 
 
 def draw_stills(bank: PoseBank, body: PointBody, count: int, seed: int) -> dict[str, Tensor]:
@@ -150,9 +163,17 @@ def draw_stills(bank: PoseBank, body: PointBody, count: int, seed: int) -> dict[
     return {"rotations": rotations, "betas": betas, "points": body(rotations, betas)}
 
 
-def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: dict[str, Tensor],
-                 seen: tuple[Observation, dict[str, Tensor]] | None, options: LiftingTraining,
-                 report: Callable[[str], None], out: Path | None = None, **loop_options: Any) -> list[Loop]:
+def train_lifter(
+    lifter: Lifter,
+    regressor: Regressor,
+    body: PointBody,
+    stills: dict[str, Tensor],
+    seen: tuple[Observation, dict[str, Tensor]] | None,
+    options: LiftingTraining,
+    report: Callable[[str], None],
+    out: Path | None = None,
+    **loop_options: Any,
+) -> list[Loop]:
     """Both stages, in place; without anything `seen` the first alone, for both budgets. The loops that were run.
 
     With `out` the stages resume from there: a file for each, named after it.
@@ -184,8 +205,17 @@ def train_lifter(lifter: Lifter, regressor: Regressor, body: PointBody, stills: 
     loops, began = [], time.monotonic()
     for number, (name, draw, minutes, steps) in enumerate(stages):
         pause = None if options.pause is None else max(0.0, options.pause - (time.monotonic() - began) / 60)
-        schedule = Schedule(minutes, options.rate, options.decay, rise=50, clip=1.0, steps=steps, pause=pause,
-                            save_every=options.save_every, seed=2 * options.seed + number)
+        schedule = Schedule(
+            minutes,
+            options.rate,
+            options.decay,
+            rise=50,
+            clip=1.0,
+            steps=steps,
+            pause=pause,
+            save_every=options.save_every,
+            seed=2 * options.seed + number,
+        )
         file = out.with_name(f"{out.stem}-{name}{out.suffix}") if out else None
         loop = Loop(network, schedule, report, name, file, **loop_options)
         loops.append(loop)

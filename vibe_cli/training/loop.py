@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from vibe_cli.errors import InputError
 from vibe_cli.training.distributed import Place
 
-MEMORY = 0.99   # of the losses that are told
+MEMORY = 0.99  # of the losses that are told
 TELL_EVERY = 60.0  # seconds
 
 
@@ -31,19 +31,19 @@ class Schedule:
     """How long and how fast."""
 
     minutes: float
-    rate: float                # peak learning rate; a short rise, then a cosine to zero
-    decay: float = 0.02        # AdamW's
-    rise: int = 100            # steps
-    clip: float = 5.0          # largest norm of the gradient; 0: any
-    average: float = 0.998     # of the averaged weights
+    rate: float  # peak learning rate; a short rise, then a cosine to zero
+    decay: float = 0.02  # AdamW's
+    rise: int = 100  # steps
+    clip: float = 5.0  # largest norm of the gradient; 0: any
+    average: float = 0.998  # of the averaged weights
     save_every: float = 240.0  # seconds
-    steps: int | None = None   # the run is this many steps, and `minutes` counts for nothing
+    steps: int | None = None  # the run is this many steps, and `minutes` counts for nothing
     pause: float | None = None  # minutes after which this call stops with a checkpoint, to be resumed
-    seed: int = 0              # of a step's dice
-    shape: str = "cosine"      # cosine | plateau: after the rise, constant, and a tenth whenever nothing improves
-    epoch: int = 500           # steps of an epoch, over which plateau looks at the loss
-    patience: int = 5          # epochs without a better one
-    watched: str = "loss"      # what plateau looks at: the loss, or a part of it
+    seed: int = 0  # of a step's dice
+    shape: str = "cosine"  # cosine | plateau: after the rise, constant, and a tenth whenever nothing improves
+    epoch: int = 500  # steps of an epoch, over which plateau looks at the loss
+    patience: int = 5  # epochs without a better one
+    watched: str = "loss"  # what plateau looks at: the loss, or a part of it
 
 
 class Stateful(Protocol):
@@ -66,10 +66,19 @@ class Loop:
     checkpoint that was written.
     """
 
-    def __init__(self, network: nn.Module, schedule: Schedule, report: Callable[[str], None], name: str,
-                 out: Path | None = None, facts: dict | None = None, others: Mapping[str, Stateful] | None = None,
-                 watch: Callable[[int, dict[str, float]], None] | None = None, place: Place | None = None,
-                 saved: Callable[[Path], None] | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        schedule: Schedule,
+        report: Callable[[str], None],
+        name: str,
+        out: Path | None = None,
+        facts: dict | None = None,
+        others: Mapping[str, Stateful] | None = None,
+        watch: Callable[[int, dict[str, float]], None] | None = None,
+        place: Place | None = None,
+        saved: Callable[[Path], None] | None = None,
+    ) -> None:
         self.network, self.schedule, self.report, self.name = network, schedule, report, name
         self.out, self.facts, self.others, self.watch, self.saved = out, facts or {}, others or {}, watch, saved
         self.place = place or Place()
@@ -100,8 +109,9 @@ class Loop:
     def paused(self) -> bool:
         """Whether this call's time is spent, the run's being not; a call takes one step at least."""
         pause = self.schedule.pause
-        return (pause is not None and self.done < 1 and self.steps > self._first
-                and self._clock - self._began >= 60 * pause)
+        return (
+            pause is not None and self.done < 1 and self.steps > self._first and self._clock - self._began >= 60 * pause
+        )
 
     def goes_on(self) -> bool:
         """Whether there is time left for a step."""
@@ -131,8 +141,12 @@ class Loop:
         self._scaler.unscale_(self.optimiser)
         self._descend(loss.item(), {k: v.item() for k, v in parts.items()})
 
-    def step_on(self, pieces: int, loss_of: Callable[[np.random.Generator], tuple[Tensor, Mapping[str, Tensor]]],
-                before: Callable[[], object] = lambda: None) -> None:
+    def step_on(
+        self,
+        pieces: int,
+        loss_of: Callable[[np.random.Generator], tuple[Tensor, Mapping[str, Tensor]]],
+        before: Callable[[], object] = lambda: None,
+    ) -> None:
         """Descend one step on the mean loss of so many pieces, of which this process takes its share.
 
         Each piece draws from dice of its own, and is a batch by itself: whoever takes it, it is the same. `before` is
@@ -170,8 +184,10 @@ class Loop:
             self.watch(self.steps, {"loss": loss, **values})
         if now - self._told > TELL_EVERY:
             self._told = now
-            self.report(f"{self.name}: {self.spent / 60:.1f} min, {self.steps} steps, "
-                        + ", ".join(f"{k} {v:.3f}" for k, v in self._recent.items()))
+            self.report(
+                f"{self.name}: {self.spent / 60:.1f} min, {self.steps} steps, "
+                + ", ".join(f"{k} {v:.3f}" for k, v in self._recent.items())
+            )
         over = not self.goes_on()  # asked in every process, or they would wait for one another
         if self.out is not None and (over or now - self._saved > self.schedule.save_every):
             self._saved = now
@@ -182,11 +198,22 @@ class Loop:
         if self.out is None or not self.place.first:
             return
         part = self.out.with_name(self.out.name + ".part")
-        torch.save({"net": self.network.state_dict(), "averaged": self.averaged.state_dict(),
-                    "optimiser": self.optimiser.state_dict(), "steps": self.steps, "spent": self.spent,
-                    "recent": self._recent, "plateau": self._plateau, "torch_rng": torch.get_rng_state(),
-                    "scaler": self._scaler.state_dict(),
-                    "others": {name: other.state_dict() for name, other in self.others.items()}, **self.facts}, part)
+        torch.save(
+            {
+                "net": self.network.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "steps": self.steps,
+                "spent": self.spent,
+                "recent": self._recent,
+                "plateau": self._plateau,
+                "torch_rng": torch.get_rng_state(),
+                "scaler": self._scaler.state_dict(),
+                "others": {name: other.state_dict() for name, other in self.others.items()},
+                **self.facts,
+            },
+            part,
+        )
         part.replace(self.out)
         if self.saved is not None:
             self.saved(self.out)
@@ -217,8 +244,10 @@ class Loop:
     def _resume(self, state: dict) -> None:
         missing = sorted(set(self.others) - set(state.get("others", {})))
         if missing:
-            raise InputError(f"{self.out}: the checkpoint was written without {', '.join(missing)}",
-                             hint="resume with the options it was begun with, or begin anew in another folder")
+            raise InputError(
+                f"{self.out}: the checkpoint was written without {', '.join(missing)}",
+                hint="resume with the options it was begun with, or begin anew in another folder",
+            )
         self.network.load_state_dict(state["net"])
         self.averaged.load_state_dict(state["averaged"])
         self._averaged.n_averaged.fill_(state["steps"])

@@ -66,8 +66,9 @@ def aligned(points: Tensor, truth: Tensor) -> Tensor:
     return centred @ similarity + truth.mean(1, keepdim=True)
 
 
-def joints2d_loss(points: Tensor, camera: Tensor, truth: Tensor, valid: Tensor | None = None,
-                  squared: bool = False) -> Tensor:
+def joints2d_loss(
+    points: Tensor, camera: Tensor, truth: Tensor, valid: Tensor | None = None, squared: bool = False
+) -> Tensor:
     """L_2D = Σ_t ‖x_t − x̂_t‖₂ with x̂ = s·(ΠX̂ + t) (V eq. 1, S eq. 4; squared: D eq. 5).
 
     Points (B, T, J, 3), camera (B, T, 3), truth (B, T, J, 2) in −1..1 of the crop.
@@ -129,13 +130,16 @@ def mposer_loss(output: MposerOutput, truth: Tensor, divergence: float) -> tuple
 
     Truth (B, T, J, 3, 3). A sequential VAE's bound (V section 3.2 and its reference 33); the weight is ours.
     """
-    parts = {"rebuilt": (output.rotations - truth).square().sum((-1, -2)).mean(),
-             "divergence": output.divergence.mean()}
+    parts = {
+        "rebuilt": (output.rotations - truth).square().sum((-1, -2)).mean(),
+        "divergence": output.divergence.mean(),
+    }
     return parts["rebuilt"] + divergence * parts["divergence"], parts
 
 
-def supervise_all(loss_of: Callable[[MotionOutput], tuple[Tensor, dict[str, Tensor]]],
-                  output: MotionOutput) -> tuple[Tensor, dict[str, Tensor]]:
+def supervise_all(
+    loss_of: Callable[[MotionOutput], tuple[Tensor, dict[str, Tensor]]], output: MotionOutput
+) -> tuple[Tensor, dict[str, Tensor]]:
     """T section 3.4: Θ_past, Θ_future and Θ_int are all supervised with the current frame; the parts are Θ_int's."""
     total, parts = loss_of(output)
     for name, other in output.others.items():
@@ -172,7 +176,7 @@ def soft_silhouette(points: Tensor, size: int, spread: float) -> Tensor:
     it, if each covers it by itself (Poisson). Differentiable everywhere, full where points are denser than σ.
     """
     grid = (torch.arange(size, device=points.device) + 0.5) * (2 / size) - 1
-    across = torch.exp(-(grid - points[..., :1]).square() / (2 * spread**2))   # (N, V, size)
+    across = torch.exp(-(grid - points[..., :1]).square() / (2 * spread**2))  # (N, V, size)
     down = torch.exp(-(grid - points[..., 1:]).square() / (2 * spread**2))
     return -torch.expm1(-(down.mT @ across))
 
@@ -200,6 +204,8 @@ def occlusion_losses(hidden: MotionOutput, clear: MotionOutput) -> dict[str, Ten
     ‖β̂ − β̂'‖₂ + Σ_i ‖θ̂_i − θ̂'_i‖₂ + Σ_i ‖R_cam(F_i) − R_cam(F'_i)‖₂, each weighted by itself; what was estimated of
     the clear frames teaches and is not taught.
     """
-    return {"pose": pose_loss(hidden.rotations, clear.rotations.detach()),
-            "betas": shape_loss(hidden.betas, clear.betas.detach()),
-            "camera": sequence_loss(hidden.camera, clear.camera.detach())}
+    return {
+        "pose": pose_loss(hidden.rotations, clear.rotations.detach()),
+        "betas": shape_loss(hidden.betas, clear.betas.detach()),
+        "camera": sequence_loss(hidden.camera, clear.camera.detach()),
+    }

@@ -22,11 +22,11 @@ from vibe_cli.networks.skeleton import COUNT
 from vibe_cli.people.flow import FULL_SPEED
 
 UNIT = 2 * FULL_SPEED  # the displacement, in −1..1 of a crop, that is as bright as a flow image gets
-RADIUS = 0.07          # metres about a bone
-TRACK_STARTS = 0.15    # share of the clips whose first frame is its track's first and has no flow
-DRIFT = 0.03           # of people or cameras, a frame, in −1..1 of the crop
-NOISE = 0.045          # of the flow, as bright as the full speed is 1: so much DIS errs on drawn people
-GAIN = (0.4, 1.0)      # how much of a motion the flow shows; DIS shows 0.64 of it on drawn people
+RADIUS = 0.07  # metres about a bone
+TRACK_STARTS = 0.15  # share of the clips whose first frame is its track's first and has no flow
+DRIFT = 0.03  # of people or cameras, a frame, in −1..1 of the crop
+NOISE = 0.045  # of the flow, as bright as the full speed is 1: so much DIS errs on drawn people
+GAIN = (0.4, 1.0)  # how much of a motion the flow shows; DIS shows 0.64 of it on drawn people
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Fields:
     """The flow of clips, each frame's to the frame before it; the first frame of a clip has none."""
 
     images: Tensor  # (B, T − 1, 3, S, S) as flow.flow_images gives them: u, v, speed, 1 at full speed
-    drift: Tensor   # (B, T − 1, 2) what the pelvis moves by, in −1..1 of the crop
-    scale: Tensor   # (B, T − 1) of the weak-perspective camera of each frame, −1..1 a metre
+    drift: Tensor  # (B, T − 1, 2) what the pelvis moves by, in −1..1 of the crop
+    scale: Tensor  # (B, T − 1) of the weak-perspective camera of each frame, −1..1 a metre
 
     def flow(self) -> Tensor:
         """(B, T − 1, 2, S, S) displacements in −1..1 of the crop."""
@@ -52,8 +52,9 @@ def draw_fields(points: Tensor, pixels: Tensor, side: int) -> Fields:
     camera = fit_camera(points[:, 1:, :, :2], pixels[:, 1:], torch.ones_like(pixels[:, 1:, :, 0]))
     scale = camera[..., 0]
     kind = torch.rand(clips, 1, 1, device=points.device)
-    speed = DRIFT * (torch.randn(clips, 1, 2, device=points.device)
-                     + 0.3 * torch.randn(clips, frames, 2, device=points.device))
+    speed = DRIFT * (
+        torch.randn(clips, 1, 2, device=points.device) + 0.3 * torch.randn(clips, frames, 2, device=points.device)
+    )
     drift, ground = speed * (kind < 0.25), -speed * (kind > 0.75)
     moves = scale[..., None, None] * (points[:, :-1] - points[:, 1:])[..., :2] + drift[:, :, None]
     shown = GAIN[0] + (GAIN[1] - GAIN[0]) * torch.rand(clips, 1, 1, 1, device=points.device)

@@ -22,9 +22,9 @@ from vibe_cli.training.motion_fields import Fields, draw_fields
 if TYPE_CHECKING:
     from vibe_cli.training.adversary import Adversary
 
-HIDDEN_KEYPOINTS = (3, 5)        # S section 4.1: 3 to 5 keypoints of a frame are hidden,
+HIDDEN_KEYPOINTS = (3, 5)  # S section 4.1: 3 to 5 keypoints of a frame are hidden,
 HIDDEN_REACH = (25 / 112, 50 / 112)  # each with 25 to 50 pixels of a crop of 224 about it
-FLOW_SIDE = 128                  # pixels of the flow images where the network does not say
+FLOW_SIDE = 128  # pixels of the flow images where the network does not say
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,29 @@ class Weights:
     here: these make each loss, as a run begins, about as large beside the joints' as it is there.
     """
 
-    velocity: float = 2.0         # of the frame-to-frame motion of joints; ours
-    adversary: float = 0.1        # V 6.1
-    prior: float = 0.01           # of MPoser; the paper states none
-    feature: float = 1e-3         # S 4.1: ten times that, for a forecast that begins at zero
+    velocity: float = 2.0  # of the frame-to-frame motion of joints; ours
+    adversary: float = 0.1  # V 6.1
+    prior: float = 0.01  # of MPoser; the paper states none
+    feature: float = 1e-3  # S 4.1: ten times that, for a forecast that begins at zero
     camera: float = 1e-5
     hidden_pose: float = 6e-3
     hidden_betas: float = 6e-6
     hidden_camera: float = 1e-5
-    flow: float = 4.0             # D eq. 9, of the refinement; the paper states none
+    flow: float = 4.0  # D eq. 9, of the refinement; the paper states none
 
 
 class Objective(nn.Module):
     """Observations and labels of clips → loss, its parts, and the estimates."""
 
-    def __init__(self, network: TemporalNetwork, lifter: Lifter, body: PointBody, weights: Weights,
-                 consecutive: int = 3, prior: Mposer | None = None) -> None:
+    def __init__(
+        self,
+        network: TemporalNetwork,
+        lifter: Lifter,
+        body: PointBody,
+        weights: Weights,
+        consecutive: int = 3,
+        prior: Mposer | None = None,
+    ) -> None:
         super().__init__()
         self.network, self.weights, self.consecutive = network, weights, consecutive
         self._fixed = (lifter, body, prior)  # in a tuple: they are not trained, nor saved with the network
@@ -63,8 +70,9 @@ class Objective(nn.Module):
         overlapping = isinstance(self.network, SpsNet)
         return self.network.window + int(overlapping or self.network.flow is not None)
 
-    def forward(self, seen: Observation, truth: dict[str, Tensor], judge: Adversary | None = None,
-                refining: bool = False) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
+    def forward(
+        self, seen: Observation, truth: dict[str, Tensor], judge: Adversary | None = None, refining: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
         """Observations ((B·T), …) in order, labels (B, T, …); the discriminator that judges, where there is one."""
         lifter, _, prior = self._fixed
         clips = len(truth["betas"])
@@ -94,8 +102,9 @@ class Objective(nn.Module):
             loss = loss + self.weights.velocity * parts["velocity"]
         return loss, parts
 
-    def _overlapping(self, seen: Observation, features: Tensor,
-                     truth: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
+    def _overlapping(
+        self, seen: Observation, features: Tensor, truth: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
         """SPS-Net: two segments, a frame apart, and the first again with points hidden (S eqs. 3, 4, 6, 8)."""
         w, lifter = self.weights, self._fixed[0]
         hidden = lifter(hide_points(seen)).unflatten(0, features.shape[:2])[:, :-1]
@@ -112,8 +121,9 @@ class Objective(nn.Module):
             loss = loss + getattr(w, f"hidden_{name}") * value
         return loss, parts, first
 
-    def _with_flow(self, features: Tensor, truth: dict[str, Tensor],
-                   refining: bool) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
+    def _with_flow(
+        self, features: Tensor, truth: dict[str, Tensor], refining: bool
+    ) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
         """DTS-VIBE: all frames but the first, with the flow to the frame before; the flow loss when refining."""
         network, later = self.network, _frames(truth, slice(1, None))
         side = network.config.flow_side if isinstance(network, DtsVibe) and network.config.flow_side else FLOW_SIDE
@@ -131,8 +141,9 @@ class Objective(nn.Module):
         points, pixels = pose_points(self._fixed[1], output)[:, :, :24], truth["pixels"][:, :, :24]
         camera = fit_camera(points[..., :2], pixels, torch.ones_like(pixels[..., 0]))[:, 1:].detach()
         now, before = losses.project(points[:, 1:], camera), losses.project(points[:, :-1], camera)
-        return losses.flow_loss(now, before + fields.drift[:, 1:, None], fields.flow()[:, 1:],
-                                (now.detach().abs() < 1).all(-1))
+        return losses.flow_loss(
+            now, before + fields.drift[:, 1:, None], fields.flow()[:, 1:], (now.detach().abs() < 1).all(-1)
+        )
 
 
 def estimate(network: TemporalNetwork, features: Tensor) -> tuple[MotionOutput, slice]:
@@ -144,8 +155,10 @@ def estimate(network: TemporalNetwork, features: Tensor) -> tuple[MotionOutput, 
     output = network(windows.flatten(0, 1))
 
     def in_a_row(one: MotionOutput) -> MotionOutput:
-        return MotionOutput(*(x.unflatten(0, (-1, count)).squeeze(2) for x in (one.pose6d, one.betas, one.camera)),
-                            others={name: in_a_row(other) for name, other in one.others.items()})
+        return MotionOutput(
+            *(x.unflatten(0, (-1, count)).squeeze(2) for x in (one.pose6d, one.betas, one.camera)),
+            others={name: in_a_row(other) for name, other in one.others.items()},
+        )
 
     return in_a_row(output), slice(network.window // 2, network.window // 2 + count)
 
@@ -160,8 +173,10 @@ def split(output: MotionOutput, parts: int) -> list[MotionOutput]:
     """Estimates of batches that were concatenated → those of each."""
     pose, betas, camera = (x.chunk(parts) for x in (output.pose6d, output.betas, output.camera))
     extras = {name: value.chunk(parts) for name, value in output.extras.items()}
-    return [MotionOutput(pose[i], betas[i], camera[i], extras={name: value[i] for name, value in extras.items()})
-            for i in range(parts)]
+    return [
+        MotionOutput(pose[i], betas[i], camera[i], extras={name: value[i] for name, value in extras.items()})
+        for i in range(parts)
+    ]
 
 
 def hide_points(seen: Observation) -> Observation:

@@ -39,7 +39,7 @@ from vibe_cli.training.records import Mixture, Record, about_origin
 if TYPE_CHECKING:
     from vibe_cli.synth.poses import PoseBank
 
-EPOCH = 500    # steps
+EPOCH = 500  # steps
 SPREAD = 0.02  # of a surface's points, in −1..1 of the crop
 
 
@@ -49,36 +49,36 @@ class PaperTraining:
 
     minutes: float = 60.0
     steps: int | None = 30 * EPOCH
-    data: tuple[str, ...] = ()   # data sets, "3dpw=FOLDER" or "3dpw:SPLIT=FOLDER", and records.pt of earlier runs
+    data: tuple[str, ...] = ()  # data sets, "3dpw=FOLDER" or "3dpw:SPLIT=FOLDER", and records.pt of earlier runs
     encoder: str = "open-encoder"  # of the zoo: whose features are read
-    body: str | None = None      # a file of SMPL's, or a body of the zoo; None: the open body
-    share_3d: float = 0.5        # of a batch
-    batch: int = 32              # sequences
-    pieces: int = 1              # of a step: each is a batch by itself, and processes share them
-    window: int = 16             # frames
+    body: str | None = None  # a file of SMPL's, or a body of the zoo; None: the open body
+    share_3d: float = 0.5  # of a batch
+    batch: int = 32  # sequences
+    pieces: int = 1  # of a step: each is a batch by itself, and processes share them
+    window: int = 16  # frames
     rate: float = 5e-5
-    patience: int = 5            # epochs without a better loss, after which the rate falls to a tenth
+    patience: int = 5  # epochs without a better loss, after which the rate falls to a tenth
     joints3d: float = 300.0
     joints2d: float = 300.0
     pose: float = 60.0
     betas: float = 0.06
-    squared: bool = False        # D eqs. 4 to 6
+    squared: bool = False  # D eqs. 4 to 6
     discriminator: bool = True
     adversary: float = 2.0
     discriminator_rate: float = 1e-4
-    prior: float = 1.0           # of MPoser, where a run of it is named
-    feature: float = 1.0         # S section 4.1
+    prior: float = 1.0  # of MPoser, where a run of it is named
+    feature: float = 1.0  # S section 4.1
     camera: float = 0.1
-    mask: float = 300.0          # where the data set gives masks
+    mask: float = 300.0  # where the data set gives masks
     hidden_pose: float = 60.0
     hidden_betas: float = 0.06
     hidden_camera: float = 0.1
-    refinement: float = 0.2      # share of a run, of a network with a flow stream
+    refinement: float = 0.2  # share of a run, of a network with a flow stream
     refinement_rate: float = 1e-5
     flow: float = 200.0
-    clip: float = 0.0            # the papers clip no gradients
-    pause: float | None = None   # minutes after which this call stops, to be resumed
-    save_every: float = 240.0    # seconds
+    clip: float = 0.0  # the papers clip no gradients
+    pause: float | None = None  # minutes after which this call stops, to be resumed
+    save_every: float = 240.0  # seconds
     threads: int = 2
     seed: int = 0
 
@@ -94,8 +94,14 @@ class _Fixed(NamedTuple):
 class PaperObjective(nn.Module):
     """A batch of records → loss, its parts, and the estimates."""
 
-    def __init__(self, network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], Tensor], options: PaperTraining,
-                 prior: Mposer | None = None, surface_of: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        network: TemporalNetwork,
+        joints_of: Callable[[Tensor, Tensor], Tensor],
+        options: PaperTraining,
+        prior: Mposer | None = None,
+        surface_of: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
         """`joints_of` makes of rotations (N, 24, 3, 3) and betas (N, 10) the 49 joints (N, 49, 3), `surface_of` points
         (N, V, 3) all over the mesh, about the same origin."""
         super().__init__()
@@ -107,8 +113,9 @@ class PaperObjective(nn.Module):
         """Frames of its windows: one more than the network's where two of them are to overlap."""
         return self.network.window + isinstance(self.network, SpsNet)
 
-    def forward(self, batch: Record, judge: Adversary | None = None,
-                refining: bool = False) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
+    def forward(
+        self, batch: Record, judge: Adversary | None = None, refining: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
         """Tensors (B, T, …) by name; the discriminator that judges, where there is one."""
         o, features = self.options, batch["features"]
         if isinstance(self.network, SpsNet):
@@ -143,7 +150,8 @@ class PaperObjective(nn.Module):
             "joints3d": losses.joints3d_loss(about_origin(points, known), truth["joints3d"], known, o.squared),
             "joints2d": losses.joints2d_loss(points, output.camera, truth["joints2d"], truth["valid2d"], o.squared),
             "pose": losses.pose_loss(output.rotations, truth["rotations"], truth["valid_pose"], o.squared),
-            "betas": losses.shape_loss(output.betas, truth["betas"], truth["valid_betas"], o.squared)}
+            "betas": losses.shape_loss(output.betas, truth["betas"], truth["valid_betas"], o.squared),
+        }
         return sum(getattr(o, name) * value for name, value in parts.items()), parts
 
     def _overlapping(self, batch: Record) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
@@ -185,22 +193,53 @@ class PaperObjective(nn.Module):
         return losses.flow_loss(points[:, 1:], before, batch["flow"][:, 1:, :2] * UNIT, inside)
 
 
-def train_paper(network: TemporalNetwork, joints_of: Callable[[Tensor, Tensor], Tensor], mixture: Mixture,
-                bank: PoseBank | None, options: PaperTraining, report: Callable[[str], None],
-                prior: Mposer | None = None, out: Path | None = None,
-                surface_of: Callable[[Tensor, Tensor], Tensor] | None = None, **loop_options: Any) -> Loop:
+def train_paper(
+    network: TemporalNetwork,
+    joints_of: Callable[[Tensor, Tensor], Tensor],
+    mixture: Mixture,
+    bank: PoseBank | None,
+    options: PaperTraining,
+    report: Callable[[str], None],
+    prior: Mposer | None = None,
+    out: Path | None = None,
+    surface_of: Callable[[Tensor, Tensor], Tensor] | None = None,
+    **loop_options: Any,
+) -> Loop:
     """Train in place; real motions for the discriminator are the bank's. Resumes from `out`."""
     torch.set_num_threads(options.threads)
     place = loop_options.get("place") or Place()
     objective = PaperObjective(network.to(place.device), joints_of, options, prior, surface_of)
-    adversary = Adversary(options.discriminator_rate, shaped=isinstance(network, SpsNet),
-                          place=place) if options.discriminator and prior is None else None
+    adversary = (
+        Adversary(options.discriminator_rate, shaped=isinstance(network, SpsNet), place=place)
+        if options.discriminator and prior is None
+        else None
+    )
     others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
     facts = {"options": asdict(options), **loop_options.pop("facts", {})}
-    loop = Loop(network, Schedule(options.minutes, options.rate, 0.0, rise=0, clip=options.clip, steps=options.steps,
-                                  pause=options.pause, save_every=options.save_every, seed=options.seed,
-                                  shape="plateau", epoch=EPOCH, patience=options.patience, watched="supervised"),
-                report, type(network).__name__, out, facts, others, **loop_options)
+    loop = Loop(
+        network,
+        Schedule(
+            options.minutes,
+            options.rate,
+            0.0,
+            rise=0,
+            clip=options.clip,
+            steps=options.steps,
+            pause=options.pause,
+            save_every=options.save_every,
+            seed=options.seed,
+            shape="plateau",
+            epoch=EPOCH,
+            patience=options.patience,
+            watched="supervised",
+        ),
+        report,
+        type(network).__name__,
+        out,
+        facts,
+        others,
+        **loop_options,
+    )
     shared, mine = place.wrap(objective.train()), len(place.share(options.pieces))
 
     def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:

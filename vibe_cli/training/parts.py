@@ -41,8 +41,16 @@ def split_file(path: Path, folder: Path | None = None, largest: int = LARGEST) -
                 beside.write_bytes(data)
             whole.update(data)
             parts.append({"name": part.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-    write_json(listed, {"format": FORMAT, "file": path.name, "bytes": sum(p["bytes"] for p in parts),
-                        "sha256": whole.hexdigest(), "parts": parts})
+    write_json(
+        listed,
+        {
+            "format": FORMAT,
+            "file": path.name,
+            "bytes": sum(p["bytes"] for p in parts),
+            "sha256": whole.hexdigest(),
+            "parts": parts,
+        },
+    )
     for old in folder.glob(f"{path.name}.part[0-9]*"):
         if old.name not in {part["name"] for part in parts}:
             old.unlink()
@@ -71,8 +79,9 @@ def join_files(listed: Path, out: Path | None = None) -> Path:
     except OSError as error:
         raise InputError(f"{listed}: cannot be read ({error.strerror})", hint=hint) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{listed}: not a list of parts ({error})", hint="give the file whose name ends in .parts"
-                         ) from None
+        raise InputError(
+            f"{listed}: not a list of parts ({error})", hint="give the file whose name ends in .parts"
+        ) from None
     out = out or listed.with_name(name)
     whole = hashlib.sha256()
     with replacing_file(out) as beside:

@@ -31,18 +31,20 @@ LIMITS = {7: 1.6, 8: 1.6, 20: 2.2, 21: 2.2}
 class PriorTraining:
     """How the mixture is fitted."""
 
-    pairs: int = 8            # components fitted; each also counts mirrored
-    rounds: int = 40          # of expectation maximisation
-    floor: float = 0.05       # radians: the least standard deviation in any direction
-    shrink: float = 0.1      # of a covariance towards the whole set's
-    broad: float = 0.1        # weight of a component that is the whole set, twice as wide
+    pairs: int = 8  # components fitted; each also counts mirrored
+    rounds: int = 40  # of expectation maximisation
+    floor: float = 0.05  # radians: the least standard deviation in any direction
+    shrink: float = 0.1  # of a covariance towards the whole set's
+    broad: float = 0.1  # weight of a component that is the whole set, twice as wide
     seed: int = 0
 
 
 def split_clips(clips: list[Clip], mean_rotations: np.ndarray) -> tuple[Tensor, Tensor]:
     """Pose vectors of the motions for training and of those held out, (N, D) each; impossible frames are left out."""
-    rotations = [np.concatenate([c.rotations for i, c in enumerate(clips) if (i % HOLD_OUT_EVERY == 3) == held])
-                 for held in (False, True)]
+    rotations = [
+        np.concatenate([c.rotations for i, c in enumerate(clips) if (i % HOLD_OUT_EVERY == 3) == held])
+        for held in (False, True)
+    ]
     return tuple(_vectors(part, mean_rotations) for part in rotations)
 
 
@@ -79,7 +81,7 @@ def fit_mixture(vectors: Tensor, options: PriorTraining) -> dict[str, Tensor]:
     for _ in range(options.rounds):
         model = _assemble(means, covariances, weights, 4 * whole + floor, options.broad)
         share = PosePrior({**model, "mean_rotations": torch.eye(3).expand(24, 3, 3)})._logs(data).softmax(-1)
-        share = share[:, :options.pairs]
+        share = share[:, : options.pairs]
         total = share.sum(0)
         means = share.T @ data / total[:, None]
         weights = total / len(data)  # a component and its mirror image share alike, by symmetry
@@ -95,9 +97,11 @@ def _assemble(means: Tensor, covariances: Tensor, weights: Tensor, broad: Tensor
     """The tensors of a mixture: the pairs' first halves, their mirror images, and the broad component."""
     mirror = mirror_matrix()
     all_covariances = torch.cat([covariances, mirror @ covariances @ mirror.T, broad[None]])
-    return {"means": torch.cat([means, means @ mirror.T, torch.zeros(1, SIZE, dtype=torch.float64)]),
-            "factors": torch.linalg.cholesky(torch.linalg.inv(all_covariances)),
-            "log_weights": torch.cat([weights, weights, weights.new_tensor([share])]).log()}
+    return {
+        "means": torch.cat([means, means @ mirror.T, torch.zeros(1, SIZE, dtype=torch.float64)]),
+        "factors": torch.linalg.cholesky(torch.linalg.inv(all_covariances)),
+        "log_weights": torch.cat([weights, weights, weights.new_tensor([share])]).log(),
+    }
 
 
 def _spread(vectors: Tensor, count: int, generator: torch.Generator) -> list[int]:
@@ -123,19 +127,31 @@ def measure(prior: PosePrior, training: Tensor, held_out: Tensor, seed: int = 0)
     rng, mirror = np.random.default_rng(seed), mirror_matrix()
     both = torch.cat([training, training @ mirror.T])
     covariance = both.T @ both / len(both) + 0.04**2 * torch.eye(SIZE, dtype=torch.float64)
-    single = PosePrior({"mean_rotations": prior.mean_rotations, "means": both.mean(0)[None],
-                        "factors": torch.linalg.cholesky(torch.linalg.inv(covariance))[None],
-                        "log_weights": torch.zeros(1)})
+    single = PosePrior(
+        {
+            "mean_rotations": prior.mean_rotations,
+            "means": both.mean(0)[None],
+            "factors": torch.linalg.cholesky(torch.linalg.inv(covariance))[None],
+            "log_weights": torch.zeros(1),
+        }
+    )
     wide = prior.vectors(torch.from_numpy(np.stack([random_pose(rng) for _ in range(2000)])))
     noise = torch.from_numpy(rng.normal(0, 0.3, (len(held_out), len(JOINTS), 3)))
     turned = matrix_from_axis_angle(held_out.unflatten(1, (-1, 3))) @ matrix_from_axis_angle(noise)
     noisy = axis_angle_from_matrix(turned).flatten(1)
-    poses = {"training": training, "held out": held_out, "held out, mirrored": held_out @ mirror.T,
-             "held out, joints turned by noise": noisy, "random": wide,
-             "mean pose": torch.zeros(1, SIZE, dtype=torch.float64)}
+    poses = {
+        "training": training,
+        "held out": held_out,
+        "held out, mirrored": held_out @ mirror.T,
+        "held out, joints turned by noise": noisy,
+        "random": wide,
+        "mean pose": torch.zeros(1, SIZE, dtype=torch.float64),
+    }
     found = {name: float(prior(value).mean()) for name, value in poses.items()}
-    return found | {"held out, single Gaussian": float(single(held_out).mean()),
-                    "noisy, single Gaussian": float(single(noisy).mean())}
+    return found | {
+        "held out, single Gaussian": float(single(held_out).mean()),
+        "noisy, single Gaussian": float(single(noisy).mean()),
+    }
 
 
 def make_prior(clips: list[Clip], folder: Path, options: PriorTraining | None = None) -> dict[str, float]:

@@ -25,17 +25,29 @@ from vibe_cli.training.budget import Budget
 from vibe_cli.training.distributed import take_place
 from vibe_cli.training.inputs import CLIP_LENGTH
 
-SHARES = {"drawing": 0.08, "keypoints": 0.42, "detector": 0.14, "looking": 0.06, "lifting": 0.08, "vibe": 0.05,
-          "tcmr": 0.05, "dts-vibe": 0.05, "sps-net": 0.04, "judging": 0.02, "prior": 0.01}
-STILLS_A_MINUTE = 4000   # drawn by a worker
-LOOKED_A_MINUTE = 2500   # crops that the keypoint network sees
-SCENES_A_MINUTE = 250    # looked at twice
+SHARES = {
+    "drawing": 0.08,
+    "keypoints": 0.42,
+    "detector": 0.14,
+    "looking": 0.06,
+    "lifting": 0.08,
+    "vibe": 0.05,
+    "tcmr": 0.05,
+    "dts-vibe": 0.05,
+    "sps-net": 0.04,
+    "judging": 0.02,
+    "prior": 0.01,
+}
+STILLS_A_MINUTE = 4000  # drawn by a worker
+LOOKED_A_MINUTE = 2500  # crops that the keypoint network sees
+SCENES_A_MINUTE = 250  # looked at twice
 PRIOR_ROUNDS_A_MINUTE = 20
 BESIDE = "./../open-encoder"  # as the other models name the encoder they were made with, wherever they are written
 
 
-def make_models(mocap: Path, backgrounds: Path | None, work: Path, out: Path, minutes: float,
-                report: Callable[[str], None]) -> None:
+def make_models(
+    mocap: Path, backgrounds: Path | None, work: Path, out: Path, minutes: float, report: Callable[[str], None]
+) -> None:
     """Run all stages and write the model folders' weights and configurations into `out`."""
     if not 0 < minutes < math.inf:
         raise UsageError(f"--minutes {minutes:g}: not a time", hint="give more than 0")
@@ -74,12 +86,15 @@ def _check_recipe(file: Path, order: dict) -> None:
         before = {}
     if before != order:
         told = ", ".join(f"{k} {v}" for k, v in before.items()) if isinstance(before, dict) else ""
-        raise InputError(f"{file.parent}: was begun with {told or 'something else'}",
-                         hint="go on with the same, or remove that folder to begin anew")
+        raise InputError(
+            f"{file.parent}: was begun with {told or 'something else'}",
+            hint="go on with the same, or remove that folder to begin anew",
+        )
 
 
-def _draw(mocap: Path, backgrounds: Path | None, work: Path, order: dict, minutes: float,
-          report: Callable[[str], None]) -> None:
+def _draw(
+    mocap: Path, backgrounds: Path | None, work: Path, order: dict, minutes: float, report: Callable[[str], None]
+) -> None:
     import torch
 
     from vibe_cli.synth.draw import draw_folder, plan
@@ -95,16 +110,21 @@ def _draw(mocap: Path, backgrounds: Path | None, work: Path, order: dict, minute
     report("reading motion capture")
     studio = open_studio(mocap, backgrounds)
     write_json(work / "recipe.json", order)  # from here on the folder holds something of it
-    draw_folder(studio, work, jobs, max(100, int(minutes * 140)), torch.device("cpu"),
-                workers, report)
+    draw_folder(studio, work, jobs, max(100, int(minutes * 140)), torch.device("cpu"), workers, report)
 
 
 def _train_keypoints(work: Path, minutes: float, report: Callable[[str], None]) -> None:
     from vibe_cli.networks.keypoints import DEEP, KeypointConfig
     from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
 
-    train_keypoints(work, work / "keypoints.pt", KeypointConfig(layers=DEEP),
-                    KeypointTraining(minutes=minutes, workers=default_workers()), report, place=take_place())
+    train_keypoints(
+        work,
+        work / "keypoints.pt",
+        KeypointConfig(layers=DEEP),
+        KeypointTraining(minutes=minutes, workers=default_workers()),
+        report,
+        place=take_place(),
+    )
 
 
 def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -112,8 +132,15 @@ def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -
     from vibe_cli.networks.keypoints import DEEP
     from vibe_cli.training.detector import DetectorTraining, train_detector
 
-    train_detector(work, work / "detector.pt", work / "keypoints.pt", CentreConfig(layers=DEEP),
-                   DetectorTraining(minutes=minutes, workers=default_workers()), report, place=take_place())
+    train_detector(
+        work,
+        work / "detector.pt",
+        work / "keypoints.pt",
+        CentreConfig(layers=DEEP),
+        DetectorTraining(minutes=minutes, workers=default_workers()),
+        report,
+        place=take_place(),
+    )
 
 
 def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -174,10 +201,25 @@ def _train_lifter(work: Path, minutes: float, report: Callable[[str], None]) -> 
     width = lifter.config.features
     regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
     seen = together(materials.seen("stills"), materials.seen("clips"))
-    train_lifter(lifter, regressor, materials.body, tensors(CropSource(work, "stills").labels), seen,
-                 LiftingTraining(minutes / 3, minutes * 2 / 3), report, place=take_place())
-    save(work / "lifter.pt", {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
-                              "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)})
+    train_lifter(
+        lifter,
+        regressor,
+        materials.body,
+        tensors(CropSource(work, "stills").labels),
+        seen,
+        LiftingTraining(minutes / 3, minutes * 2 / 3),
+        report,
+        place=take_place(),
+    )
+    save(
+        work / "lifter.pt",
+        {
+            "lifter": lifter.state_dict(),
+            "lifter_config": asdict(lifter.config),
+            "regressor": regressor.state_dict(),
+            "regressor_config": asdict(regressor.config),
+        },
+    )
 
 
 def _train_system(system: str, work: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -194,8 +236,17 @@ def _train_system(system: str, work: Path, minutes: float, report: Callable[[str
     materials, (lifter, regressor) = open_materials(work), load_lifter(work / "lifter.pt")
     watched, network = materials.seen("clips"), open_network(system, lifter.config.features)
     start_from(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
-    train_temporal(network, lifter, materials.body, watched, CLIP_LENGTH, materials.bank,
-                   TemporalTraining(minutes=minutes), report, place=take_place())
+    train_temporal(
+        network,
+        lifter,
+        materials.body,
+        watched,
+        CLIP_LENGTH,
+        materials.bank,
+        TemporalTraining(minutes=minutes),
+        report,
+        place=take_place(),
+    )
     save(work / f"{system}.pt", {"network": network.state_dict(), "config": describe(network.config)})
 
 
@@ -226,8 +277,12 @@ def write_models(work: Path, out: Path) -> None:
     detector = torch.load(work / "detector.pt", weights_only=True)
     write_encoder(out / "open-encoder", eye["averaged"], eye["config"], motion)
     verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
-    write_model(out / "open-detector", {"task": "detector", "verify": verify}, halved(detector["averaged"]),
-                CentreConfig(**detector["config"]))
+    write_model(
+        out / "open-detector",
+        {"task": "detector", "verify": verify},
+        halved(detector["averaged"]),
+        CentreConfig(**detector["config"]),
+    )
     facts = {"task": "temporal", "encoder": BESIDE, "body": "open-body"}
     write_model(out / "open-frame", facts, halved(motion["regressor"]), RegressorConfig(**motion["regressor_config"]))
     for system in SYSTEMS:
@@ -242,15 +297,24 @@ def main() -> None:
     """The command line of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mocap", type=Path, required=True, help="folder or .tar of motion capture (CMU's, AMASS)")
-    parser.add_argument("--backgrounds", type=Path, help="folder of pictures, panoramas (.hdr) and things "
-                        "cut out (.png); without it: drawn, and free photographs")
+    parser.add_argument(
+        "--backgrounds",
+        type=Path,
+        help="folder of pictures, panoramas (.hdr) and things cut out (.png); without it: drawn, and free photographs",
+    )
     parser.add_argument("--work", type=Path, default=Path("work"), help="folder for everything on the way")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the models")
     parser.add_argument("--minutes", type=float, default=150, help="budget of the whole recipe")
     options = parser.parse_args()
     try:
-        make_models(options.mocap, options.backgrounds, options.work, options.out, options.minutes,
-                    lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush())
+        make_models(
+            options.mocap,
+            options.backgrounds,
+            options.work,
+            options.out,
+            options.minutes,
+            lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush(),
+        )
     except VibeError as error:
         sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")
         sys.exit(error.exit_code)

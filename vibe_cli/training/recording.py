@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from vibe_cli.datasets.features import Eye
     from vibe_cli.datasets.sequence import Sequence
 
-SIDE = 224                 # pixels of the crops in which S section 4.1 measures what is hidden
-MASK_SIDE = 32             # pixels of the masks that SPS-Net's mesh is compared with
+SIDE = 224  # pixels of the crops in which S section 4.1 measures what is hidden
+MASK_SIDE = 32  # pixels of the masks that SPS-Net's mesh is compared with
 HIDDEN, REACH = (3, 5), (25, 50)
 
 
@@ -36,9 +36,16 @@ def find_eye(name: str, device: str) -> Eye:
     return open_eye(entry, choose_device(device), torch.float32)
 
 
-def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, report: Callable[[str], None],
-           device: str = "cpu", flow: tuple[str, int] | None = None,
-           hidden: bool = False) -> tuple[list[Record], list[str]]:
+def gather(
+    entries: tuple[str, ...],
+    encoder: str,
+    body: str,
+    folder: Path,
+    report: Callable[[str], None],
+    device: str = "cpu",
+    flow: tuple[str, int] | None = None,
+    hidden: bool = False,
+) -> tuple[list[Record], list[str]]:
     """Records of data sets, `NAME=FOLDER` or `NAME:SPLIT=FOLDER`, and of `records.pt` files; whose they are, and under
     which licences.
 
@@ -70,8 +77,10 @@ def gather(entries: tuple[str, ...], encoder: str, body: str, folder: Path, repo
                 record["mask"], record["valid_mask"] = masks_of(sequence, record["squares"].numpy())
             records.append(record)
         if len(records) == before:
-            raise InputError(f"{dataset.folder}: nobody in {dataset.about.title} is seen in a picture", hint="motions "
-                             "without pictures are for the discriminator: vibe synth pack --mocap FOLDER, then --data")
+            raise InputError(
+                f"{dataset.folder}: nobody in {dataset.about.title} is seen in a picture",
+                hint="motions without pictures are for the discriminator: vibe synth pack --mocap FOLDER, then --data",
+            )
         report(f"{dataset.label}: {len(records) - before} people")
         sources.append(dataset.about.source(dataset.split))
     save_records(folder / "records.pt", records, sources)
@@ -133,7 +142,7 @@ def cover(rng: np.random.Generator, crop: np.ndarray, points: np.ndarray) -> np.
     """A crop (S, S, 3) with boxes of 25 to 50 pixels (of 224) each way about 3 to 5 of the points (N, 2) black."""
     crop, scale = crop.copy(), len(crop) / SIDE
     points = np.unique(points, axis=0)  # of the 49 rows some are the same joint twice
-    chosen = rng.permutation(len(points))[:rng.integers(HIDDEN[0], HIDDEN[1] + 1)]
+    chosen = rng.permutation(len(points))[: rng.integers(HIDDEN[0], HIDDEN[1] + 1)]
     for x, y in points[chosen]:
         w, h = rng.uniform(*REACH, 2) * scale
         cv2.rectangle(crop, (round(x - w), round(y - h)), (round(x + w), round(y + h)), (0, 0, 0), -1)

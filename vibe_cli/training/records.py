@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vibe_cli.results import Observations
 
 HIPS = (27, 28)  # of the 49, LSP's
-PELVIS = 8       # of the 49, SMPL's own: the origin where a data set labels SMPL's skeleton alone, as 3DPW does
+PELVIS = 8  # of the 49, SMPL's own: the origin where a data set labels SMPL's skeleton alone, as 3DPW does
 MASKS = ("valid2d", "valid3d", "valid_pose", "valid_betas", "valid_mask")
 Record = dict[str, Tensor]
 
@@ -34,11 +34,18 @@ def record_of(sequence: Sequence, seen: Observations, body: str) -> Record:
     """A person of a data set and what the encoder saw; betas of another body than `body` (open | smpl) do not count."""
     count, valid = len(sequence), torch.from_numpy(sequence.valid).float()
     squares = torch.from_numpy(np.ascontiguousarray(seen.boxes[:, :3])).float()
-    record = {"features": torch.from_numpy(seen.features).float(), "squares": squares,
-              "joints2d": torch.zeros(count, 49, 2), "valid2d": torch.zeros(count, 49),
-              "joints3d": torch.zeros(count, 49, 3), "valid3d": torch.zeros(count, 49),
-              "rotations": torch.eye(3).repeat(count, 24, 1, 1), "valid_pose": torch.zeros(count),
-              "betas": torch.zeros(count, 10), "valid_betas": torch.zeros(count)}
+    record = {
+        "features": torch.from_numpy(seen.features).float(),
+        "squares": squares,
+        "joints2d": torch.zeros(count, 49, 2),
+        "valid2d": torch.zeros(count, 49),
+        "joints3d": torch.zeros(count, 49, 3),
+        "valid3d": torch.zeros(count, 49),
+        "rotations": torch.eye(3).repeat(count, 24, 1, 1),
+        "valid_pose": torch.zeros(count),
+        "betas": torch.zeros(count, 10),
+        "valid_betas": torch.zeros(count),
+    }
     if sequence.joints2d is not None:
         points = torch.from_numpy(sequence.joints2d)
         record["valid2d"] = (points[..., 2] > 0).float() * valid[:, None]
@@ -117,5 +124,7 @@ def load_records(path: Path) -> tuple[list[Record], list[str]]:
         content = torch.load(path, weights_only=True, map_location="cpu")
         return content["records"], content.get("sources", [f"{path.name}, which does not say whose people it holds"])
     except Exception as error:  # torch raises whatever it likes
-        raise InputError(f"{path}: holds no records ({type(error).__name__})",
-                         hint="name records.pt of a run that read the data sets") from None
+        raise InputError(
+            f"{path}: holds no records ({type(error).__name__})",
+            hint="name records.pt of a run that read the data sets",
+        ) from None

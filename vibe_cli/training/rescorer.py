@@ -12,12 +12,13 @@ from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.people.rescore import Judge, VerifiedDetector
 from vibe_cli.synth.scenes import MIN_VISIBLE, SceneSource
 
-PROPOSALS_FROM = 0.05    # score of the detector's proposals from which they are looked at
+PROPOSALS_FROM = 0.05  # score of the detector's proposals from which they are looked at
 RIGHT, WRONG = 0.5, 0.3  # overlap (IoU) with a person from which a find is right, and below which it is wrong
 
 
-def gather_evidence(detector: VerifiedDetector, cache: Path, scenes: int, seed: int = 77,
-                    size: int = 320) -> tuple[np.ndarray, np.ndarray]:
+def gather_evidence(
+    detector: VerifiedDetector, cache: Path, scenes: int, seed: int = 77, size: int = 320
+) -> tuple[np.ndarray, np.ndarray]:
     """Evidence (N, 4) for the detector's finds in random scenes, and whether they are right (N,)."""
     source, rng, evidence, right = SceneSource(cache, size), np.random.default_rng(seed), [], []
     for _ in range(scenes):
@@ -50,5 +51,8 @@ def fit_judge(evidence: np.ndarray, right: np.ndarray, penalty: float = 1e-3) ->
 
 def verify_settings(judge: Judge, encoder: str, proposals_from: float) -> dict:
     """What a detector's config.yaml says of its second look."""
-    return {"encoder": encoder, "proposals_from": proposals_from,
-            "judge": {k: round(v, 4) for k, v in asdict(judge).items()}}
+    return {
+        "encoder": encoder,
+        "proposals_from": proposals_from,
+        "judge": {k: round(v, 4) for k, v in asdict(judge).items()},
+    }

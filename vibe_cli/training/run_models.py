@@ -38,26 +38,43 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
         eye, sizes, looks = _eye(job.materials.folder)
         lifter = weights if kind == "LiftingTraining" else _start_of(job)
         write_encoder(out / ENCODER, eye, sizes, lifter, looks)
-        network, config = (weights["regressor"], {"network": "regressor", **weights["regressor_config"]}) \
-            if kind == "LiftingTraining" else (weights["network"], weights["config"])
-        write_model(out, {"task": "temporal", "encoder": f"./{ENCODER}", "body": "open-body", **facts},
-                    halved(network), config)
+        network, config = (
+            (weights["regressor"], {"network": "regressor", **weights["regressor_config"]})
+            if kind == "LiftingTraining"
+            else (weights["network"], weights["config"])
+        )
+        write_model(
+            out, {"task": "temporal", "encoder": f"./{ENCODER}", "body": "open-body", **facts}, halved(network), config
+        )
     elif kind == "PaperTraining":
         body = "open-body" if job.settings.body is None else _found_from_anywhere(job.settings.body)
         licence = f"as its data allow: {'; '.join(weights['sources'])}{'' if body == 'open-body' else '; SMPL'}"
-        write_model(out, {"task": "temporal", "encoder": job.settings.encoder, "body": body, **facts,
-                          "licence": licence}, halved(weights["network"]), weights["config"])
+        write_model(
+            out,
+            {"task": "temporal", "encoder": job.settings.encoder, "body": body, **facts, "licence": licence},
+            halved(weights["network"]),
+            weights["config"],
+        )
     elif kind == "KeypointTraining":
         lifter, config = _shipped_encoder()
         part = {k.removeprefix("lifter."): v for k, v in lifter.items() if k.startswith("lifter.")}
-        write_encoder(out, weights["averaged"], weights["config"], {"lifter": part, "lifter_config": asdict(
-            config.lifter)}, _looks_of(config))
+        write_encoder(
+            out,
+            weights["averaged"],
+            weights["config"],
+            {"lifter": part, "lifter_config": asdict(config.lifter)},
+            _looks_of(config),
+        )
     elif kind == "DetectorTraining":
         from vibe_cli.zoo.reader import find_model
 
         verify = find_model(SHIPPED[1]).config["verify"]  # as the shipped one's second look believes
-        write_model(out, {"task": "detector", "verify": verify, **facts}, halved(weights["averaged"]),
-                    {"network": "centre", **weights["config"]})
+        write_model(
+            out,
+            {"task": "detector", "verify": verify, **facts},
+            halved(weights["averaged"]),
+            {"network": "centre", **weights["config"]},
+        )
 
 
 def _found_from_anywhere(body: str) -> str:
@@ -65,8 +82,13 @@ def _found_from_anywhere(body: str) -> str:
     return str(Path(body).resolve()) if Path(body).is_file() else body
 
 
-def write_encoder(folder: Path, eye: Mapping[str, Tensor], sizes: Mapping[str, object], lifter: Mapping[str, object],
-                  looks: Mapping[str, bool] = LOOKS) -> None:
+def write_encoder(
+    folder: Path,
+    eye: Mapping[str, Tensor],
+    sizes: Mapping[str, object],
+    lifter: Mapping[str, object],
+    looks: Mapping[str, bool] = LOOKS,
+) -> None:
     """Write an open encoder's folder: the eye's weights and KeypointConfig's values, a lifter's run or weights, how it
     looks."""
     from vibe_cli.zoo.writer import halved, write_model
@@ -91,8 +113,11 @@ def _eye(folder: Path | None) -> tuple[dict[str, Tensor], dict, Mapping[str, boo
         state = torch.load(file, weights_only=True, map_location="cpu")
         return state["averaged"], state["config"], LOOKS  # as the recipe looks at what it keeps
     tensors, config = _shipped_encoder()
-    return ({k.removeprefix("eye."): v for k, v in tensors.items() if k.startswith("eye.")},
-            asdict(config.keypoints), _looks_of(config))
+    return (
+        {k.removeprefix("eye."): v for k, v in tensors.items() if k.startswith("eye.")},
+        asdict(config.keypoints),
+        _looks_of(config),
+    )
 
 
 def _shipped_encoder() -> tuple[dict[str, Tensor], OpenEncoderConfig]:

@@ -44,28 +44,38 @@ BUDGET = ("minutes", "steps", "pause", "save_every", "threads", "workers", "simu
 class Order:
     """What to run."""
 
-    name: str                       # of configs.CONFIGS
-    settings: Any                   # its dataclass
-    data: Path | None               # a bundle, or a work folder of the recipe
+    name: str  # of configs.CONFIGS
+    settings: Any  # its dataclass
+    data: Path | None  # a bundle, or a work folder of the recipe
     out: Path
-    start: Path | None = None       # a lifter's run or weights, for temporal networks; a checkpoint for others
-    prior: Path | None = None       # an MPoser's run or weights: its loss is added
-    body: Path | None = None        # the open body's file, for a work folder
+    start: Path | None = None  # a lifter's run or weights, for temporal networks; a checkpoint for others
+    prior: Path | None = None  # an MPoser's run or weights: its loss is added
+    body: Path | None = None  # the open body's file, for a work folder
     resume: bool = False
-    in_parts: bool = False          # write checkpoint and weights also as files of less than 16 MB
-    curve_every: int = 10           # steps a row of the curves; all of them in a run of fewer
+    in_parts: bool = False  # write checkpoint and weights also as files of less than 16 MB
+    curve_every: int = 10  # steps a row of the curves; all of them in a run of fewer
 
 
-def run(order: Order, report: Callable[[str], None], place: Place | None = None,
-        tick: Callable[[int], None] = lambda step: None) -> list[Loop]:
+def run(
+    order: Order,
+    report: Callable[[str], None],
+    place: Place | None = None,
+    tick: Callable[[int], None] = lambda step: None,
+) -> list[Loop]:
     """Train; `report` is told a line now and then, `tick` every step. The loops of the training's stages."""
     place = place or Place()
     named = find_config(order.name)
     materials = open_materials(order.data, order.body)
-    content = {"format": FORMAT, "training": order.name, "settings": describe_settings(order.settings),
-               "data": materials.describe(), "start": _told(order.start), "prior": _told(order.prior),
-               "precision": place.precision,
-               "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__}}
+    content = {
+        "format": FORMAT,
+        "training": order.name,
+        "settings": describe_settings(order.settings),
+        "data": materials.describe(),
+        "start": _told(order.start),
+        "prior": _told(order.prior),
+        "precision": place.precision,
+        "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__},
+    }
     _prepare(order, content, place)
     if place.first:
         _put_together(order.out, report)
@@ -81,9 +91,22 @@ def run(order: Order, report: Callable[[str], None], place: Place | None = None,
     if curves is not None and curves.board_note:
         report(curves.board_note)
     in_parts = partial(split_file, folder=order.out / PARTS) if order.in_parts else None
-    job = Job(order.settings, named.system, materials, order.out / "checkpoint.pt", order.start, order.prior, report,
-              {"place": place, "watch": watch, "facts": {"run": content}, "saved": in_parts,
-               "others": {"curves": curves} if curves is not None else {}})
+    job = Job(
+        order.settings,
+        named.system,
+        materials,
+        order.out / "checkpoint.pt",
+        order.start,
+        order.prior,
+        report,
+        {
+            "place": place,
+            "watch": watch,
+            "facts": {"run": content},
+            "saved": in_parts,
+            "others": {"curves": curves} if curves is not None else {},
+        },
+    )
     loops, weights = TRAININGS[kind_of(named)](job)
     if place.first:
         curves.draw()
@@ -128,10 +151,13 @@ def _write_model(job: Job, order: Order, kind: str, weights: dict, report: Calla
     """The run as a model folder, where what that needs is installed."""
     try:
         from vibe_cli.training.run_models import write_run_model
+
         write_run_model(job, order.name, kind, weights, order.out)
     except ImportError as error:
-        report(f"{order.out} is no model folder yet, for {error.name} is missing here: resume it where vibe is "
-               "installed, and it becomes one")
+        report(
+            f"{order.out} is no model folder yet, for {error.name} is missing here: resume it where vibe is "
+            "installed, and it becomes one"
+        )
 
 
 def kind_of(named: Named) -> str:
@@ -169,8 +195,16 @@ def with_budget(settings: Any, minutes: float | None, steps: int | None, pause: 
     if minutes is not None:
         if not 0 < minutes < math.inf:
             raise UsageError(f"--minutes {minutes:g}: not a time", hint="give more than 0")
-        changes |= ({"simulated_minutes": minutes / 3, "seen_minutes": minutes * 2 / 3, "simulated_steps": None,
-                     "seen_steps": None} if two else {"minutes": minutes, "steps": None})
+        changes |= (
+            {
+                "simulated_minutes": minutes / 3,
+                "seen_minutes": minutes * 2 / 3,
+                "simulated_steps": None,
+                "seen_steps": None,
+            }
+            if two
+            else {"minutes": minutes, "steps": None}
+        )
     if steps is not None:
         if steps < 1:
             raise UsageError(f"--steps {steps}: too few", hint="give 1 or more")
@@ -194,16 +228,19 @@ def _prepare(order: Order, content: dict, place: Place) -> None:
         before.setdefault("precision", "auto")  # of runs that did not say
         other += [key for key in ("training", "data", "start", "prior", "precision") if before[key] != content[key]]
         if other:
-            raise UsageError(f"{order.out}: was begun with other settings: {', '.join(sorted(set(other)))}",
-                             hint="resume with the same ones, or choose another --out")
+            raise UsageError(
+                f"{order.out}: was begun with other settings: {', '.join(sorted(set(other)))}",
+                hint="resume with the same ones, or choose another --out",
+            )
         return
     if place.first:
         try:
             order.out.mkdir(parents=True, exist_ok=True)
             write_json(file, content)
         except OSError as error:
-            raise InputError(f"{order.out}: cannot write there ({error.strerror})",
-                             hint="choose another folder with --out") from None
+            raise InputError(
+                f"{order.out}: cannot write there ({error.strerror})", hint="choose another folder with --out"
+            ) from None
 
 
 def _told(path: Path | None) -> dict | None:

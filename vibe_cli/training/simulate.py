@@ -28,8 +28,9 @@ LEGS = [k for k, joint in enumerate(KEYPOINTS_OF_54) if joint in (4, 5, 7, 8, 10
 BELOW = {(a, b): [(a, b), *FOLLOWERS[a, b]] for a, b in FOLLOWERS}  # what goes with a wrist or an ankle
 
 
-def simulate(rng: np.random.Generator, labels: dict[str, Tensor], count: int,
-             pooled: int) -> tuple[Observation, dict[str, Tensor]]:
+def simulate(
+    rng: np.random.Generator, labels: dict[str, Tensor], count: int, pooled: int
+) -> tuple[Observation, dict[str, Tensor]]:
     """Random labels seen from random sides by an eye that errs: noise, outliers, missing and exchanged points."""
     index = torch.from_numpy(rng.integers(len(labels["betas"]), size=count))
     rotations, points = labels["rotations"][index].clone(), labels["points"][index]
@@ -40,8 +41,9 @@ def simulate(rng: np.random.Generator, labels: dict[str, Tensor], count: int,
     return _err(truth, pooled), truth
 
 
-def simulate_clips(rng: np.random.Generator, bank: PoseBank, body: PointBody, count: int, length: int,
-                   pooled: int) -> tuple[Observation, dict[str, Tensor]]:
+def simulate_clips(
+    rng: np.random.Generator, bank: PoseBank, body: PointBody, count: int, length: int, pooled: int
+) -> tuple[Observation, dict[str, Tensor]]:
     """Pieces of motions, (count · length) frames in order, of errors that last: one leg hidden, sides exchanged."""
     rotations = torch.from_numpy(np.stack([bank.clip(rng, length) for _ in range(count)]).astype(np.float32))
     upright = torch.diag(torch.tensor([1.0, -1, -1]))  # y up, facing +z → y down, facing the camera
@@ -109,8 +111,14 @@ def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Observation:
     yaw = yaw_target(_stood_up(truth["rotations"][:, 0])) * sure + (1 - sure) / YAW_BINS
     off = (torch.randn(frames // length, 3).repeat_interleave(length, 0) + torch.randn(frames, 3)) * 0.4 * (1.1 - sure)
     root = sixd_from_matrix(truth["rotations"][:, 0] @ matrix_from_axis_angle(off))
-    return Observation(points, confidence.masked_fill(missing | half, 0), depth, yaw,
-                       root * torch.exp(1 + 0.6 * torch.randn(frames, 1)), torch.zeros(frames, pooled))
+    return Observation(
+        points,
+        confidence.masked_fill(missing | half, 0),
+        depth,
+        yaw,
+        root * torch.exp(1 + 0.6 * torch.randn(frames, 1)),
+        torch.zeros(frames, pooled),
+    )
 
 
 def _confuse(seen: Observation, count: int, length: int) -> Observation:
@@ -131,8 +139,9 @@ def _confuse(seen: Observation, count: int, length: int) -> Observation:
     turned = whole & (torch.rand(count) < 0.5).repeat_interleave(length)
     yaw[turned] = yaw[turned].roll(yaw.shape[1] // 2, 1)
     take = swap[..., None].expand(-1, -1, 2)
-    return Observation(points.gather(1, take), seen.confidence.gather(1, swap), depth.gather(1, swap), yaw,
-                       seen.root, seen.pooled)
+    return Observation(
+        points.gather(1, take), seen.confidence.gather(1, swap), depth.gather(1, swap), yaw, seen.root, seen.pooled
+    )
 
 
 def _spells(count: int, length: int, share: float) -> Tensor:

@@ -71,14 +71,33 @@ def _temporal(job: Job) -> tuple[list[Loop], dict]:
     network, drawn = open_network(job.system, lifter.config.features), job.materials.seen("clips")
     body, bank = job.materials.body, job.materials.bank
     if not job.checkpoint.exists():
-        some, length = (drawn, CLIP_LENGTH) if drawn is not None else (simulate_clips(
-            np.random.default_rng(job.settings.seed), bank, body, 64, 2 * network.window, lifter.config.pooled),
-            2 * network.window)
+        some, length = (
+            (drawn, CLIP_LENGTH)
+            if drawn is not None
+            else (
+                simulate_clips(
+                    np.random.default_rng(job.settings.seed), bank, body, 64, 2 * network.window, lifter.config.pooled
+                ),
+                2 * network.window,
+            )
+        )
         start_from(network, regressor, windows_of(lifter, some[0], length, network.window))
     prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
     loops: list[Loop] = []
-    train_temporal(network, lifter, body, drawn, CLIP_LENGTH, bank, job.settings, job.report, prior,
-                   job.checkpoint, keep=loops.append, **job.loop_options)
+    train_temporal(
+        network,
+        lifter,
+        body,
+        drawn,
+        CLIP_LENGTH,
+        bank,
+        job.settings,
+        job.report,
+        prior,
+        job.checkpoint,
+        keep=loops.append,
+        **job.loop_options,
+    )
     return loops, {"network": network.state_dict(), "config": describe(network.config)}
 
 
@@ -89,8 +108,10 @@ def starting_file(job: Job) -> Path:
         return job.start
     if folder is not None and (folder / "lifter.pt").exists():
         return folder / "lifter.pt"
-    raise UsageError("a temporal network begins at a trained lifter", hint="train one with vibe train lifter, and "
-                                                                          "name its folder: --start runs/lifter")
+    raise UsageError(
+        "a temporal network begins at a trained lifter",
+        hint="train one with vibe train lifter, and name its folder: --start runs/lifter",
+    )
 
 
 def load_lifter(path: Path) -> tuple[Lifter, Regressor]:
@@ -114,7 +135,8 @@ def load_mposer_run(path: Path) -> Mposer:
 def _mposer(job: Job) -> tuple[list[Loop], dict]:
     torch.manual_seed(job.settings.seed)
     network = Mposer(MposerConfig(hidden=job.settings.hidden, window=job.settings.window)).to(
-        job.loop_options["place"].device)
+        job.loop_options["place"].device
+    )
     loop = train_mposer(network, job.materials.bank, job.settings, job.report, job.checkpoint, **job.loop_options)
     return [loop], {"mposer": loop.averaged.state_dict(), "config": asdict(network.config)}
 
@@ -124,29 +146,38 @@ def _lifter(job: Job) -> tuple[list[Loop], dict]:
     o, folder, body = job.settings, job.materials.folder, job.materials.body
     torch.manual_seed(o.seed)
     drawn = folder is not None and any(folder.glob("stills_*_labels.npz"))
-    stills = tensors(CropSource(folder, "stills").labels) if drawn else draw_stills(
-        job.materials.bank, body, o.stills, o.seed)
+    stills = (
+        tensors(CropSource(folder, "stills").labels)
+        if drawn
+        else draw_stills(job.materials.bank, body, o.stills, o.seed)
+    )
     lifter = Lifter(LifterConfig(o.features, o.hidden))
     regressor = Regressor(RegressorConfig(o.features, hidden=o.features, dropout=0.1))
     seen = together(job.materials.seen("stills"), job.materials.seen("clips"))
     loops = train_lifter(lifter, regressor, body, stills, seen, o, job.report, job.checkpoint, **job.loop_options)
-    return loops, {"lifter": lifter.state_dict(), "lifter_config": asdict(lifter.config),
-                   "regressor": regressor.state_dict(), "regressor_config": asdict(regressor.config)}
+    return loops, {
+        "lifter": lifter.state_dict(),
+        "lifter_config": asdict(lifter.config),
+        "regressor": regressor.state_dict(),
+        "regressor_config": asdict(regressor.config),
+    }
 
 
 def _keypoints(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "keypoints")
     config = KeypointConfig(layers=DEEP)
-    loop = train_keypoints(job.materials.need_folder(), job.checkpoint, config, job.settings, job.report,
-                           job.start, **job.loop_options)
+    loop = train_keypoints(
+        job.materials.need_folder(), job.checkpoint, config, job.settings, job.report, job.start, **job.loop_options
+    )
     return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(config)}
 
 
 def _detector(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "detector")
     config = CentreConfig(layers=DEEP)
-    loop = train_detector(job.materials.need_folder(), job.checkpoint, job.start, config, job.settings,
-                          job.report, **job.loop_options)
+    loop = train_detector(
+        job.materials.need_folder(), job.checkpoint, job.start, config, job.settings, job.report, **job.loop_options
+    )
     return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(config)}
 
 
@@ -172,18 +203,22 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
     torch.manual_seed(o.seed)
     records, sources = _records(job, kind)
     mixture = Mixture(records, o.share_3d)
-    network = paper_network(job.system, records[0]["features"].shape[1], o.window,
-                            *([single.config.hidden] if single is not None else []))
+    network = paper_network(
+        job.system, records[0]["features"].shape[1], o.window, *([single.config.hidden] if single is not None else [])
+    )
     if single is not None and not job.checkpoint.exists():
-        start_from(network, single,
-                   torch.stack([mixture.draw(np.random.default_rng(row), 1, o.window)["features"][0]
-                                for row in range(512)]))
+        start_from(
+            network,
+            single,
+            torch.stack([mixture.draw(np.random.default_rng(row), 1, o.window)["features"][0] for row in range(512)]),
+        )
     prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
     bank = job.materials.bank if o.discriminator and prior is None else None
     masks = o.mask and any("valid_mask" in record and record["valid_mask"].any() for record in records)
     surface_of = surface_points(full or job.materials.synth_body, place.device) if masks else None
-    loop = train_paper(network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint, surface_of,
-                       **job.loop_options)
+    loop = train_paper(
+        network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint, surface_of, **job.loop_options
+    )
     return [loop], {"network": network.state_dict(), "config": describe(network.config), "sources": sources}
 
 
@@ -194,8 +229,9 @@ def _records(job: Job, kind: str) -> tuple[list[Record], list[str]]:
     kept = folder / "records.pt"  # whether it is there the first process says: to the others it may appear any moment
     if not any("=" in entry for entry in o.data) or place.first and not (job.checkpoint.exists() and kept.exists()):
         flow = ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None
-        records, sources = gather(o.data, o.encoder, kind, folder, job.report, place.device.type, flow,
-                                  job.system == "sps-net")
+        records, sources = gather(
+            o.data, o.encoder, kind, folder, job.report, place.device.type, flow, job.system == "sps-net"
+        )
         place.agree(True)
     else:
         place.agree(True)  # once the first has written them
@@ -203,11 +239,15 @@ def _records(job: Job, kind: str) -> tuple[list[Record], list[str]]:
     names = {name for record in records for name in record} | ({"flow"} if job.system == "dts-vibe" else set())
     for record in records:
         if lacking := sorted(names - set(record)):
-            raise InputError(f"records of {', '.join(o.data)} lack {', '.join(lacking)}",
-                             hint="they were read for another system: name the data sets instead of records.pt")
+            raise InputError(
+                f"records of {', '.join(o.data)} lack {', '.join(lacking)}",
+                hint="they were read for another system: name the data sets instead of records.pt",
+            )
     if len({record["features"].shape[1] for record in records}) > 1:
-        raise InputError(f"records of {', '.join(o.data)} are of encoders of different widths",
-                         hint="take records of one encoder, or name the data sets instead of records.pt")
+        raise InputError(
+            f"records of {', '.join(o.data)} are of encoders of different widths",
+            hint="take records of one encoder, or name the data sets instead of records.pt",
+        )
     return records, sources
 
 
@@ -216,7 +256,8 @@ def surface_points(body: Body | SynthBody, device: torch.device) -> Callable[[Te
     if isinstance(body, SynthBody):
         template, directions, weights, joints, moves = (
             torch.from_numpy(np.asarray(x, np.float32)).to(device)
-            for x in (body.vertices, body.shapedirs[..., :10], body.weights, body.joints, body.joint_dirs[..., :10]))
+            for x in (body.vertices, body.shapedirs[..., :10], body.weights, body.joints, body.joint_dirs[..., :10])
+        )
 
         def vertices_of(rotations: Tensor, betas: Tensor) -> Tensor:
             rest = joints + torch.einsum("jcb,nb->njc", moves, betas)
@@ -240,11 +281,14 @@ def paper_network(system: str, features: int, window: int, hidden: int = Regress
 
     DTS-VIBE's flow stream alone is smaller than its paper's (papers.py).
     """
-    kinds = {"vibe": (Vibe, VibeConfig), "tcmr": (Tcmr, TcmrConfig), "dts-vibe": (DtsVibe, DtsVibeConfig),
-             "sps-net": (SpsNet, SpsNetConfig)}
+    kinds = {
+        "vibe": (Vibe, VibeConfig),
+        "tcmr": (Tcmr, TcmrConfig),
+        "dts-vibe": (DtsVibe, DtsVibeConfig),
+        "sps-net": (SpsNet, SpsNetConfig),
+    }
     network, config = kinds[system]
-    more = ({"flow_encoder": "small", "flow_side": FLOW_SIDE} if system == "dts-vibe"
-            else {"regressor_hidden": hidden})
+    more = {"flow_encoder": "small", "flow_side": FLOW_SIDE} if system == "dts-vibe" else {"regressor_hidden": hidden}
     return network(config(features=features, window=window, **more))
 
 
@@ -255,5 +299,10 @@ def one_process(job: Job, name: str) -> None:
 
 
 TRAININGS: dict[str, Callable[[Job], tuple[list[Loop], dict]]] = {
-    "TemporalTraining": _temporal, "MposerTraining": _mposer, "LiftingTraining": _lifter,
-    "PaperTraining": _paper, "KeypointTraining": _keypoints, "DetectorTraining": _detector}
+    "TemporalTraining": _temporal,
+    "MposerTraining": _mposer,
+    "LiftingTraining": _lifter,
+    "PaperTraining": _paper,
+    "KeypointTraining": _keypoints,
+    "DetectorTraining": _detector,
+}

@@ -50,10 +50,10 @@ class TemporalTraining:
     """Options of a run."""
 
     minutes: float = 10.0
-    steps: int | None = None   # a budget of steps instead: then equal seeds give equal weights
-    batch: int = 16            # clips
-    pieces: int = 1            # of a step: each is a batch by itself, and processes share them
-    consecutive: int = 3       # windows of a clip, for a network that estimates its window's middle frame
+    steps: int | None = None  # a budget of steps instead: then equal seeds give equal weights
+    batch: int = 16  # clips
+    pieces: int = 1  # of a step: each is a batch by itself, and processes share them
+    consecutive: int = 3  # windows of a clip, for a network that estimates its window's middle frame
     rate: float = 4e-4
     decay: float = 0.02
     weights: Weights = Weights()
@@ -62,8 +62,8 @@ class TemporalTraining:
     discriminator: bool = False
     discriminator_rate: float = 4e-4
     discriminator_hidden: int = 256
-    refinement: float = 0.2    # share of a run in which DTS-VIBE is refined
-    clip: float = 1.0          # largest norm of the gradient
+    refinement: float = 0.2  # share of a run in which DTS-VIBE is refined
+    clip: float = 1.0  # largest norm of the gradient
     pause: float | None = None  # minutes after which this call stops, to be resumed
     save_every: float = 240.0  # seconds
     threads: int = 2
@@ -77,14 +77,31 @@ def open_network(system: str, features: int = 512) -> TemporalNetwork:
     """
     width = features
     networks = {
-        "vibe": lambda: Vibe(VibeConfig(features=features, hidden=width, bidirectional=True, regressor_hidden=width,
-                                        dropout=0.1)),
-        "tcmr": lambda: Tcmr(TcmrConfig(features=features, hidden=3 * width // 4, attention_hidden=width // 4,
-                                        regressor_hidden=width, dropout=0.1)),
-        "dts-vibe": lambda: DtsVibe(DtsVibeConfig(features=features, flow_encoder="small", flow_width=16,
-                                                  flow_side=32, width=width // 2)),
-        "sps-net": lambda: SpsNet(SpsNetConfig(features=features, attention_hidden=width, forecast_hidden=width // 2,
-                                               regressor_hidden=width, dropout=0.1))}
+        "vibe": lambda: Vibe(
+            VibeConfig(features=features, hidden=width, bidirectional=True, regressor_hidden=width, dropout=0.1)
+        ),
+        "tcmr": lambda: Tcmr(
+            TcmrConfig(
+                features=features,
+                hidden=3 * width // 4,
+                attention_hidden=width // 4,
+                regressor_hidden=width,
+                dropout=0.1,
+            )
+        ),
+        "dts-vibe": lambda: DtsVibe(
+            DtsVibeConfig(features=features, flow_encoder="small", flow_width=16, flow_side=32, width=width // 2)
+        ),
+        "sps-net": lambda: SpsNet(
+            SpsNetConfig(
+                features=features,
+                attention_hidden=width,
+                forecast_hidden=width // 2,
+                regressor_hidden=width,
+                dropout=0.1,
+            )
+        ),
+    }
     if system not in networks:
         raise UsageError(f"unknown system {system!r}", hint="choose one of: " + ", ".join(networks))
     return networks[system]()
@@ -106,7 +123,7 @@ def windows_of(lifter: Lifter, seen: Observation, length: int, window: int, most
     they are shorter."""
     features = lifter.eval()(seen).unflatten(0, (-1, length))
     windows = features.unfold(1, min(window, length), 4).movedim(-1, 2).flatten(0, 1)
-    return windows[::max(1, -(-len(windows) // most))].contiguous()
+    return windows[:: max(1, -(-len(windows) // most))].contiguous()
 
 
 class Clips:
@@ -116,13 +133,21 @@ class Clips:
     few, and the network would learn them by heart.
     """
 
-    def __init__(self, drawn: Batch | None, length: int, bank: PoseBank, body: PointBody, pooled: int,
-                 options: TemporalTraining) -> None:
+    def __init__(
+        self, drawn: Batch | None, length: int, bank: PoseBank, body: PointBody, pooled: int, options: TemporalTraining
+    ) -> None:
         self.bank, self.body, self.pooled, self.options, self.length = bank, body, pooled, options, length
-        self.sets = [] if drawn is None else [
-            (one.map(lambda x: x.unflatten(0, (-1, length))), {k: v.unflatten(0, (-1, length))
-                                                               for k, v in labels.items()})
-            for one, labels in (drawn, mirror(*drawn))]
+        self.sets = (
+            []
+            if drawn is None
+            else [
+                (
+                    one.map(lambda x: x.unflatten(0, (-1, length))),
+                    {k: v.unflatten(0, (-1, length)) for k, v in labels.items()},
+                )
+                for one, labels in (drawn, mirror(*drawn))
+            ]
+        )
 
     def draw(self, rng: np.random.Generator, frames: int) -> Batch:
         """Observations ((batch · T), …) and labels (batch, T, …) of windows of T frames; T is fewer than `frames`
@@ -139,35 +164,68 @@ class Clips:
         return observed.map(lambda x: x[clips, window].flatten(0, 1)), {k: v[clips, window] for k, v in labels.items()}
 
 
-def train_temporal(network: TemporalNetwork, lifter: Lifter, body: PointBody, drawn: Batch | None, length: int,
-                   bank: PoseBank, options: TemporalTraining, report: Callable[[str], None],
-                   prior: Mposer | None = None, out: Path | None = None,
-                   keep: Callable[[Loop], object] = lambda loop: None, **loop_options: Any) -> TemporalNetwork:
+def train_temporal(
+    network: TemporalNetwork,
+    lifter: Lifter,
+    body: PointBody,
+    drawn: Batch | None,
+    length: int,
+    bank: PoseBank,
+    options: TemporalTraining,
+    report: Callable[[str], None],
+    prior: Mposer | None = None,
+    out: Path | None = None,
+    keep: Callable[[Loop], object] = lambda loop: None,
+    **loop_options: Any,
+) -> TemporalNetwork:
     """Train in place, and return the network in evaluation mode.
 
     `drawn` are observations and labels of clips of `length` frames, all in a row; None: simulated motions alone.
     With a `prior` its loss is added; with `out` the run resumes from there; `keep` is given the loop.
     """
     if options.discriminator and network.estimates == "middle":
-        raise UsageError("a network that estimates one frame makes no motion to be judged",
-                         hint="train it without the discriminator, as TCMR's paper does")
+        raise UsageError(
+            "a network that estimates one frame makes no motion to be judged",
+            hint="train it without the discriminator, as TCMR's paper does",
+        )
     if drawn is not None and network.estimates == "middle" and length < network.window:
-        raise UsageError(f"clips of {length} frames hold no window of {network.window}",
-                         hint="draw longer clips, or train on simulated motions alone")
+        raise UsageError(
+            f"clips of {length} frames hold no window of {network.window}",
+            hint="draw longer clips, or train on simulated motions alone",
+        )
     torch.set_num_threads(options.threads)
     facts = {"options": asdict(options), **loop_options.pop("facts", {})}
     place = loop_options.get("place") or Place()
     network.to(place.device)
     lifter, body = lifter.eval().requires_grad_(False).to(place.device), body.to(place.device)
     objective = Objective(network, lifter, body, options.weights, options.consecutive, prior)
-    adversary = Adversary(options.discriminator_rate, options.discriminator_hidden, isinstance(network, SpsNet),
-                          place) if options.discriminator else None
+    adversary = (
+        Adversary(options.discriminator_rate, options.discriminator_hidden, isinstance(network, SpsNet), place)
+        if options.discriminator
+        else None
+    )
     clips = Clips(drawn, length, bank, copy.deepcopy(body).cpu(), lifter.config.pooled, options)
     others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
-    loop = Loop(network, Schedule(options.minutes, options.rate, options.decay, rise=50, clip=options.clip,
-                                  steps=options.steps, seed=options.seed, pause=options.pause,
-                                  save_every=options.save_every), report, type(network).__name__, out,
-                facts, others, **loop_options)
+    loop = Loop(
+        network,
+        Schedule(
+            options.minutes,
+            options.rate,
+            options.decay,
+            rise=50,
+            clip=options.clip,
+            steps=options.steps,
+            seed=options.seed,
+            pause=options.pause,
+            save_every=options.save_every,
+        ),
+        report,
+        type(network).__name__,
+        out,
+        facts,
+        others,
+        **loop_options,
+    )
     keep(loop)
     shared, mine = place.wrap(objective.train()), len(place.share(options.pieces))
 

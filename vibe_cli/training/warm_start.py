@@ -27,9 +27,10 @@ def start_from(network: TemporalNetwork, regressor: Regressor, windows: Tensor |
     single-frame model says. UsageError where the two read features of different widths.
     """
     if regressor.features != network.features:
-        raise UsageError(f"a network of {network.features} features cannot begin at a regressor of "
-                         f"{regressor.features}", hint="read the data sets with the encoder that was trained with it: "
-                                                       "--set encoder=runs/lifter/encoder")
+        raise UsageError(
+            f"a network of {network.features} features cannot begin at a regressor of {regressor.features}",
+            hint="read the data sets with the encoder that was trained with it: --set encoder=runs/lifter/encoder",
+        )
     if isinstance(network, DtsVibe):
         _fit_coarse(network, regressor, windows)
         return
@@ -46,9 +47,11 @@ def start_from(network: TemporalNetwork, regressor: Regressor, windows: Tensor |
 def _fit_tcmr(network: Tcmr, windows: Tensor) -> None:
     """Its three linear layers give back the middle frame's feature best."""
     encoder, middle = network.encoder, windows.shape[1] // 2
-    states = {"linear_cur": encoder.gru_cur(windows)[0][:, middle],
-              "linear_bef": encoder.gru_bef(windows[:, :middle])[0][:, -1],
-              "linear_aft": encoder.gru_aft(windows[:, middle + 1:].flip(1))[0][:, -1]}
+    states = {
+        "linear_cur": encoder.gru_cur(windows)[0][:, middle],
+        "linear_bef": encoder.gru_bef(windows[:, :middle])[0][:, -1],
+        "linear_aft": encoder.gru_aft(windows[:, middle + 1 :].flip(1))[0][:, -1],
+    }
     for name, state in states.items():
         fit_linear(getattr(encoder, name), torch.relu(state), windows[:, middle])
 

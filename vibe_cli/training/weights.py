@@ -19,8 +19,9 @@ def read_weights(path: Path, what: str, hint: str = "") -> dict:
     try:
         state = torch.load(file, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{file}: cannot be read ({type(error).__name__})",
-                         hint="name a finished run's folder, or its weights.pt") from None
+        raise InputError(
+            f"{file}: cannot be read ({type(error).__name__})", hint="name a finished run's folder, or its weights.pt"
+        ) from None
     if not isinstance(state, dict) or what not in state:
         raise InputError(f"{file}: holds no {what}", hint=hint or f"name a run of: vibe train {what}")
     return state

@@ -30,8 +30,8 @@ _CONFIG = re.compile(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)
 _FRAME = re.compile(r"n: *\d+ pts: *(-?\d+|NOPTS) .*?fmt:(\w+).*? sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 _ALPHA = re.compile(r"^(yuva|gbrap|rgba|bgra|argb|abgr|ya\d|yaf|pal8|ayuv|vuya)")
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")  # ffmpeg draws text files as pictures
-_KEPT_LINES = 400    # of the banner; a file can carry any amount of metadata
-_KEPT_ERRORS = 50    # a damaged file can bring one for every block of every frame
+_KEPT_LINES = 400  # of the banner; a file can carry any amount of metadata
+_KEPT_ERRORS = 50  # a damaged file can bring one for every block of every frame
 
 
 @functools.lru_cache(maxsize=1)
@@ -45,12 +45,14 @@ def ffmpeg_program() -> str:
         return system
     try:
         import imageio_ffmpeg
+
         return imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError):
         if system:
             return system
-        raise InputError("the ffmpeg program was not found",
-                         hint="install it, or: pip install --force-reinstall imageio-ffmpeg") from None
+        raise InputError(
+            "the ffmpeg program was not found", hint="install it, or: pip install --force-reinstall imageio-ffmpeg"
+        ) from None
 
 
 @functools.lru_cache(maxsize=8)
@@ -68,8 +70,9 @@ def _is_recent(program: str) -> bool:
 def _output_of(program: str, option: str) -> str:
     """What the program prints for one informative option; empty when it cannot run."""
     try:
-        done = subprocess.run([program, "-hide_banner", option], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=60)
+        done = subprocess.run(
+            [program, "-hide_banner", option], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode("utf-8", "replace")
@@ -84,14 +87,14 @@ class Messages:
     """What one ffmpeg said: the banner's lines, the errors, and a time stamp for every decoded frame."""
 
     def __init__(self) -> None:
-        self.banner: list[str] = []                 # info lines, the first few hundred
-        self.errors: list[str] = []                 # without levels and addresses, the first few
+        self.banner: list[str] = []  # info lines, the first few hundred
+        self.errors: list[str] = []  # without levels and addresses, the first few
         self.error_count = 0
-        self.times: list[float | None] = []         # seconds; None where the file has none
+        self.times: list[float | None] = []  # seconds; None where the file has none
         self.time_base: Fraction | None = None
         self.frame_rate: Fraction | None = None
         self.first_frame: re.Match[str] | None = None
-        self.status: int | None = None              # the exit status, once it has ended
+        self.status: int | None = None  # the exit status, once it has ended
 
     def add(self, line: str) -> None:
         """Take in one line of stderr."""
@@ -163,16 +166,23 @@ class FfmpegRun:
 
     def __init__(self, stream: ffmpeg.nodes.OutputStream, *, feed: bool = False) -> None:
         command = ffmpeg.compile(stream.global_args(*_QUIET), cmd=ffmpeg_program(), overwrite_output=True)
-        own_group = ({"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt"
-                     else {"start_new_session": True})
+        own_group = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+        )
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if feed else subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-                **own_group)
+                command,
+                stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if feed else subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                **own_group,
+            )
         except OSError as error:
-            raise InputError(f"{command[0]}: ffmpeg does not start ({error.strerror})",
-                             hint="reinstall it, or: pip install --force-reinstall imageio-ffmpeg") from None
+            raise InputError(
+                f"{command[0]}: ffmpeg does not start ({error.strerror})",
+                hint="reinstall it, or: pip install --force-reinstall imageio-ffmpeg",
+            ) from None
         self.messages = Messages()
         self._drain = threading.Thread(target=self._read_messages, daemon=True)
         self._drain.start()
@@ -191,7 +201,7 @@ class FfmpegRun:
         """Feed all of `data`; OSError when ffmpeg no longer listens."""
         view = memoryview(data).cast("B")
         while len(view):
-            view = view[self._process.stdin.write(view):]
+            view = view[self._process.stdin.write(view) :]
 
     def finish(self) -> int:
         """End the input, wait for ffmpeg and its last message; the exit status."""
@@ -227,10 +237,10 @@ def run_to_end(stream: ffmpeg.nodes.OutputStream) -> tuple[int, Messages]:
 class Probe:
     """What the first decoded frame and the header tell of a video file."""
 
-    width: int                # pixels as displayed: turned by the rotation metadata, pixels made square
+    width: int  # pixels as displayed: turned by the rotation metadata, pixels made square
     height: int
-    fps: Fraction             # the nominal rate
-    alpha: bool               # the frames carry transparency
+    fps: Fraction  # the nominal rate
+    alpha: bool  # the frames carry transparency
     has_audio: bool
     estimated_frames: int | None  # by the header's duration; None when it has none
 
@@ -251,17 +261,24 @@ def probe_video(path: Path) -> Probe:
     mean = float(claimed[1]) * (1000 if claimed[2] else 1) if claimed else 0.0
     fps = messages.frame_rate or Fraction(mean).limit_denominator(1001) or Fraction(30)
     frames = None if messages.duration is None else max(1, round(messages.duration * (mean or float(fps))))
-    return Probe(width=max(1, round(width * aspect)), height=height, fps=fps,
-                 alpha=_ALPHA.match(pixel_format) is not None, has_audio=bool(messages.streams("Audio")),
-                 estimated_frames=frames)
+    return Probe(
+        width=max(1, round(width * aspect)),
+        height=height,
+        fps=fps,
+        alpha=_ALPHA.match(pixel_format) is not None,
+        has_audio=bool(messages.streams("Audio")),
+        estimated_frames=frames,
+    )
 
 
 def _unreadable(path: Path, messages: Messages) -> InputError:
     """Why nothing could be decoded, told apart by how far ffmpeg came."""
     hint = "check that it plays in a video player; if it was copied or downloaded, fetch it again"
     if messages.status is not None and messages.status < 0:
-        return InputError(f"{path}: ffmpeg crashed on it (signal {-messages.status})",
-                          hint="update ffmpeg, or: pip install --upgrade imageio-ffmpeg")
+        return InputError(
+            f"{path}: ffmpeg crashed on it (signal {-messages.status})",
+            hint="update ffmpeg, or: pip install --upgrade imageio-ffmpeg",
+        )
     if messages.demuxer in _TEXT_ART or not messages.demuxer and _is_text(path):
         return InputError(f"{path}: a text file, not a video", hint="give a video file or a folder of images")
     if messages.streams("Video"):
@@ -278,7 +295,7 @@ def _is_text(path: Path) -> bool:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        text = head[:error.start].decode("utf-8") if error.start > len(head) - 4 else "\0"
+        text = head[: error.start].decode("utf-8") if error.start > len(head) - 4 else "\0"
     return all(c.isprintable() or c.isspace() for c in text)
 
 

@@ -21,19 +21,20 @@ _ORIENTATION = 0x0112  # EXIF
 
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder in natural order (img2 before img10), without hidden files and subfolders."""
-    files = [path for path in folder.iterdir()
-             if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()]
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
     if not files:
         suffixes = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
-        raise InputError(f"{folder}: no images in this folder",
-                         hint=f"give a video file or a folder of {suffixes}")
+        raise InputError(f"{folder}: no images in this folder", hint=f"give a video file or a folder of {suffixes}")
     return sorted(files, key=lambda path: _natural_key(path.name))
 
 
 def _natural_key(name: str) -> tuple:
     """Sorts digits as numbers and letters without case; equal ones by the name itself."""
-    return [(int(part), "") if part.isdecimal() else (-1, part.casefold())
-            for part in re.split(r"(\d+)", name)], name
+    return [(int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"(\d+)", name)], name
 
 
 def on_canvas(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -41,13 +42,14 @@ def on_canvas(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     canvas = np.zeros((height, width, 3), np.uint8)
-    canvas[:image.shape[0], :image.shape[1]] = image[:height, :width]
+    canvas[: image.shape[0], : image.shape[1]] = image[:height, :width]
     return canvas
 
 
 def image_size(file: Path) -> tuple[int, int] | None:
     """(width, height) as displayed, from the header alone; None when it is not an image."""
     from PIL import Image
+
     try:
         with Image.open(file) as image:
             width, height = image.size
@@ -60,15 +62,23 @@ def image_size(file: Path) -> tuple[int, int] | None:
 def _upright(image: Image) -> Image:
     """Turned as its EXIF says. ImageOps.exif_transpose would write the EXIF anew as well, and fail on odd ones."""
     from PIL.Image import Transpose
-    turn = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
-            6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}.get(
-                image.getexif().get(_ORIENTATION))
+
+    turn = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(image.getexif().get(_ORIENTATION))
     return image if turn is None else image.transpose(turn)
 
 
 def read_image(file: Path) -> np.ndarray | None:
     """An image as displayed (EXIF orientation applied), RGB uint8 (H, W, 3); None when it does not decode."""
     from PIL import Image
+
     try:
         with Image.open(file) as opened:
             image = _upright(opened)

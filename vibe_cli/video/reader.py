@@ -51,13 +51,14 @@ def open_video(path: str | Path, image_fps: Fraction | float = IMAGE_FPS) -> Vid
         with open(path, "rb") as file:
             empty = not file.read(1)
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror})",
-                         hint="check that you may read it") from None
+        raise InputError(f"{name}: cannot be read ({error.strerror})", hint="check that you may read it") from None
     if empty:
         raise InputError(f"{name}: the file is empty", hint="copy or download it again")
     if path.suffix.lower() not in IMAGE_SUFFIXES and not is_utf8(name):
-        raise InputError(f"{name.encode('utf-8', 'replace').decode()}: its name is not UTF-8, which ffmpeg asks for",
-                         hint="rename the file, or the folder before it")
+        raise InputError(
+            f"{name.encode('utf-8', 'replace').decode()}: its name is not UTF-8, which ffmpeg asks for",
+            hint="rename the file, or the folder before it",
+        )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageReader(name, [path], _positive_rate(image_fps))
     return FileReader(name)
@@ -76,16 +77,16 @@ class VideoReader:
     Each iteration decodes anew and gives the same frames. `with` ends what still runs at its end.
     """
 
-    width: int                      # pixels, as displayed
+    width: int  # pixels, as displayed
     height: int
-    fps: Fraction                   # the nominal rate; `info.fps` is the better one where the rate varies
+    fps: Fraction  # the nominal rate; `info.fps` is the better one where the rate varies
     has_audio: bool
-    kind: str                       # video | images
-    estimated_frames: int | None    # before decoding, for progress bars; None when the header says nothing
-    warnings: list[str]             # what was wrong with the clip and did not stop its last full iteration
+    kind: str  # video | images
+    estimated_frames: int | None  # before decoding, for progress bars; None when the header says nothing
+    warnings: list[str]  # what was wrong with the clip and did not stop its last full iteration
 
     def __init__(self, path: str) -> None:
-        self.path = path            # as the user gave it
+        self.path = path  # as the user gave it
         self.warnings = []
         self._info: VideoInfo | None = None
 
@@ -111,8 +112,15 @@ class VideoReader:
     def _complete(self, times: np.ndarray, fps: Fraction, warnings: list[str]) -> None:
         """Keep what a full iteration has shown."""
         self.warnings = warnings
-        self._info = VideoInfo(path=self.path, width=self.width, height=self.height, fps=fps, times=times,
-                               has_audio=self.has_audio, kind=self.kind)
+        self._info = VideoInfo(
+            path=self.path,
+            width=self.width,
+            height=self.height,
+            fps=fps,
+            times=times,
+            has_audio=self.has_audio,
+            kind=self.kind,
+        )
 
 
 class FileReader(VideoReader):
@@ -156,25 +164,36 @@ class FileReader(VideoReader):
         if self._alpha:
             filters += ["format=gbrap", "premultiply=inplace=1"]
         source = file_input(self.path, threads=1)
-        return ffmpeg.output(source["V:0"], "pipe:", f="rawvideo", vf=",".join([*filters, "format=rgb24"]),
-                             pix_fmt="rgb24", enc_time_base="1:1000000",
-                             **passthrough_option(ffmpeg_program()))
+        return ffmpeg.output(
+            source["V:0"],
+            "pipe:",
+            f="rawvideo",
+            vf=",".join([*filters, "format=rgb24"]),
+            pix_fmt="rgb24",
+            enc_time_base="1:1000000",
+            **passthrough_option(ffmpeg_program()),
+        )
 
     def _finish(self, count: int, status: int, messages: Messages) -> None:
         """Draw up `info` and `warnings`. InputError when nothing was decoded."""
         if not count:
-            raise InputError(f"{self.path}: none of its frames can be decoded ({messages.reason})",
-                             hint="check that it plays in a video player")
+            raise InputError(
+                f"{self.path}: none of its frames can be decoded ({messages.reason})",
+                hint="check that it plays in a video player",
+            )
         times, repaired = increasing_times(messages.times[:count], count, self.fps)
         end, warnings = times[-1] + 1 / self.fps, []
         if status or messages.errors:
             warnings.append(f"{self.path}: damaged ({messages.reason}); {count} frames could be decoded")
         elif messages.duration and end < min(0.9 * messages.duration, messages.duration - 0.5):
-            warnings.append(f"{self.path}: its header promises {messages.duration:.1f} s, "
-                            f"its pictures end after {end:.1f} s")
+            warnings.append(
+                f"{self.path}: its header promises {messages.duration:.1f} s, its pictures end after {end:.1f} s"
+            )
         if repaired:
-            warnings.append(f"{self.path}: {repaired} frames have no time stamp or one out of order; "
-                            "they follow the frame before at the nominal rate")
+            warnings.append(
+                f"{self.path}: {repaired} frames have no time stamp or one out of order; "
+                "they follow the frame before at the nominal rate"
+            )
         self._complete(times, actual_rate(times, self.fps), warnings)
 
 
@@ -255,9 +274,14 @@ class ImageReader(VideoReader):
             raise InputError(f"{self.path}: no image can be decoded", hint="check it in an image viewer")
         warnings = []
         if self._odd is not None:
-            warnings.append(f"{self.path}: the images differ in size ({self._odd.name} is not {self.width}x"
-                            f"{self.height}); the smaller ones are padded with black at the right and bottom")
+            warnings.append(
+                f"{self.path}: the images differ in size ({self._odd.name} is not {self.width}x"
+                f"{self.height}); the smaller ones are padded with black at the right and bottom"
+            )
         if unreadable:
-            warnings.append(f"{self.path}: {len(unreadable)} images cannot be decoded and are left out: "
-                            + ", ".join(unreadable[:5]) + (", …" if len(unreadable) > 5 else ""))
+            warnings.append(
+                f"{self.path}: {len(unreadable)} images cannot be decoded and are left out: "
+                + ", ".join(unreadable[:5])
+                + (", …" if len(unreadable) > 5 else "")
+            )
         self._complete(np.array(times), self.fps, warnings)

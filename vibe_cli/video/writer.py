@@ -21,13 +21,15 @@ from vibe_cli.video.ffmpeg import (
     passthrough_option,
 )
 
-CRF = 20             # H.264's constant rate factor: 0 lossless … 51 worst; 20 shows no artefacts
+CRF = 20  # H.264's constant rate factor: 0 lossless … 51 worst; 20 shows no artefacts
 PRESET = "veryfast"  # H.264's effort: on two cores the encoder keeps up with the renderer
 SOUND_BITRATE = "192k"
-TICKS = 1_000_000    # a second, in the time stamps that travel with frames of variable rate
+TICKS = 1_000_000  # a second, in the time stamps that travel with frames of variable rate
 # The colours of HD video, and said so: players guess them from the size otherwise.
-_COLOURS = ("scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,setsar=1,"
-            "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709")
+_COLOURS = (
+    "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,setsar=1,"
+    "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+)
 
 
 class VideoWriter:
@@ -43,9 +45,16 @@ class VideoWriter:
     as before. InputError when the file cannot be written.
     """
 
-    def __init__(self, path: str | Path, width: int, height: int, fps: Fraction,
-                 audio_from: str | Path | None = None, times: np.ndarray | None = None,
-                 crf: int = CRF) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        fps: Fraction,
+        audio_from: str | Path | None = None,
+        times: np.ndarray | None = None,
+        crf: int = CRF,
+    ) -> None:
         self.path = Path(path)
         self.width, self.height, self.fps, self.crf = width, height, Fraction(fps), crf
         self.warnings: list[str] = []
@@ -80,13 +89,14 @@ class VideoWriter:
             frame = np.pad(frame, ((0, self.height % 2), (0, self.width % 2), (0, 0)), mode="edge")
         frame = np.ascontiguousarray(frame)
         if self._ticks is not None:
-            start, end = self._ticks[self._count:self._count + 2]
+            start, end = self._ticks[self._count : self._count + 2]
             self._feed(matroska_frame(start, end - start, frame.nbytes))
         self._feed(frame.data)
         self._count += 1
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             self._discard()
             return
@@ -119,12 +129,16 @@ class VideoWriter:
             raise self._failure() from None
 
     def _unwritable(self, why: str) -> InputError:
-        return InputError(f"{self.path}: cannot be written ({why})",
-                          hint="choose an output folder that exists and that you may write to")
+        return InputError(
+            f"{self.path}: cannot be written ({why})",
+            hint="choose an output folder that exists and that you may write to",
+        )
 
     def _failure(self) -> InputError:
-        return InputError(f"{self.path}: cannot be written (ffmpeg says: {self._run.messages.reason})",
-                          hint="check the free disk space, and the video encoders with: vibe doctor")
+        return InputError(
+            f"{self.path}: cannot be written (ffmpeg says: {self._run.messages.reason})",
+            hint="check the free disk space, and the video encoders with: vibe doctor",
+        )
 
     def _discard(self) -> None:
         """End ffmpeg and remove what it has written."""
@@ -134,8 +148,12 @@ class VideoWriter:
 
     def _command(self) -> ffmpeg.nodes.OutputStream:
         if self._ticks is None:
-            options = {"f": "rawvideo", "pix_fmt": "rgb24", "framerate": str(self.fps),
-                       "s": f"{self._even_width}x{self._even_height}"}
+            options = {
+                "f": "rawvideo",
+                "pix_fmt": "rgb24",
+                "framerate": str(self.fps),
+                "s": f"{self._even_width}x{self._even_height}",
+            }
             timed = {}
         else:
             options = {"f": "matroska"}
@@ -144,10 +162,21 @@ class VideoWriter:
         frames = ffmpeg.input("pipe:0", protocol_whitelist="pipe", itsoffset=f"{self._offset:.6f}", **options)
         tracks, sound = self._sound()
         return ffmpeg.output(
-            frames["v:0"], *tracks, "file:" + os.fspath(self._part), f="mp4", movflags="+faststart",
-            vf=_COLOURS, colorspace="bt709", color_primaries="bt709", color_trc="bt709", color_range="tv",
-            **{"c:v": "libx264", "preset": PRESET, "crf": self.crf}, **timed, **sound,
-            **passthrough_option(ffmpeg_program()))
+            frames["v:0"],
+            *tracks,
+            "file:" + os.fspath(self._part),
+            f="mp4",
+            movflags="+faststart",
+            vf=_COLOURS,
+            colorspace="bt709",
+            color_primaries="bt709",
+            color_trc="bt709",
+            color_range="tv",
+            **{"c:v": "libx264", "preset": PRESET, "crf": self.crf},
+            **timed,
+            **sound,
+            **passthrough_option(ffmpeg_program()),
+        )
 
     def _sound(self) -> tuple[list[ffmpeg.nodes.FilterableStream], dict[str, object]]:
         """The source's first sound track and how it is taken over; nothing where it has none."""
@@ -185,14 +214,22 @@ def timing(times: np.ndarray | None, fps: Fraction) -> tuple[float, list[int] | 
 # Frames with their own time stamps reach ffmpeg as a Matroska stream (RFC 8794, RFC 9559) of raw pictures in
 # its simplest form, one cluster a frame.
 
+
 def matroska_header(width: int, height: int) -> bytes:
     """The head of a Matroska stream with one track of raw RGB pictures, TICKS a second."""
     ebml = _element(0x1A45DFA3, _element(0x4282, b"matroska"))
     info = _element(0x1549A966, _element(0x2AD7B1, _number(1_000_000_000 // TICKS)))
-    picture = _element(0xE0, _element(0xB0, _number(width)) + _element(0xBA, _number(height))
-                       + _element(0x2EB524, b"RGB\x18"))
-    track = _element(0xAE, _element(0xD7, _number(1)) + _element(0x73C5, _number(1))
-                     + _element(0x83, _number(1)) + _element(0x86, b"V_UNCOMPRESSED") + picture)
+    picture = _element(
+        0xE0, _element(0xB0, _number(width)) + _element(0xBA, _number(height)) + _element(0x2EB524, b"RGB\x18")
+    )
+    track = _element(
+        0xAE,
+        _element(0xD7, _number(1))
+        + _element(0x73C5, _number(1))
+        + _element(0x83, _number(1))
+        + _element(0x86, b"V_UNCOMPRESSED")
+        + picture,
+    )
     segment_of_unknown_size = struct.pack(">I", 0x18538067) + b"\x01" + b"\xff" * 7
     return ebml + segment_of_unknown_size + info + _element(0x1654AE6B, track)
 

@@ -33,15 +33,15 @@ class Row:
 
     name: str
     task: str
-    network: str | None      # a key of networks.NETWORKS
-    bytes: int               # of its weights on the disk
-    source: str              # shipped, or the file it came of
+    network: str | None  # a key of networks.NETWORKS
+    bytes: int  # of its weights on the disk
+    source: str  # shipped, or the file it came of
     licence: str
     folder: Path
-    default: bool = False    # used where nothing is named
-    measured: dict[str, Any] = field(default_factory=dict)       # what and its unit → number
-    needs: list[dict[str, str]] = field(default_factory=list)    # missing: kind, what it is, from where
-    damage: str | None = None                                    # why it cannot be used
+    default: bool = False  # used where nothing is named
+    measured: dict[str, Any] = field(default_factory=dict)  # what and its unit → number
+    needs: list[dict[str, str]] = field(default_factory=list)  # missing: kind, what it is, from where
+    damage: str | None = None  # why it cannot be used
 
     @property
     def state(self) -> str:
@@ -56,8 +56,19 @@ def catalogue() -> list[Row]:
     """Every model, the user's own first; one that is damaged says so and hides no other."""
     detector = Path(default_detector()).name
     rows = [_row(folder, detector) for folder in model_folders()]
-    rows += [Row(path.name, "detector", "yolo", path.stat().st_size, f"yours, {path.name}", YOLO_LICENCE, path.parent,
-                 default=path.name == detector) for path in own_yolo_files()]
+    rows += [
+        Row(
+            path.name,
+            "detector",
+            "yolo",
+            path.stat().st_size,
+            f"yours, {path.name}",
+            YOLO_LICENCE,
+            path.parent,
+            default=path.name == detector,
+        )
+        for path in own_yolo_files()
+    ]
     return sorted(rows, key=lambda row: row.source == "shipped")
 
 
@@ -92,8 +103,14 @@ def readme_table() -> str:
     """The table of models/README.md, in Markdown: the shipped models."""
     lines = ["| model | task | network | size | licence | measured |", "|---|---|---|---|---|---|"]
     for row in (row for row in catalogue() if row.source == "shipped"):
-        cells = (f"[{row.name}]({row.name}/CARD.md)", row.task, row.network or "–", megabytes(row.bytes), row.licence,
-                 figures(row.measured) or "–")
+        cells = (
+            f"[{row.name}]({row.name}/CARD.md)",
+            row.task,
+            row.network or "–",
+            megabytes(row.bytes),
+            row.licence,
+            figures(row.measured) or "–",
+        )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -116,9 +133,19 @@ def _row(folder: Path, detector: str) -> Row:
     origin = config.get("source") if where == "yours" else None
     source = f"{where}, {origin['file']}" if isinstance(origin, dict) and "file" in origin else where
     network = config.get("network")
-    return Row(entry.name, entry.task, network.get("network") if isinstance(network, dict) else None, size, source,
-               str(config.get("licence", "not stated")), folder, _is_default(entry, detector),
-               config.get("measured") or {}, needs, damage)
+    return Row(
+        entry.name,
+        entry.task,
+        network.get("network") if isinstance(network, dict) else None,
+        size,
+        source,
+        str(config.get("licence", "not stated")),
+        folder,
+        _is_default(entry, detector),
+        config.get("measured") or {},
+        needs,
+        damage,
+    )
 
 
 def _is_default(entry: Entry, detector: str) -> bool:

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 class Model:
     """Everything that recovering motion needs, on its device, in evaluation mode."""
 
-    name: str             # of the temporal network
+    name: str  # of the temporal network
     detector_name: str
     detector: Detector
-    encoder: nn.Module    # crops (N, 3, S, S) → EncoderOutput
+    encoder: nn.Module  # crops (N, 3, S, S) → EncoderOutput
     network: TemporalNetwork  # features (B, T, F) → MotionOutput
     body: Body
-    crop_size: int        # pixels, S
-    crop_scale: float     # side of the crop over the larger side of the person's box
+    crop_size: int  # pixels, S
+    crop_scale: float  # side of the crop over the larger side of the person's box
     device: torch.device
-    dtype: torch.dtype    # in which the encoder computes
-    camera_origin: str    # pelvis | body: the point of the body that the network's camera places
+    dtype: torch.dtype  # in which the encoder computes
+    camera_origin: str  # pelvis | body: the point of the body that the network's camera places
     shape_known: bool = True  # whether the network's betas belong to the body; else it is posed with its mean shape
     flow: FlowMethod | None = None  # of the network's flow stream, where it has one
     notes: tuple[str, ...] = ()  # what whoever chose it should know; a run's first warnings

@@ -54,8 +54,12 @@ class Entry:
 
 def model_folders() -> list[Path]:
     """The folders of all models, by name; the user's own first."""
-    return [path.parent for root in (user_models_dir(), models_dir()) for path in sorted(root.glob(f"*/{CONFIG}"))
-            if not path.parent.name.endswith(PART)]
+    return [
+        path.parent
+        for root in (user_models_dir(), models_dir())
+        for path in sorted(root.glob(f"*/{CONFIG}"))
+        if not path.parent.name.endswith(PART)
+    ]
 
 
 def list_models() -> list[Entry]:
@@ -87,8 +91,11 @@ def choose_model(name: str | Path) -> tuple[Entry, str | None]:
     if is_name and (folder / CONFIG).is_file():
         return read_entry(folder), None
     known = [folder.name for folder in model_folders() if read_entry(folder).task == "temporal"]
-    raise ModelError(f"no model named {name}", hint=f"choose one of: {', '.join(dict.fromkeys([*SYSTEMS, *known]))}; "
-                                                    f"official checkpoints are added with: {IMPORT_HINT}")
+    raise ModelError(
+        f"no model named {name}",
+        hint=f"choose one of: {', '.join(dict.fromkeys([*SYSTEMS, *known]))}; "
+        f"official checkpoints are added with: {IMPORT_HINT}",
+    )
 
 
 def find_named(name: str) -> Entry | None:
@@ -99,18 +106,26 @@ def find_named(name: str) -> Entry | None:
     return next((read_entry(folder) for folder in folders if (folder / CONFIG).is_file()), None)
 
 
-def load_model(name: str | Path | None = None, detector: str | Path | None = None,
-               body: str | Path | None = None, device: str = "auto", precision: str = "auto") -> Model:
+def load_model(
+    name: str | Path | None = None,
+    detector: str | Path | None = None,
+    body: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Model:
     """A temporal network with the encoder, detector and body that go with it.
 
     ModelError where something is missing or does not fit, UsageError where the device is not there.
     """
     from vibe_cli.device import choose_device, choose_dtype
     from vibe_cli.people.flow import open_flow
+
     entry, note = choose_model(name or DEFAULT_MODEL)
     if entry.task != "temporal":
-        raise ModelError(f"{entry.name} is no temporal model but of the kind: {entry.task}",
-                         hint=f"use {DEFAULT_MODEL}, or see: vibe models list")
+        raise ModelError(
+            f"{entry.name} is no temporal model but of the kind: {entry.task}",
+            hint=f"use {DEFAULT_MODEL}, or see: vibe models list",
+        )
     where = choose_device(device)
     dtype = choose_dtype(where, precision)
     encoder_entry = encoder_of(entry)
@@ -119,21 +134,33 @@ def load_model(name: str | Path | None = None, detector: str | Path | None = Non
     finder, finder_name = load_detector(detector, where, {encoder_entry.folder.resolve(): encoder})
     posed, other_shape = _load_body(body, entry)
     return Model(
-        name=entry.name, detector_name=finder_name, detector=finder, encoder=encoder, network=network,
-        body=posed.to(where), shape_known=other_shape is None, crop_size=crop_size(encoder_entry),
-        crop_scale=crop_scale(entry, encoder_entry), device=where, dtype=dtype,
-        camera_origin=entry.config.get("camera_origin", "pelvis"), notes=tuple(filter(None, (note, other_shape))),
-        flow=open_flow(network.flow, where))
+        name=entry.name,
+        detector_name=finder_name,
+        detector=finder,
+        encoder=encoder,
+        network=network,
+        body=posed.to(where),
+        shape_known=other_shape is None,
+        crop_size=crop_size(encoder_entry),
+        crop_scale=crop_scale(entry, encoder_entry),
+        device=where,
+        dtype=dtype,
+        camera_origin=entry.config.get("camera_origin", "pelvis"),
+        notes=tuple(filter(None, (note, other_shape))),
+        flow=open_flow(network.flow, where),
+    )
 
 
-def load_detector(name: str | Path | None, device: torch.device,
-                  loaded: dict[Path, nn.Module] | None = None) -> tuple[Detector, str]:
+def load_detector(
+    name: str | Path | None, device: torch.device, loaded: dict[Path, nn.Module] | None = None
+) -> tuple[Detector, str]:
     """A detector and its name: a model of the zoo, an ultralytics weights file or an ultralytics name.
 
     By default that of `default_detector`. `loaded` are networks by resolved folder that are on the device already and
     may be shared.
     """
     from vibe_cli.people.detectors import CentreDetector, YoloDetector
+
     name = default_detector() if name is None else name
     if str(name).endswith(".pt"):
         return YoloDetector(name, device), Path(name).name
@@ -145,6 +172,7 @@ def load_detector(name: str | Path | None, device: torch.device,
     if verify is None:
         return CentreDetector(network, device, size=size, threshold=threshold, name=entry.name), entry.name
     from vibe_cli.people.rescore import Judge, VerifiedDetector
+
     proposer = CentreDetector(network, device, size=size, threshold=verify["proposals_from"], name=entry.name)
     looker = _named_by(entry, str(verify["encoder"]))
     encoder = (loaded or {}).get(looker.folder.resolve()) or load_network(looker).to(device)
@@ -172,13 +200,16 @@ def load_network(entry: Entry) -> nn.Module:
 
     from vibe_cli.importing.safe_read import read_safetensors
     from vibe_cli.networks import load_network as build
+
     weights = entry.folder / WEIGHTS
     if "network" not in entry.config or not weights.is_file():
         raise ModelError(f"{entry.folder}: holds no network", hint="choose another model, or import it again")
     stated = entry.config.get("sha256") or entry.config.get("files", {}).get(WEIGHTS)
     if stated and sha256(weights) != stated:
-        raise ModelError(f"{weights}: damaged, its checksum is not the one in {CONFIG}",
-                         hint="reinstall vibe-cli, or delete the folder and import the model again")
+        raise ModelError(
+            f"{weights}: damaged, its checksum is not the one in {CONFIG}",
+            hint="reinstall vibe-cli, or delete the folder and import the model again",
+        )
     network = build(entry.config["network"], read_safetensors(weights), weights)
     return network.to(memory_format=torch.channels_last)  # convolutions on a CPU take two thirds of the time
 
@@ -188,8 +219,9 @@ def read_entry(folder: Path) -> Entry:
     try:
         config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"{folder / CONFIG}: damaged ({type(error).__name__})",
-                         hint="reinstall vibe-cli, or import the model again") from None
+        raise ModelError(
+            f"{folder / CONFIG}: damaged ({type(error).__name__})", hint="reinstall vibe-cli, or import the model again"
+        ) from None
     if not isinstance(config, dict):
         raise ModelError(f"{folder / CONFIG}: not a model's configuration", hint="import the model again")
     return Entry(folder, config)
@@ -205,8 +237,10 @@ def _choose_system(name: str) -> tuple[Entry, str | None]:
         why, get = _lacking(own, system)
     if shipped := find_named(system.shipped):
         return shipped, f"{name} is {shipped.name} here, because {why} ({get})" if why else None
-    raise ModelError(f"no model of {system.title} is here" + (f": {why}" if why else ""),
-                     hint=f"{get}; or {TRAIN_HINT}" if why else get)
+    raise ModelError(
+        f"no model of {system.title} is here" + (f": {why}" if why else ""),
+        hint=f"{get}; or {TRAIN_HINT}" if why else get,
+    )
 
 
 def _lacking(own: list[Imported], system: System) -> tuple[str, str]:
@@ -224,15 +258,19 @@ def encoder_of(entry: Entry) -> Entry:
     if "encoder" in entry.config:
         encoder = _named_by(entry, str(entry.config["encoder"]))
         if encoder.task != "encoder":
-            raise ModelError(f"{entry.name} names {encoder.name} as its encoder, which is of the kind: {encoder.task}",
-                             hint=f"name an encoder in {entry.folder / CONFIG}")
+            raise ModelError(
+                f"{entry.name} names {encoder.name} as its encoder, which is of the kind: {encoder.task}",
+                hint=f"name an encoder in {entry.folder / CONFIG}",
+            )
         return encoder
     for other in list_imported():
         if other.kind == "spin":
             return Entry(other.folder, other.config)
     needs = entry.config.get("needs") or [{"what": "SPIN's checkpoint", "from": "its authors"}]
-    raise ModelError(f"{entry.name} needs an encoder: {needs[0]['what']}",
-                     hint=f"get it from {needs[0]['from']}, then: {IMPORT_HINT}")
+    raise ModelError(
+        f"{entry.name} needs an encoder: {needs[0]['what']}",
+        hint=f"get it from {needs[0]['from']}, then: {IMPORT_HINT}",
+    )
 
 
 def _named_by(entry: Entry, named: str) -> Entry:
@@ -246,18 +284,24 @@ def _named_by(entry: Entry, named: str) -> Entry:
 def _check_pair(entry: Entry, network: nn.Module, encoder_entry: Entry, encoder: nn.Module) -> None:
     """ModelError unless the network is a temporal one and reads as many features as the encoder gives."""
     from vibe_cli.networks.temporal import TemporalNetwork
+
     if not isinstance(network, TemporalNetwork):
-        raise ModelError(f"{entry.name} is no temporal model: its network is {type(network).__name__}",
-                         hint=f"use {DEFAULT_MODEL}, or see: vibe models list")
+        raise ModelError(
+            f"{entry.name} is no temporal model: its network is {type(network).__name__}",
+            hint=f"use {DEFAULT_MODEL}, or see: vibe models list",
+        )
     if network.features != encoder.features:
-        raise ModelError(f"{entry.name} reads {network.features} features a frame, and its encoder "
-                         f"{encoder_entry.name} gives {encoder.features}",
-                         hint=f"name the encoder that it was trained on in {entry.folder / CONFIG}")
+        raise ModelError(
+            f"{entry.name} reads {network.features} features a frame, and its encoder "
+            f"{encoder_entry.name} gives {encoder.features}",
+            hint=f"name the encoder that it was trained on in {entry.folder / CONFIG}",
+        )
 
 
 def crop_size(encoder: Entry) -> int:
     """Pixels of a side of the crops that an encoder sees."""
     from vibe_cli.geometry.camera import CROP_SIZE
+
     return encoder.config["network"].get("size", CROP_SIZE)
 
 
@@ -270,18 +314,23 @@ def _load_body(path: str | Path | None, entry: Entry) -> tuple[Body, str | None]
     """The user's choice, else what the model was trained with: SMPL for official ones, what its configuration names for
     a run, and the open body for our own; and a sentence where the network's shapes belong to another body."""
     from vibe_cli.body.body_models import OPEN_BODY, load_body, mean_shape_note
+
     published, named = entry.config.get("camera_origin") == "body", entry.config.get("body", OPEN_BODY)
     if path is not None:
         body, theirs = load_body(path), "smpl" if published or named != OPEN_BODY else "open"
         if published and body.kind != theirs:
-            raise ModelError(f"{entry.name} places SMPL's origin in the picture and cannot place the {body.kind} body",
-                             hint="leave --body out, or name an SMPL file: --body SMPL_NEUTRAL.pkl")
+            raise ModelError(
+                f"{entry.name} places SMPL's origin in the picture and cannot place the {body.kind} body",
+                hint="leave --body out, or name an SMPL file: --body SMPL_NEUTRAL.pkl",
+            )
         return body, mean_shape_note(theirs, body.kind) if body.kind != theirs else None
     if named != OPEN_BODY:
         path = named
     elif published:
         path = find_body(prefer=entry.folder)
         if path is None:
-            raise ModelError(f"{entry.name} needs an SMPL body, and none is here",
-                             hint=f"import an SMPL file: {IMPORT_HINT}; or name one: --body SMPL_NEUTRAL.pkl")
+            raise ModelError(
+                f"{entry.name} needs an SMPL body, and none is here",
+                hint=f"import an SMPL file: {IMPORT_HINT}; or name one: --body SMPL_NEUTRAL.pkl",
+            )
     return load_body(path), None
