@@ -1,0 +1,189 @@
+"""Pictures of people with what is known of them → training crops, turned, scaled, cut, hidden and spoilt at random."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+
+from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, LEFT_RIGHT_PAIRS, MIRRORED_KEYPOINTS
+from vibe_cli.synth.faults import degrade
+
+FLIP = np.diag([-1.0, 1, 1])
+# What a crop may be cut to: arms and head, trunk and arms, head and shoulders, all but the feet, legs.
+PARTS = [
+    [KEYPOINTS_OF_54.index(joint) for joint in part]
+    for part in (
+        (16, 17, 18, 19, 20, 21, 47, 48),
+        (16, 17, 18, 19, 20, 21, 45, 46, 47, 48),
+        (16, 17, 47, 48),
+        (16, 17, 18, 19, 20, 21, 45, 46, 47, 48, 4, 5),
+        (4, 5, 7, 8, 45, 46),
+    )
+]
+LEAST_PART = 0.2  # of the person's side
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A person in a picture; K of our keypoints, P of their pairs; pixels count from the middle of the first one."""
+
+    image: np.ndarray  # (H, W, 3) uint8 BGR
+    points: np.ndarray  # (K, 2) pixels
+    weights: np.ndarray  # (K,) 0..1; 0: nothing is known
+    pairs: np.ndarray  # (P, 2, 2) pixels, two places of a pair
+    pair_weights: np.ndarray  # (P,)
+    box: np.ndarray  # (4,) centre x, centre y, width, height
+    depth: np.ndarray | None = None  # (K,) metres behind the pelvis, where it is known
+    root: np.ndarray | None = None  # (3, 3) root rotation in camera axes, where it is known
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCrops:
+    """N crops of S pixels with what is known of them, points in −1..1 of the crop."""
+
+    crops: np.ndarray  # (N, S, S, 3) uint8 RGB
+    points: np.ndarray  # (N, K, 2)    float32
+    weights: np.ndarray  # (N, K)       float32
+    pairs: np.ndarray  # (N, P, 2, 2) float32
+    pair_weights: np.ndarray  # (N, P)       float32
+    depth: np.ndarray  # (N, K)       float32
+    root: np.ndarray  # (N, 3, 3)    float32
+    solid: np.ndarray  # (N,)         float32  1 where depth and root are known
+
+    @classmethod
+    def stack(cls, rows: Sequence[TrainingCrops]) -> TrainingCrops:
+        """Several as one."""
+        return cls(**{f.name: np.concatenate([getattr(row, f.name) for row in rows]) for f in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a crop may differ from the person's box."""
+
+    scale: float = 1.2  # side of the crop over the larger side of the box
+    closer: float = 0.25  # largest logarithm by which it is smaller than that
+    wider: float = 0.3  # and larger
+    shift: float = 0.09  # of the side
+    leaning: float = 0.58  # share of the crops that are turned a little,
+    lean: float = 0.35  # radians, standard deviation
+    turned: float = 0.12  # share of the crops that are turned by any angle
+    part: float = 0.12  # share of the crops that are cut to a part of the person
+    hidden: float = 0.28  # share of the crops with things before the person
+
+
+@dataclass(frozen=True)
+class _View:
+    """Which square of a picture a crop shows."""
+
+    centre: np.ndarray
+    side: float
+    angle: float = 0.0
+    flip: bool = False
+
+    @property
+    def axes(self) -> np.ndarray:
+        """(2, 2): −1..1 of the crop → pixels of the picture from the centre."""
+        c, s, f = math.cos(self.angle), math.sin(self.angle), -1 if self.flip else 1
+        return self.side / 2 * np.array([[c * f, -s], [s * f, c]])
+
+    def points(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels of the picture (…, 2) → −1..1 of the crop."""
+        return (pixels - self.centre) @ np.linalg.inv(self.axes).T
+
+    def sample(self, image: np.ndarray, size: int) -> np.ndarray:
+        """The crop (size, size, 3), pixel d at 2d / size − 1; zeros outside the picture."""
+        axes, start = self.axes * (2 / size), self.centre - self.axes.sum(axis=1)
+        shrink = self.side / size / 1.5
+        if shrink > 4 / 3:  # averaged down first, or it would be sampled with gaps
+            small = cv2.resize(image, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+            scale = np.array([small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]])
+            axes, start, image = scale[:, None] * axes, scale * (start + 0.5) - 0.5, small
+        warp = np.column_stack([axes, start])
+        return cv2.warpAffine(image, warp, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def cut(
+    rng: np.random.Generator,
+    sample: Sample,
+    size: int,
+    options: Augmentation | None,
+    other: np.ndarray | None = None,
+) -> TrainingCrops:
+    """One crop of a person; `options` None: their box as it is, at the usual scale.
+
+    Things that hide a part of them are pieces of the picture `other`, or of one colour.
+    """
+    view = _look(rng, sample, options) if options else _View(sample.box[:2], _side(sample) * Augmentation.scale)
+    crop, order = view.sample(sample.image, size), slice(None)
+    if options:
+        if rng.random() < options.hidden:
+            crop = _hide(rng, crop, other)
+        crop = degrade(rng, crop)
+    pairs, root = view.points(sample.pairs), sample.root
+    if view.flip:
+        order, pairs = MIRRORED_KEYPOINTS, pairs[:, ::-1]
+    solid = sample.depth is not None and root is not None
+    if root is not None:
+        c, s = math.cos(view.angle), math.sin(view.angle)
+        root = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ root
+        root = FLIP @ root @ FLIP if view.flip else root
+    values = {
+        "crops": cv2.cvtColor(crop, cv2.COLOR_BGR2RGB),
+        "points": view.points(sample.points)[order],
+        "weights": sample.weights[order],
+        "pairs": pairs,
+        "pair_weights": sample.pair_weights,
+        "depth": sample.depth[order] if sample.depth is not None else np.zeros(len(sample.points)),
+        "root": root if root is not None else np.eye(3),
+        "solid": np.float32(solid),
+    }
+    return TrainingCrops(**{k: v[None] if k == "crops" else np.float32(v)[None] for k, v in values.items()})
+
+
+def _side(sample: Sample) -> float:
+    return max(float(sample.box[2:].max()), 1.0)
+
+
+def _look(rng: np.random.Generator, sample: Sample, options: Augmentation) -> _View:
+    centre, side = sample.box[:2].astype(float), _side(sample)
+    if rng.random() < options.part:
+        part = [k for k in PARTS[rng.integers(len(PARTS))] if sample.weights[k] > 0]
+        low, high = (f(sample.points[part], axis=0) for f in (np.min, np.max)) if len(part) > 2 else (centre, centre)
+        if (high - low).max() > LEAST_PART * side:
+            centre, side = (low + high) / 2, 1.25 * float((high - low).max())
+    side *= options.scale * math.exp(rng.uniform(-options.closer, options.wider))
+    centre = centre + rng.uniform(-options.shift, options.shift, 2) * side
+    kind, angle = rng.random(), 0.0
+    if kind < options.turned:
+        angle = rng.uniform(-math.pi, math.pi)
+    elif kind < options.turned + options.leaning:
+        angle = rng.normal(0, options.lean)
+    return _View(centre, side, angle, bool(rng.random() < 0.5))
+
+
+def _hide(rng: np.random.Generator, crop: np.ndarray, other: np.ndarray | None) -> np.ndarray:
+    """One to three things before the person: pieces of another picture, or of one colour."""
+    size = len(crop)
+    for _ in range(int(rng.integers(1, 4))):
+        mask = np.zeros((size, size), np.uint8)
+        middle, sides = rng.uniform(-0.05, 1.05, 2) * size, rng.uniform(0.06, 0.35, 2) * size
+        shape = (tuple(map(float, middle)), tuple(map(float, sides)), float(rng.uniform(0, 180)))
+        if rng.random() < 0.5:
+            cv2.ellipse(mask, shape, 1, -1)
+        else:
+            cv2.fillPoly(mask, [cv2.boxPoints(shape).astype(np.int32)], 1)
+        if other is not None and rng.random() < 0.7:
+            cover = cv2.resize(other, (size, size), interpolation=cv2.INTER_AREA)
+        else:
+            cover = np.full_like(crop, rng.uniform(0, 255, 3))
+        crop = cv2.copyTo(cover, mask, crop.copy())
+    return crop
+
+
+def known_pairs(points: np.ndarray) -> np.ndarray:
+    """The places of all pairs (…, P, 2, 2) of points (…, K, 2)."""
+    return points[..., np.array(LEFT_RIGHT_PAIRS), :]

@@ -1,0 +1,193 @@
+"""Photographs of people with marks of different makers: what they agree on becomes a label.
+
+A folder holds `lspet.tar` (pictures) and `lspet_labels.npz`, arrays of N pictures in pixels:
+    names (N,)                  of the pictures in the archive
+    human (N, 14, 3)            Leeds Sports Pose's joints by hand: x, y, visible; (0, 0, 0) where none is marked
+    movenet (N, 2, 17, 3)       COCO's keypoints by a network on two crops: x, y, score
+    blazepose (N, 33, 4)        BlazePose's landmarks: x, y, visibility, presence
+    boxes (M, 5), boxes_picture (M,)   everybody's x, y, width, height and score, and the row of their picture
+Marks by hand are sometimes wrong, and sometimes of a person whose left and right are exchanged; networks err where
+poses are rare. A joint counts fully where the hand and a network agree, less where the hand stands alone, and nothing
+where they contradict each other. Where they agree but for the sides, the two places are known and not whose they are:
+that is said of pairs (`PhotoLabels.pairs`), which the left/right-blind maps learn from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, LEFT_RIGHT_PAIRS
+
+COUNT, PAIRS = len(KEYPOINTS_OF_54), len(LEFT_RIGHT_PAIRS)
+# The limbs' joints in each maker's order, left before right: ankle, knee, hip, wrist, elbow, shoulder
+HUMAN = [5, 0, 4, 1, 3, 2, 11, 6, 10, 7, 9, 8]
+COCO = [15, 16, 13, 14, 11, 12, 9, 10, 7, 8, 5, 6]
+BLAZE = [27, 28, 25, 26, 23, 24, 15, 16, 13, 14, 11, 12]
+OURS = [KEYPOINTS_OF_54.index(joint) for joint in (7, 8, 4, 5, 46, 45, 20, 21, 18, 19, 16, 17)]
+OPPOSITE = [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]
+HUMAN_NECK, HUMAN_TOP = 12, 13
+NECK, TOP = KEYPOINTS_OF_54.index(47), KEYPOINTS_OF_54.index(48)
+# nose, left eye, right eye, left ear, right ear: ours, COCO's, BlazePose's
+FACE = [(KEYPOINTS_OF_54.index(a), b, c) for a, b, c in ((24, 0, 0), (26, 1, 2), (25, 2, 5), (28, 3, 7), (27, 4, 8))]
+# What lies beyond a limb's joint and BlazePose alone tells: row of the limb, ours, BlazePose's (the mean of several)
+BEYOND = [
+    (row, KEYPOINTS_OF_54.index(joint), landmarks)
+    for row, joint, landmarks in (
+        (0, 29, [31]), (0, 31, [29]), (1, 32, [32]), (1, 34, [30]), (6, 22, [17, 19]), (7, 23, [18, 20]))
+]  # fmt: skip
+NEAR = 0.09  # of a person's larger side: marks of the same joint
+FACE_NEAR = 0.05
+APART = 0.15  # left and right that are this far from each other can be told to be exchanged
+SURE, LANDMARK_SURE, QUITE_SURE = 0.25, 0.3, 0.5  # scores of networks' marks that count
+MISTAKEN = 0.25  # share of the limbs exchanged, from which the hand's other marks of a person are in doubt
+ALONE, BY_NETWORKS, BEYOND_WEIGHT, SIDES_UNKNOWN = 0.6, 0.7, 0.6, 0.8  # weights; what is agreed on has 1
+MARGIN = 1.1  # a person's box over that of the joints
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoLabels:
+    """Labels of N people on photographs; K of our keypoints, P of their pairs; pixels of the picture."""
+
+    points: np.ndarray  # (N, K, 2)    float32
+    weights: np.ndarray  # (N, K)       float32  0..1; 0: nothing is known
+    pairs: np.ndarray  # (N, P, 2, 2) float32  two places of a pair
+    pair_weights: np.ndarray  # (N, P)       float32
+    boxes: np.ndarray  # (N, 4)       float32  centre x, centre y, width, height, around all that is known
+
+
+@dataclass(frozen=True, eq=False)
+class _Limbs:
+    """Twelve joints of N people as three makers mark them, (N, 12, 2) with NaN where there is no mark to count."""
+
+    hand: np.ndarray
+    near: np.ndarray  # the first network's on the nearer crop
+    far: np.ndarray  # and on the farther one
+    blaze: np.ndarray
+    side: np.ndarray  # (N, 1) larger side of the person
+
+    @property
+    def networks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All but the hand."""
+        return self.near, self.far, self.blaze
+
+    def same(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(N, 12) bool: two makers' marks lie at one place."""
+        return _distance(a, b) < NEAR * self.side
+
+
+def agree(human: np.ndarray, movenet: np.ndarray, blazepose: np.ndarray) -> PhotoLabels:
+    """Labels of what the makers agree on; arrays as in the module's text."""
+    marked = np.where(human[..., 2:] > 0.5, human[..., :2], np.nan).astype(np.float64)
+    side = MARGIN * np.nanmax(np.nanmax(marked, 1) - np.nanmin(marked, 1), axis=1)[:, None]
+    limbs = _Limbs(
+        marked[:, HUMAN],
+        _sure(movenet[:, 0, COCO], SURE),
+        _sure(movenet[:, 1, COCO], SURE),
+        _sure(blazepose[:, BLAZE], LANDMARK_SURE),
+        side,
+    )
+    points, weights = np.full((len(human), COUNT, 2), np.nan), np.zeros((len(human), COUNT))
+    points[:, OURS], weights[:, OURS], exchanged = _settle(limbs)
+    mistaken = exchanged.sum(1) / np.maximum((exchanged | (weights[:, OURS] == 1)).sum(1), 1)
+    weights[:, OURS] *= np.where((weights[:, OURS] < 1) & (mistaken[:, None] >= MISTAKEN), 0, 1)
+    _add_head(points, weights, marked, movenet, blazepose, side)
+    _add_beyond(points, weights, limbs, blazepose)
+    weights[~np.isfinite(points[..., 0])] = 0
+    weights[mistaken >= 2 * MISTAKEN] *= 0.5
+    pairs, pair_weights = _pairs(points, weights, limbs.hand, exchanged)
+    known = np.where(weights[..., None] > 0, points, np.nan)
+    return PhotoLabels(
+        np.nan_to_num(points).astype(np.float32),
+        weights.astype(np.float32),
+        np.nan_to_num(pairs).astype(np.float32),
+        pair_weights.astype(np.float32),
+        _boxes(np.concatenate([known, marked], axis=1)),
+    )
+
+
+def _settle(limbs: _Limbs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places (N, 12, 2) and weights (N, 12) of the limbs' joints, and which the hand has on the wrong side."""
+    hand, marked = limbs.hand, np.isfinite(limbs.hand[..., 0])
+    votes = [limbs.same(hand, other) for other in limbs.networks]
+    backed = np.any(votes, axis=0)
+    shares = [np.ones_like(hand[..., 0])] + [0.5 * vote for vote in votes]
+    place = sum(s[..., None] * np.nan_to_num(p) for s, p in zip(shares, (hand, *limbs.networks), strict=True))
+    place = place / sum(shares)[..., None]
+    apart = _distance(hand, hand[:, OPPOSITE]) > APART * limbs.side
+    crossed = sum(limbs.same(hand[:, OPPOSITE], other).astype(int) for other in limbs.networks) >= 2
+    exchanged = marked & ~backed & apart & crossed
+    united = limbs.same(limbs.near, limbs.far) & (
+        limbs.same(limbs.near, limbs.blaze) | limbs.same(limbs.far, limbs.blaze)
+    )
+    alone, by_networks = marked & ~backed & ~exchanged & ~united, ~marked & united
+    place = np.where(backed[..., None], place, hand)
+    place = np.where(by_networks[..., None], (limbs.near + limbs.far) / 2, place)
+    return place, backed * 1.0 + alone * ALONE + by_networks * BY_NETWORKS, exchanged
+
+
+def _add_head(
+    points: np.ndarray,
+    weights: np.ndarray,
+    marked: np.ndarray,
+    movenet: np.ndarray,
+    blazepose: np.ndarray,
+    side: np.ndarray,
+) -> None:
+    """Neck and top by the hand where the face lies near; the face where the crops agree, near the top."""
+    face, top = movenet[:, 0, :5, :2].mean(1), marked[:, HUMAN_TOP]
+    unseen = movenet[:, 0, :5, 2].mean(1) < 0.35
+    close = _distance(top, face) < 0.22 * side[:, 0]
+    for ours, theirs in ((NECK, HUMAN_NECK), (TOP, HUMAN_TOP)):
+        points[:, ours] = marked[:, theirs]
+        weights[:, ours] = np.where(unseen, 0.5, np.where(close, 0.9, 0))
+    for ours, coco, blaze in FACE:
+        near, far = (_sure(movenet[:, crop, coco], LANDMARK_SURE) for crop in (0, 1))
+        there = ~(_distance(top, near) >= 0.25 * side[:, 0])
+        agreed = (_distance(near, far) < FACE_NEAR * side[:, 0]) & there
+        third = _distance(near, blazepose[:, blaze, :2]) < FACE_NEAR * side[:, 0]
+        points[:, ours] = (near + far) / 2
+        weights[:, ours] = np.where(agreed, np.where(third, 1.0, 0.6), 0)
+
+
+def _add_beyond(points: np.ndarray, weights: np.ndarray, limbs: _Limbs, blazepose: np.ndarray) -> None:
+    """Heels, toes and hands by BlazePose, where it has the ankle or the wrist right."""
+    for row, ours, landmarks in BEYOND:
+        joint = points[:, OURS[row]]
+        off = joint - limbs.blaze[:, row]
+        right = (weights[:, OURS[row]] == 1) & (np.linalg.norm(off, axis=1) < FACE_NEAR * limbs.side[:, 0])
+        points[:, ours] = blazepose[:, landmarks, :2].mean(1) + off / 2
+        seen = blazepose[:, landmarks, 2].min(1) > QUITE_SURE
+        weights[:, ours] = np.where(right & seen, BEYOND_WEIGHT, 0)
+
+
+def _pairs(
+    points: np.ndarray, weights: np.ndarray, hand: np.ndarray, exchanged: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places (N, P, 2, 2) of pairs and their weights (N, P): known by side, or only as two places."""
+    places, out = np.zeros((len(points), PAIRS, 2, 2)), np.zeros((len(points), PAIRS))
+    for number, (left, right) in enumerate(LEFT_RIGHT_PAIRS):
+        if left not in OURS:
+            continue
+        rows = [OURS.index(left), OURS.index(right)]
+        blind = exchanged[:, rows].all(1)
+        places[:, number] = np.where(blind[:, None, None], hand[:, rows], points[:, [left, right]])
+        out[:, number] = np.where(blind, SIDES_UNKNOWN, weights[:, [left, right]].min(1))
+    return places, out
+
+
+def _boxes(points: np.ndarray) -> np.ndarray:
+    """(N, 4) around points (N, J, 2), some of them NaN."""
+    low, high = np.nanmin(points, axis=1), np.nanmax(points, axis=1)
+    return np.concatenate([(low + high) / 2, high - low], axis=1).astype(np.float32)
+
+
+def _sure(marks: np.ndarray, least: float) -> np.ndarray:
+    """Marks (…, 3 or more) with a score of at least so much → (…, 2), NaN elsewhere."""
+    return np.where(marks[..., 2:3] > least, marks[..., :2], np.nan).astype(np.float64)
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Between points (…, 2); NaN, which is less than nothing, where one is missing."""
+    return np.linalg.norm(a - b, axis=-1)
