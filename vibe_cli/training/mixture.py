@@ -56,7 +56,7 @@ class Photographs:
         self.names = [names[i] for i in chosen]
         self.labels = agree(content["human"][chosen], content["movenet"][chosen], content["blazepose"][chosen])
         self.human = content["human"][chosen]
-        self.packed = _read_archive(archive, set(self.names))
+        self.packed = read_archive(archive, set(self.names))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,7 +65,7 @@ class Photographs:
         """A photographed person, of whom depth and facing are not known."""
         labels = self.labels
         return Sample(
-            _decode(self.packed[self.names[index]]),
+            decode(self.packed[self.names[index]]),
             labels.points[index],
             labels.weights[index],
             labels.pairs[index],
@@ -110,7 +110,7 @@ class DrawnPeople:
         row = int(self.chosen[index])
         points = self.points[row]
         return Sample(
-            _decode((self.folder / "images" / f"{row:06d}.jpg").read_bytes()),
+            decode((self.folder / "images" / f"{row:06d}.jpg").read_bytes()),
             points,
             self.weights,
             known_pairs(points),
@@ -190,14 +190,15 @@ def _round(seed: int, turn: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, 5, turn]).permutation(count)
 
 
-def _decode(packed: bytes) -> np.ndarray:
+def decode(packed: bytes) -> np.ndarray:
+    """A packed picture → (H, W, 3) uint8 BGR."""
     image = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise InputError("a training picture cannot be decoded", hint="get the folder again")
     return image
 
 
-def _read_archive(path: Path, names: set[str]) -> dict[str, bytes]:
+def read_archive(path: Path, names: set[str]) -> dict[str, bytes]:
     """The packed pictures of an archive by name; nothing is extracted to disk. InputError where one is missing."""
     out: dict[str, bytes] = {}
     with tarfile.open(path) as archive:
