@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from vibe_cli.datasets import open_dataset
-from vibe_cli.datasets.features import Features, open_eye
+from vibe_cli.datasets.features import Features, load_encoder
 from vibe_cli.datasets.sequence import Sequence
 from vibe_cli.evaluation.motion import compare, recover_sequence
 from vibe_cli.evaluation.people import RIGHT
@@ -52,17 +52,17 @@ def main(work: Path, names: list[str]) -> None:
 
 def encoder_sheet(work: Path, entry: Entry, features: Features) -> np.ndarray:
     """Crops with found and with true keypoints."""
-    eye, worst = open_eye(entry, torch.device("cpu"), torch.float32), []
-    for sequence in open_dataset("synthetic", work, "heldclips", None, size=eye.crop_size):
-        found = features.of(sequence, eye).keypoints[:, EVALUATION_14, :2]
+    encoder, worst = load_encoder(entry, torch.device("cpu"), torch.float32), []
+    for sequence in open_dataset("synthetic", work, "heldclips", None, size=encoder.crop_size):
+        found = features.of(sequence, encoder).keypoints[:, EVALUATION_14, :2]
         true = sequence.joints2d[:, EVALUATION_14]
         off = np.linalg.norm(found - true[..., :2], axis=-1)
         error = np.nanmean(np.where(true[..., 2] > 0, off, np.nan), axis=1)
         row = int(np.nanargmax(error))
         picture = picture_of(sequence, row)
-        scale = SIDE / eye.crop_size
+        scale = SIDE / encoder.crop_size
         tiles = [picture, with_limbs(picture, found[row] * scale), with_limbs(picture, true[row, :, :2] * scale)]
-        worst.append((error[row], captioned(tiles, f"{error[row]:.0f} px of {eye.crop_size}: found, true")))
+        worst.append((error[row], captioned(tiles, f"{error[row]:.0f} px of {encoder.crop_size}: found, true")))
     return sheet(worst)
 
 

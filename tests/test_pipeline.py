@@ -12,7 +12,7 @@ from torch import nn
 from vibe_cli.errors import UsageError
 from vibe_cli.networks.outputs import EncoderOutput
 from vibe_cli.people.track import smooth_boxes
-from vibe_cli.pipeline import Options, Run, cut_people, observe
+from vibe_cli.pipeline import Options, Run, cut_people, encode_tracks
 from vibe_cli.progress import quiet
 from vibe_cli.results import Track
 
@@ -106,7 +106,7 @@ def test_flow_features_follow_those_of_the_picture_where_the_network_has_that_st
                 return images.mean((2, 3))
 
     tracks = [make_track(1, 0, 5), make_track(2, 3, 8, x=50.0)]
-    for seen in observe(Clip(12), tracks, Moving(), batch_size, Run(quiet)):
+    for seen in encode_tracks(Clip(12), tracks, Moving(), batch_size, Run(quiet)):
         assert seen.features.shape == (6, 1 + 3)
         assert np.array_equal(seen.features[0, 1:], np.zeros(3)), "nobody was followed before"
         assert np.allclose(seen.features[1:, 1:], np.array([1, 1, 2**0.5]) * 0.1 / (SIZE / 8), atol=1e-6)
@@ -121,7 +121,7 @@ def test_frames_after_the_last_person_are_not_decoded() -> None:
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 64])
 def test_features_come_back_to_their_track_and_frame_whatever_the_batch(batch_size: int) -> None:
     tracks, run = [make_track(1, 0, 5), make_track(2, 3, 8, x=50.0)], Run(quiet)
-    observed = observe(Clip(12), tracks, Reading(), batch_size, run)
+    observed = encode_tracks(Clip(12), tracks, Reading(), batch_size, run)
     mean, deviation = 0.449, 0.226  # ImageNet's, of the three colours together
     for seen in observed:
         numbers = (seen.features[:, 0] * deviation + mean) * 255
@@ -131,20 +131,20 @@ def test_features_come_back_to_their_track_and_frame_whatever_the_batch(batch_si
 
 
 def test_keypoints_are_given_in_pixels_of_the_image() -> None:
-    (seen,) = observe(Clip(3), [make_track(1, 0, 2, x=30.0)], Reading(), 4, Run(quiet))
+    (seen,) = encode_tracks(Clip(3), [make_track(1, 0, 2, x=30.0)], Reading(), 4, Run(quiet))
     assert np.allclose(seen.keypoints[:, 0], [30 + 16 * 1.25 / 2, 20, 0.7], atol=1e-4)
     assert np.allclose(seen.boxes[:, 2:], 20)
 
 
 def test_nobody_needs_no_second_pass() -> None:
     clip = Clip(3)
-    assert observe(clip, [], Reading(), 4, Run(quiet)) == [] and clip.asked == 0
+    assert encode_tracks(clip, [], Reading(), 4, Run(quiet)) == [] and clip.asked == 0
 
 
 def test_crops_are_cut_by_steady_boxes() -> None:
     track = make_track(1, 0, 30)
     track.boxes[:, 0] += np.random.default_rng(0).normal(0, 3, 31)
-    (seen,) = observe(Clip(31), [track], Reading(), 4, Run(quiet))
+    (seen,) = encode_tracks(Clip(31), [track], Reading(), 4, Run(quiet))
     assert np.allclose(seen.boxes[:, 0], smooth_boxes(track, 25).boxes[:, 0])
     assert seen.boxes[:, 0].std() < track.boxes[:, 0].std() / 2
 

@@ -20,7 +20,7 @@ from vibe_cli.geometry.camera import crop_points_to_image
 from vibe_cli.options import MotionOptions
 from vibe_cli.people.track import TrackOptions, TrackReport, link_tracks, smooth_boxes
 from vibe_cli.progress import Progress, Stopwatch, quiet
-from vibe_cli.results import Observations, Person, Result, Track
+from vibe_cli.results import Person, Result, Track, TrackFeatures
 
 if TYPE_CHECKING:
     from vibe_cli.people.detectors import Detector
@@ -75,15 +75,15 @@ def recover(
         model = load_model()
     options, run = options or Options(), Run(progress, watch or Stopwatch(), list(model.notes))
     check_windows(model.network, options.motion)
-    options = replace(options, tracking=options.tracking.believing(model.detector.believed_from))
+    options = replace(options, tracking=options.tracking.with_min_mean_score(model.detector.min_mean_score))
     source = open_keypoints(options.keypoints, model.device) if options.keypoints is not None else None
     with open_video(path) as video:
         found = follow_people(video, model.detector, options, run)
-        observed = observe(video, found.tracks, model, options.batch_size, run, source)
+        observed = encode_tracks(video, found.tracks, model, options.batch_size, run, source)
         run.warnings.extend(video.warnings)
         info = video.info
     people = [
-        move(seen, model, options.motion, float(info.fps), run)
+        estimate_person(seen, model, options.motion, float(info.fps), run)
         for seen in progress(observed, "Recovering motion", len(observed))
     ]
     metadata = {
@@ -110,14 +110,14 @@ def follow_people(video: VideoReader, detector: Detector, options: Options, run:
         return link_tracks(found, options.tracking)
 
 
-def observe(
+def encode_tracks(
     video: VideoReader,
     tracks: list[Track],
     model: Model,
     batch_size: int,
     run: Run,
     source: KeypointSource | None = None,
-) -> list[Observations]:
+) -> list[TrackFeatures]:
     """Pass 2: cut every tracked person out of every frame and encode them, in batches over all of them.
 
     A source of keypoints looks at the frames as well, and its keypoints replace the encoder's.
@@ -208,7 +208,7 @@ def encode(model: Model, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.nda
     return list(zip(numbers, features, output.keypoints.float().cpu().numpy(), strict=True))
 
 
-def move(seen: Observations, model: Model, options: MotionOptions, fps: float, run: Run) -> Person:
+def estimate_person(seen: TrackFeatures, model: Model, options: MotionOptions, fps: float, run: Run) -> Person:
     """One track's features → its motion, smoothed; the run keeps the jitter before and after, mm/frame²."""
     from vibe_cli.motion.regress import estimate_motion
     from vibe_cli.motion.smooth import jitter_of, smooth_person
@@ -242,11 +242,11 @@ class _Rows:
         self.filled += 1
 
 
-def _gather(track: Track, boxes: np.ndarray, rows: _Rows) -> Observations:
+def _gather(track: Track, boxes: np.ndarray, rows: _Rows) -> TrackFeatures:
     """A track's rows with keypoints in pixels of the image."""
     if rows.filled < len(track):
         raise RuntimeError(f"track {track.id}: {rows.filled} of {len(track)} frames came back")
     points = rows.keypoints
     if points is not None:
         points[..., :2] = crop_points_to_image(points[..., :2], boxes)
-    return Observations(track, boxes, rows.features, points)
+    return TrackFeatures(track, boxes, rows.features, points)

@@ -96,7 +96,7 @@ class Track:
 
 
 @dataclass(frozen=True, eq=False)
-class Observations:
+class TrackFeatures:
     """What the encoder saw of one track."""
 
     track: Track

@@ -115,7 +115,7 @@ def test_what_else_is_wrong_is_said_before_that_nobody_was_found(vibe, home: Pat
 
 
 def test_people_of_whom_the_detector_was_unsure_are_not_called_short(vibe, home: Path, tiny: BrightDetector) -> None:
-    tiny.believed_from = 0.95
+    tiny.min_mean_score = 0.95
     answer = demo(vibe, make_walk(home / "walk.mp4", frames=12))
     assert answer.code == 3 and "1 uncertain appearance in" in answer.lines[0] and "short" not in answer.lines[0]
     assert "--detector yolo11n.pt" in answer.lines[1] and "--min-track" not in answer.lines[1]
@@ -128,7 +128,7 @@ def test_a_clip_with_people_counts_the_uncertain_ones_apart(vibe, home: Path, ti
         boxes = BrightDetector()._one(frame).boxes
         return Detections(boxes, [0.9, 0.6][: len(boxes)])
 
-    tiny.believed_from = 0.8
+    tiny.min_mean_score = 0.8
     monkeypatch.setattr(tiny, "_one", doubting)
     answer = demo(vibe, make_walk(home / "walk.mp4", frames=12, people=2))
     assert answer.code == 0 and "1 person in 12 frames" in answer.out

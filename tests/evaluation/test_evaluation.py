@@ -15,7 +15,7 @@ from tests.helpers.bodies import extra_regressor, smpl_arrays, write_official_pi
 from tests.helpers.tiny import TEMPORAL, install_model
 from vibe_cli.body.body_models import load_body
 from vibe_cli.datasets import open_dataset
-from vibe_cli.datasets.features import Eye, Features
+from vibe_cli.datasets.features import Features, FrozenEncoder
 from vibe_cli.datasets.sequence import ArrayFrames, Sequence
 from vibe_cli.errors import InputError, ModelError, UsageError
 from vibe_cli.evaluation import candidates, motion, people, photographs
@@ -150,12 +150,12 @@ def test_2d_data_has_no_3d_truth() -> None:
 def test_every_network_is_evaluated_and_batches_change_nothing(home: Path, network: str) -> None:
     install_model(home / ".vibe" / "models", TEMPORAL[network])
     make_cache(home / "cache", clips=2, length=9)
-    rivals = candidates.open_models(["tiny"], None, "cpu", "float32")
+    entrants = candidates.open_models(["tiny"], None, "cpu", "float32")
     found = []
     for batch in (3, 16) if network == "dts_vibe" else (16,):
         scores = motion.evaluate_motion(
             lambda size: open_dataset("synthetic", home / "cache", size=size),
-            rivals,
+            entrants,
             Features(None, "synthetic", batch),
             RAW,
             Geometry(),
@@ -169,16 +169,16 @@ def test_every_network_is_evaluated_and_batches_change_nothing(home: Path, netwo
 def test_an_smpl_model_and_the_open_bodys_truth_are_compared_by_the_joints_that_both_have(smpl: Path) -> None:
     install_model(smpl / ".vibe" / "models")
     make_cache(smpl / "cache", clips=1, length=5)
-    rivals = candidates.open_models(["tiny"], "smpl-male", "cpu", "float32")
+    entrants = candidates.open_models(["tiny"], "smpl-male", "cpu", "float32")
     geometry = Geometry()
     scores = motion.evaluate_motion(
         lambda size: open_dataset("synthetic", smpl / "cache", size=size),
-        rivals,
+        entrants,
         Features(None, "synthetic", 16),
         RAW,
         geometry,
     )
-    assert geometry.kind_of_joints(rivals[0].runs[0].model.body) == H36M and scores["tiny"][0].joints == LSP
+    assert geometry.kind_of_joints(entrants[0].runs[0].model.body) == H36M and scores["tiny"][0].joints == LSP
     assert LSP in motion.protocol(scores, geometry, RAW, 1, 5)["joints"]
 
 
@@ -202,7 +202,7 @@ def test_features_are_computed_once_for_each_encoder(home: Path, monkeypatch: py
     other = Features(home / "kept", "synthetic").of(sequence, model)
     assert not np.allclose(other.features, first.features)
     assert len(list((home / "kept" / "synthetic").iterdir())) == 2
-    wider = Eye(model.encoder, model.crop_size, 1.5, model.device, model.dtype)
+    wider = FrozenEncoder(model.encoder, model.crop_size, 1.5, model.device, model.dtype)
     assert Features(None, "a").key(wider) != Features(None, "a").key(model)
 
 
@@ -305,7 +305,7 @@ def test_models_are_named_alone_or_as_runs_of_a_label() -> None:
 
 def test_a_detector_is_no_eye() -> None:
     with pytest.raises(ModelError, match="open-detector finds no keypoints") as caught:
-        candidates.open_eyes(["open-detector"], None, "cpu", "float32")
+        candidates.load_encoders(["open-detector"], None, "cpu", "float32")
     assert "open-encoder" in caught.value.hint
 
 

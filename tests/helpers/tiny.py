@@ -75,7 +75,7 @@ def install_model(folder: Path, network: dict | None = None) -> None:
 class BrightDetector:
     """Finds one person a frame: whatever is bright. Counts the frames it is shown."""
 
-    believed_from = 0.4
+    min_mean_score = 0.4
 
     def __init__(self) -> None:
         self.batches: list[int] = []

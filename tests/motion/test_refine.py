@@ -22,7 +22,7 @@ from vibe_cli.motion.regress import estimate_motion
 from vibe_cli.motion.smplify import OPEN_KEYPOINTS, FitOptions
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.options import MotionOptions
-from vibe_cli.results import Observations, Person, Track
+from vibe_cli.results import Person, Track, TrackFeatures
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,7 @@ def test_a_published_model_whose_camera_places_the_bodys_origin_is_fitted_to_giv
         network=Network(), body=smpl, camera_origin="body", device=torch.device("cpu"), shape_known=True
     )
     track = Track(1, right.frames, right.boxes, right.confidence, right.filled)
-    seen = Observations(track, right.boxes, np.zeros((24, 4)))
+    seen = TrackFeatures(track, right.boxes, np.zeros((24, 4)))
     plain = estimate_motion(seen, model, MotionOptions())
     assert np.allclose(plain.camera, right.camera, atol=1e-5)
     given = replace(seen, keypoints=start.keypoints, given=True)

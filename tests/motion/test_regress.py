@@ -24,7 +24,7 @@ from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.options import MotionOptions
-from vibe_cli.results import Observations, Person, Track
+from vibe_cli.results import Person, Track, TrackFeatures
 
 
 class Echo(TemporalNetwork):
@@ -153,7 +153,7 @@ def test_betas_that_belong_to_another_body_are_zero(known: bool) -> None:
     features = motion(5)
     model = SimpleNamespace(network=Echo(), camera_origin="pelvis", device=torch.device("cpu"), shape_known=known)
     track = Track(1, np.arange(5), np.ones((5, 4)), np.ones(5), np.zeros(5))
-    person = estimate_motion(Observations(track, track.boxes, features.numpy()), model, MotionOptions())
+    person = estimate_motion(TrackFeatures(track, track.boxes, features.numpy()), model, MotionOptions())
     assert np.allclose(person.betas, features[:, :10].mean(0) * known, atol=1e-5)
 
 

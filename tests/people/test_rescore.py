@@ -10,10 +10,10 @@ from torch import nn
 
 from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.networks.keypoints import KeypointMaps
-from vibe_cli.people.rescore import Judge, VerifiedDetector, box_of_points
+from vibe_cli.people.rescore import LogisticRescorer, RescoredDetector, box_of_points
 from vibe_cli.results import Detections
 
-JUDGE = Judge(bias=-6, votes=0, sureness=12, share=0, steadiness=0)
+RESCORER = LogisticRescorer(bias=-6, proposal_logit=0, mean_confidence=12, confident_share=0, self_iou=0)
 PERSON = np.array([[160.0, 120, 60, 120]])
 
 
@@ -29,7 +29,7 @@ class Proposer:
         return [Detections(self.boxes, np.full(len(self.boxes), 0.4)) for _ in frames]
 
 
-class CornerEye(nn.Module):
+class CornerEncoder(nn.Module):
     """Sees its points at the corners of whatever is bright, and is unsure where nothing is."""
 
     def __init__(self, strength: float = 20.0) -> None:
@@ -37,7 +37,7 @@ class CornerEye(nn.Module):
         self.config, self.strength = SimpleNamespace(scale=1.2), strength
         self.register_buffer("gain", torch.ones(1))
 
-    def look(self, crops: torch.Tensor) -> KeypointMaps:
+    def predict_maps(self, crops: torch.Tensor) -> KeypointMaps:
         cells = crops.shape[-1] // 8
         heat = torch.zeros(len(crops), 44, cells, cells)
         for n, crop in enumerate(crops):
@@ -59,7 +59,7 @@ def scene() -> np.ndarray:
 
 
 def verified(boxes: list) -> Detections:
-    return VerifiedDetector(Proposer(boxes), CornerEye(), JUDGE).detect([scene()])[0]
+    return RescoredDetector(Proposer(boxes), CornerEncoder(), RESCORER).detect([scene()])[0]
 
 
 def test_a_box_on_a_part_grows_to_the_person() -> None:
@@ -69,9 +69,12 @@ def test_a_box_on_a_part_grows_to_the_person() -> None:
 
 
 def test_the_less_sure_the_points_the_nearer_the_box_stays_to_the_proposal() -> None:
-    part, judge = np.array([[160.0, 100, 70, 90]]), Judge(bias=0, votes=0, sureness=0, share=0, steadiness=0)
+    part, rescorer = (
+        np.array([[160.0, 100, 70, 90]]),
+        LogisticRescorer(bias=0, proposal_logit=0, mean_confidence=0, confident_share=0, self_iou=0),
+    )
     unsure, doubtful, sure = (
-        VerifiedDetector(Proposer(part), CornerEye(strength), judge).detect([scene()])[0].boxes
+        RescoredDetector(Proposer(part), CornerEncoder(strength), rescorer).detect([scene()])[0].boxes
         for strength in (4.2, 5, 20)
     )
     assert np.array_equal(unsure, part)
@@ -94,9 +97,9 @@ def test_no_proposals_are_nobody() -> None:
 
 
 def test_more_votes_make_a_surer_find() -> None:
-    judge = Judge(bias=0, votes=1, sureness=0, share=0, steadiness=0)
+    rescorer = LogisticRescorer(bias=0, proposal_logit=1, mean_confidence=0, confident_share=0, self_iou=0)
     one, two = (
-        VerifiedDetector(Proposer([[160, 120, 60, 120]] * n), CornerEye(), judge, 0).detect([scene()])[0]
+        RescoredDetector(Proposer([[160, 120, 60, 120]] * n), CornerEncoder(), rescorer, 0).detect([scene()])[0]
         for n in (1, 2)
     )
     assert two.scores[0] > one.scores[0]
@@ -110,13 +113,15 @@ def test_few_sure_points_leave_the_box_as_it_was() -> None:
 
 
 def test_a_judge_learns_which_evidence_tells() -> None:
-    from vibe_cli.training.rescorer import fit_judge
+    from vibe_cli.training.fit_rescorer import fit_rescorer
 
     rng = np.random.default_rng(0)
     evidence = rng.normal(size=(400, 4))
-    judge = fit_judge(evidence, evidence[:, 1] > 0.2)
-    assert judge.sureness > 5 * max(abs(judge.votes), abs(judge.share), abs(judge.steadiness))
-    assert ((judge.scores(evidence) > 0.5) == (evidence[:, 1] > 0.2)).mean() > 0.95
+    rescorer = fit_rescorer(evidence, evidence[:, 1] > 0.2)
+    assert rescorer.mean_confidence > 5 * max(
+        abs(rescorer.proposal_logit), abs(rescorer.confident_share), abs(rescorer.self_iou)
+    )
+    assert ((rescorer.scores(evidence) > 0.5) == (evidence[:, 1] > 0.2)).mean() > 0.95
 
 
 def test_a_hand_within_a_whole_person_is_a_part_and_a_neighbour_is_not() -> None:

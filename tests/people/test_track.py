@@ -307,8 +307,8 @@ def test_a_track_of_weak_detections_is_dropped_and_counted() -> None:
 def test_a_detector_says_from_which_score_its_finds_are_believed_unless_the_user_does() -> None:
     clip = [frame((100, 200), score=0.9 if t < 3 else 0.45) for t in range(60)]
     assert len(link_tracks(clip).tracks) == 1
-    assert link_tracks(clip, TrackOptions().believing(0.55)).tracks == []
-    assert len(link_tracks(clip, TrackOptions(mean_score=0.4).believing(0.55)).tracks) == 1
+    assert link_tracks(clip, TrackOptions().with_min_mean_score(0.55)).tracks == []
+    assert len(link_tracks(clip, TrackOptions(mean_score=0.4).with_min_mean_score(0.55)).tracks) == 1
 
 
 def test_a_box_that_changes_its_shape_at_once_stays_the_same_person() -> None:

@@ -103,14 +103,14 @@ for name in {ELSEWHERE!r}:
     sys.modules[name] = None
 import numpy as np
 from pathlib import Path
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.bundle import read_bundle
 from vibe_cli.synth.crop_data import draw_block
 from vibe_cli.synth.studio import open_studio
 import vibe_cli.training.loop, vibe_cli.synth.draw, vibe_cli.synth.batched
 studio = open_studio(Path({str(packed)!r}))
 block = draw_block(np.random.default_rng(0), studio.body, studio.bank, studio.pictures, 3, 64)
-PointBody(studio.body)
+KeypointBody(studio.body)
 print(block.crops.shape, block.crops.dtype, int(block.crops.std() > 10), int((block.masks > 0).any((1, 2)).sum()))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -10,15 +10,15 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from vibe_cli.networks.rotation_tta import turn_crops
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
-from vibe_cli.networks.upright import turn_crops
 from vibe_cli.paths import models_dir
 from vibe_cli.synth import poses
 from vibe_cli.synth.bodies import SynthBody
 from vibe_cli.synth.crops import CropSource, Labels, _stand_up, mirror_labels
 from vibe_cli.synth.draw import TUMBLED_IN_TRAINING
 from vibe_cli.synth.faults import smeared
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.layers import Placement
 from vibe_cli.synth.mocap import Clip
 from vibe_cli.synth.people import SIZE, draw_look, draw_person, draw_poses
@@ -74,7 +74,7 @@ def test_the_points_are_those_of_the_shipped_body(body: SynthBody) -> None:
     betas = torch.randn(1, 10, generator=torch.Generator().manual_seed(0))
     full = load_body()
     expected = full(rotations, betas).joints[0] - full.rest_joints(betas)[0, 0]
-    points = PointBody(body)(rotations, betas)[0]
+    points = KeypointBody(body)(rotations, betas)[0]
     index = [KEYPOINTS_OF_54.index(k) for k in JOINTS_49]
     assert torch.allclose(points[index], expected, atol=2e-4)
     _, joints = pose_joints(rotations, full.rest_joints(betas), PARENTS)

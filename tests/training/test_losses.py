@@ -173,7 +173,7 @@ def test_the_mask_pulls_a_body_onto_it() -> None:
             self.at = torch.nn.Parameter(torch.tensor([[[-0.3, 0.1]]]))
 
     body = Body()
-    loop = Loop(body, Schedule(1, 0.03, 0, steps=120, rise=1), print, "body")
+    loop = Loop(body, Schedule(1, 0.03, 0, steps=120, warmup_steps=1), print, "body")
     while loop.goes_on():
         loop.step(losses.mask_loss(losses.soft_silhouette(body.at, 16, 0.2)[:, None], mask), {})
     assert torch.allclose(body.at.detach(), torch.tensor([0.3, 0.0]), atol=0.05)

@@ -22,15 +22,15 @@ from vibe_cli.networks import build_network
 from vibe_cli.networks.open_encoder import KEYPOINTS_49
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.paths import models_dir
-from vibe_cli.results import Observations, Track
+from vibe_cli.results import Track, TrackFeatures
 from vibe_cli.synth.bodies import SynthBody
 from vibe_cli.synth.bundle import write_bundle
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.mocap import Clip
 from vibe_cli.synth.pictures import Pictures
 from vibe_cli.synth.poses import PoseBank, random_pose
 from vibe_cli.training.configs import CONFIGS
-from vibe_cli.training.distributed import Place
+from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.losses import project, soft_silhouette
 from vibe_cli.training.papers import PaperObjective, PaperTraining, train_paper
 from vibe_cli.training.recording import SIDE, cover, gather, masks_of
@@ -43,7 +43,7 @@ TINY = PaperTraining(steps=3, batch=4, window=WINDOW, threads=1)
 
 @pytest.fixture(scope="module")
 def joints_of():
-    body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
+    body = KeypointBody.load(models_dir() / "open-body" / "weights.safetensors")
     return lambda rotations, betas: body(rotations, betas)[:, KEYPOINTS_49]
 
 
@@ -69,9 +69,9 @@ def sequence(frames: int = 12, **labels: object) -> Sequence:
     )
 
 
-def seen(of: Sequence) -> Observations:
+def seen(of: Sequence) -> TrackFeatures:
     boxes = np.tile([40.0, 30, 48, 48], (len(of), 1)).astype(np.float32)
-    return Observations(
+    return TrackFeatures(
         Track(1, np.arange(len(of)), of.boxes, of.valid.astype(np.float32), ~of.valid),
         boxes,
         np.random.default_rng(1).normal(size=(len(of), WIDTH)).astype(np.float32),
@@ -222,7 +222,7 @@ def test_a_perfect_estimate_costs_nothing_and_a_wrong_one_its_weight(joints_of) 
 
 
 def test_3dpw_whose_hips_are_smpls_alone_teaches_joints_in_3d(tmp_path: Path, joints_of) -> None:
-    body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
+    body = KeypointBody.load(models_dir() / "open-body" / "weights.safetensors")
     poses = [np.random.default_rng(number).normal(0, 0.3, (4, 72)) for number in range(2)]
     world = [
         body(matrix_from_axis_angle(torch.from_numpy(pose.reshape(4, 24, 3)).float()), torch.zeros(4, 10))[:, :24]
@@ -488,11 +488,11 @@ def test_the_first_process_reads_and_each_waits_once(resumed: bool, tmp_path: Pa
     """Or one of them would wait for ever."""
     read, waited = [], []
     monkeypatch.setattr("vibe_cli.training.tasks.gather", lambda *_: read.append(True) or (records, []))
-    monkeypatch.setattr(Place, "told", lambda place, number: waited.append(place.rank) or number)
+    monkeypatch.setattr(ProcessContext, "broadcast", lambda context, number: waited.append(context.rank) or number)
     save_records(tmp_path / "records.pt", records, [])
     if resumed:
         (tmp_path / "checkpoint.pt").touch()
-    for place in (Place(rank=0, count=2), Place(rank=1, count=2)):
+    for context in (ProcessContext(rank=0, count=2), ProcessContext(rank=1, count=2)):
         job = Job(
             PaperTraining(data=("3dpw=set",)),
             "vibe",
@@ -501,7 +501,7 @@ def test_the_first_process_reads_and_each_waits_once(resumed: bool, tmp_path: Pa
             None,
             None,
             print,
-            {"place": place},
+            {"context": context},
         )
         assert len(_records(job, "open")[0]) == 2
     assert waited == [0, 1] and len(read) == 1 - resumed

@@ -14,7 +14,7 @@ from tests.helpers.bodies import extra_regressor, smpl_arrays, write_official_pi
 from tests.training.test_train import TINY, TINY_LIFTER, bundle  # noqa: F401 (a fixture)
 from vibe_cli.cli import main
 from vibe_cli.errors import ModelError
-from vibe_cli.networks.upright import LOOKS, see
+from vibe_cli.networks.rotation_tta import TTA, predict_tta
 from vibe_cli.training.tasks import load_lifter
 from vibe_cli.zoo.reader import find_model, load_model, load_network
 from vibe_cli.zoo.writer import LICENCE
@@ -40,15 +40,15 @@ def test_a_temporal_run_is_a_model_with_the_encoder_it_was_trained_on(runs: Path
     lifter, _ = load_lifter(runs / "lifter")
     crops = torch.randn(2, 3, model.crop_size, model.crop_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        seen = see(model.encoder.look, crops, **LOOKS)  # as the shipped encoder does
+        seen = predict_tta(model.encoder.predict_maps, crops, **TTA)  # as the shipped encoder does
         assert torch.allclose(model.encoder(crops).features, lifter(seen), atol=2e-2)
         assert model.network(model.encoder(crops).features[None]).betas.shape == (1, 2, 10)
 
 
 def test_the_eye_is_the_shipped_one_where_the_run_saw_no_pictures(runs: Path) -> None:
-    shipped = load_network(find_model("open-encoder")).eye.state_dict()
+    shipped = load_network(find_model("open-encoder")).keypoint_net.state_dict()
     for run in ("vibe", "lifter"):
-        own = load_network(find_model(runs / run / "encoder")).eye.state_dict()
+        own = load_network(find_model(runs / run / "encoder")).keypoint_net.state_dict()
         assert all(torch.equal(own[name], value) for name, value in shipped.items())
 
 

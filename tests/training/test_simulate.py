@@ -8,7 +8,7 @@ import torch
 
 from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
 from vibe_cli.paths import models_dir
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.mocap import Clip
 from vibe_cli.synth.poses import PoseBank, random_pose
 from vibe_cli.training.simulate import _spells, _stood_up, _views, simulate, simulate_clips
@@ -22,7 +22,7 @@ def seen_and_truth() -> tuple:
     rng = np.random.default_rng(0)
     still = [np.repeat(random_pose(rng)[None], 60, axis=0).astype(np.float32) for _ in range(6)]
     bank = PoseBank([Clip(str(i), pose) for i, pose in enumerate(still)])
-    body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
+    body = KeypointBody.load(models_dir() / "open-body" / "weights.safetensors")
     return simulate_clips(rng, bank, body, COUNT_CLIPS, LENGTH, POOLED)
 
 

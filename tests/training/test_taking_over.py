@@ -10,7 +10,7 @@ from vibe_cli.training.keypoints import freeze_first_layers
 from vibe_cli.training.weights import take_over
 
 
-def eye(*layers: int, width: int = 8) -> KeypointNet:
+def keypoint_net(*layers: int, width: int = 8) -> KeypointNet:
     torch.manual_seed(sum(layers))
     net = KeypointNet(KeypointConfig(width=width, channels=16, size=64, layers=layers)).train()
     with torch.no_grad():
@@ -21,7 +21,7 @@ def eye(*layers: int, width: int = 8) -> KeypointNet:
 
 @torch.no_grad()
 def test_a_deeper_network_begins_as_the_one_it_takes_over() -> None:
-    shallow, deep, crops = eye(2, 2, 2, 2), eye(2, 2, 4, 3), torch.randn(2, 3, 64, 64)
+    shallow, deep, crops = keypoint_net(2, 2, 2, 2), keypoint_net(2, 2, 4, 3), torch.randn(2, 3, 64, 64)
     assert not torch.allclose(deep(crops).heat, shallow(crops).heat, atol=1e-2)
     take_over(deep, shallow.state_dict())
     assert torch.allclose(deep(crops).heat, shallow(crops).heat, atol=1e-4)
@@ -29,15 +29,15 @@ def test_a_deeper_network_begins_as_the_one_it_takes_over() -> None:
 
 
 def test_what_a_deeper_network_adds_can_learn() -> None:
-    deep = eye(2, 2, 3, 2)
-    take_over(deep, eye(2, 2, 2, 2).state_dict())
+    deep = keypoint_net(2, 2, 3, 2)
+    take_over(deep, keypoint_net(2, 2, 2, 2).state_dict())
     deep(torch.randn(2, 3, 64, 64)).heat.square().mean().backward()
     assert deep.backbone.layer3[2].bn2.weight.grad.abs().max() > 0
 
 
 @torch.no_grad()
 def test_a_shallower_network_keeps_the_blocks_that_it_has() -> None:
-    deep, shallow, crops = eye(2, 2, 3, 3), eye(2, 2, 2, 2), torch.randn(2, 3, 64, 64)
+    deep, shallow, crops = keypoint_net(2, 2, 3, 3), keypoint_net(2, 2, 2, 2), torch.randn(2, 3, 64, 64)
     for block in (deep.backbone.layer3[2], deep.backbone.layer4[2]):
         block.bn2.weight.zero_()
         block.bn2.bias.zero_()
@@ -47,11 +47,11 @@ def test_a_shallower_network_keeps_the_blocks_that_it_has() -> None:
 
 def test_nothing_else_may_differ() -> None:
     with pytest.raises(RuntimeError):
-        take_over(eye(2, 2, 2, 2), eye(2, 2, 2, 2, width=16).state_dict())
-    lacking = eye(2, 2, 2, 2).state_dict()
+        take_over(keypoint_net(2, 2, 2, 2), keypoint_net(2, 2, 2, 2, width=16).state_dict())
+    lacking = keypoint_net(2, 2, 2, 2).state_dict()
     del lacking["heat.weight"]
     with pytest.raises(RuntimeError, match="heat.weight"):
-        take_over(eye(2, 2, 2, 2), lacking)
+        take_over(keypoint_net(2, 2, 2, 2), lacking)
 
 
 def test_frozen_layers_stay_and_the_others_learn() -> None:

@@ -22,7 +22,7 @@ from vibe_cli.networks.skeleton import COUNT
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.paths import models_dir
 from vibe_cli.people.flow import flow_images
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.mocap import Clip
 from vibe_cli.synth.poses import PoseBank, random_pose
 from vibe_cli.training.adversary import Adversary, MposerTraining, captured, train_mposer
@@ -30,15 +30,15 @@ from vibe_cli.training.motion_fields import UNIT, draw_fields
 from vibe_cli.training.objective import Objective, Weights, estimate, hide_points
 from vibe_cli.training.simulate import simulate_clips
 from vibe_cli.training.temporal import TemporalTraining, open_network, train_temporal
-from vibe_cli.training.warm_start import start_from
+from vibe_cli.training.warm_start import warm_start
 
 WINDOW, DRAWN = 8, 9
 TINY = TemporalTraining(steps=2, batch=3, threads=1, discriminator_hidden=8)
 
 
 @pytest.fixture(scope="module")
-def body() -> PointBody:
-    return PointBody.load(models_dir() / "open-body" / "weights.safetensors")
+def body() -> KeypointBody:
+    return KeypointBody.load(models_dir() / "open-body" / "weights.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def lifter() -> Lifter:
 
 
 @pytest.fixture(scope="module")
-def drawn(bank: PoseBank, body: PointBody) -> tuple:
+def drawn(bank: PoseBank, body: KeypointBody) -> tuple:
     torch.manual_seed(0)
     return simulate_clips(np.random.default_rng(0), bank, body, 5, DRAWN, 5)
 
@@ -163,7 +163,7 @@ def test_vibe_begins_as_the_single_frame_model() -> None:
     net = Vibe(VibeConfig(features=16, hidden=8, layers=1, regressor_hidden=16, dropout=0.1)).eval()
     regressor = Regressor(net.config.regressor).eval()
     torch.nn.init.normal_(regressor.decpose.weight, std=0.1)
-    start_from(net, regressor)
+    warm_start(net, regressor)
     x = torch.randn(2, 9, 16)
     assert torch.equal(net(x).pose6d, regressor(x).pose6d)
 
@@ -173,7 +173,7 @@ def test_every_system_begins_from_a_single_frame_model(name: str) -> None:
     net = network(name).eval()
     regressor = Regressor(build_network(TEMPORAL["vibe"]).config.regressor)
     torch.nn.init.normal_(regressor.init_pose)
-    start_from(net, regressor)
+    warm_start(net, regressor)
     x = torch.zeros(1, WINDOW, 16 + getattr(net.config, "flow_features", 0))
     assert torch.allclose(net(x).pose6d.flatten(2), regressor.init_pose.expand(1, 1, -1), atol=0.3)
 
@@ -188,7 +188,7 @@ def test_fitted_layers_begin_nearer_to_the_single_frame_model(name: str) -> None
     off = {}
     for fitted in (False, True):
         net = network(name).eval()
-        start_from(net, regressor, windows if fitted else None)
+        warm_start(net, regressor, windows if fitted else None)
         flow = torch.zeros(300, WINDOW, getattr(net.config, "flow_features", 0))
         output, at = estimate(net, torch.cat([windows, flow], -1))
         off[fitted] = (output.pose6d - regressor(windows).pose6d[:, at]).detach().square().mean()
@@ -252,7 +252,7 @@ def test_the_discriminator_learns_to_tell_captured_from_shaken_motions(shaped: b
         told.append(float(adversary.learn(fake, real)))
         adversary.step()
     assert np.mean(told[-5:]) < 0.8 * np.mean(told[:5])
-    verdict = adversary.judge(fake)
+    verdict = adversary.adversarial_loss(fake)
     verdict.backward()
     assert float(verdict.detach()) > 0.3 and fake.pose6d.grad.abs().sum() > 0
     assert all(p.grad is None and p.requires_grad for p in adversary.network.parameters())

@@ -23,14 +23,14 @@ from vibe_cli.networks.keypoints import KeypointConfig
 from vibe_cli.paths import models_dir
 from vibe_cli.synth.bodies import SynthBody
 from vibe_cli.synth.bundle import read_bundle, write_bundle
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.mocap import Clip
 from vibe_cli.synth.pictures import Pictures
 from vibe_cli.synth.poses import random_pose
 from vibe_cli.training.configs import CONFIGS, change, describe_settings, settings_from
 from vibe_cli.training.curves import Curves, draw_curves, read_curves
-from vibe_cli.training.distributed import Place, take_place
-from vibe_cli.training.inputs import Materials
+from vibe_cli.training.distributed import ProcessContext, process_context
+from vibe_cli.training.inputs import TrainingInputs
 from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.parts import is_of, split_file
@@ -192,7 +192,7 @@ def test_wrong_orders_are_refused_in_words(vibe, home: Path, bundle: Path) -> No
         (("keypoints", "--data", bundle, "--steps", 1), 2, "pictures"),
         (("mposer", "--data", bundle, "--body", "x.safetensors"), 2, "--body"),
         (("mposer", "--data", bundle, "--resume"), 3, "no run"),
-        (("mposer", "--data", bundle, "--set", "pieces=0", "--steps", 1), 2, "pieces"),
+        (("mposer", "--data", bundle, "--set", "micro_batches=0", "--steps", 1), 2, "micro_batches"),
         (("open-vibe", "--set", "simulated_share=1.5"), 2, "simulated_share"),
     ):
         answer = vibe("train", *args)
@@ -313,7 +313,7 @@ def test_two_processes_do_what_one_does_with_twice_the_pieces(tmp_path: Path, bu
         "sys.exit(__main__.main(sys.argv[1:]))\n"
     )
     (tmp_path / "program.py").write_text(code)
-    args = (*MPOSER, "--data", bundle, "--steps", 4, "--set", "pieces=2", "--device", "cpu")
+    args = (*MPOSER, "--data", bundle, "--steps", 4, "--set", "micro_batches=2", "--device", "cpu")
     alone = start(
         tmp_path,
         tmp_path / "program.py",
@@ -364,7 +364,7 @@ def test_layers_that_have_learnt_nothing_are_not_frozen(tmp_path: Path) -> None:
 def test_what_was_seen_otherwise_than_encoders_see_is_not_learnt_from(tmp_path: Path) -> None:
     torch.save({"seen": {}, "truth": {}}, tmp_path / "seen_clips.pt")
     with pytest.raises(InputError, match="in another way") as refused:
-        Materials([], None, tmp_path).seen("clips")
+        TrainingInputs([], None, tmp_path).seen("clips")
     assert "vibe_cli.training.cache_predictions" in refused.value.hint
 
 
@@ -376,15 +376,15 @@ def test_auto_is_bfloat16_for_networks_of_pictures_alone(monkeypatch: pytest.Mon
         ("float32", *[torch.float32] * 2),
         ("bfloat16", *[torch.bfloat16] * 2),
     ):
-        place = Place(precision=precision)
-        with place.pictures():
+        context = ProcessContext(precision=precision)
+        with context.pictures():
             assert (product @ product).dtype == pictures
-        with place.autocast():
+        with context.autocast():
             assert (product @ product).dtype == others
 
 
 def test_bodies_are_posed_in_full_precision_whatever_the_networks_compute_in() -> None:
-    body = PointBody.load(models_dir() / "open-body" / "weights.safetensors")
+    body = KeypointBody.load(models_dir() / "open-body" / "weights.safetensors")
     rotations = torch.from_numpy(random_pose(np.random.default_rng(0))).float()[None]
     exact = body(rotations, torch.zeros(1, 10))
     with torch.autocast("cpu", torch.bfloat16):
@@ -404,19 +404,19 @@ def test_a_run_is_resumed_in_its_own_precision(vibe, home: Path, bundle: Path, m
 
 
 def test_pieces_that_cannot_be_shared_are_refused() -> None:
-    assert Place(rank=1, count=2).share(4) == [1, 3]
+    assert ProcessContext(rank=1, count=2).share(4) == [1, 3]
     with pytest.raises(UsageError) as refused:
-        Place(rank=0, count=2).share(1)
-    assert "pieces=2" in refused.value.hint
+        ProcessContext(rank=0, count=2).share(1)
+    assert "micro_batches=2" in refused.value.hint
 
 
 def test_precisions_that_this_machine_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vibe_cli.training.distributed.fast_bfloat16", lambda: False)
     for device, precision in (("cpu", "float16"), ("cpu", "bfloat16"), ("tpu", "float32"), ("cpu", "int8")):
         with pytest.raises(UsageError):
-            take_place(device, precision)
+            process_context(device, precision)
     monkeypatch.setattr("vibe_cli.training.distributed.fast_bfloat16", lambda: True)
-    with take_place("cpu", "bfloat16").autocast():
+    with process_context("cpu", "bfloat16").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
@@ -533,7 +533,7 @@ def test_a_plateau_lowers_the_rate_to_a_tenth() -> None:
     from vibe_cli.training.loop import Loop, Schedule
 
     net = torch.nn.Linear(1, 1)
-    loop = Loop(net, Schedule(1, 1e-3, steps=100, rise=0, shape="plateau", epoch=5, patience=2), print, "net")
+    loop = Loop(net, Schedule(1, 1e-3, steps=100, warmup_steps=0, shape="plateau", epoch=5, patience=2), print, "net")
     rates = []
     while loop.goes_on():
         rates.append(loop.rate())

@@ -57,7 +57,7 @@ def test_a_run_descends_and_ends_when_its_time_is_spent() -> None:
 
 
 def test_the_averaged_weights_are_those_of_the_last_steps() -> None:
-    loop = Loop(line(), Schedule(minutes=9, rate=0.01, decay=0, average=0.5, rise=1), print, "line")
+    loop = Loop(line(), Schedule(minutes=9, rate=0.01, decay=0, average=0.5, warmup_steps=1), print, "line")
     seen = []
     for _ in range(12):
         run(loop, 1)

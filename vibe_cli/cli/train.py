@@ -67,12 +67,12 @@ def command(
       vibe train                                             the trainings, and their settings
       vibe train lifter --data bundle.npz --minutes 10
       vibe train open-vibe --data bundle.npz --start runs/lifter --steps 2000
-      torchrun --nproc-per-node 2 -m vibe_cli.training open-vibe --set pieces=2 …
+      torchrun --nproc-per-node 2 -m vibe_cli.training open-vibe --set micro_batches=2 …
     """
     from vibe_cli.paths import models_dir
     from vibe_cli.training.__main__ import settings_of, summary
     from vibe_cli.training.configs import CONFIGS, settings_text
-    from vibe_cli.training.distributed import take_place
+    from vibe_cli.training.distributed import process_context
     from vibe_cli.training.runs import Order, planned_steps, run
 
     if config is None:
@@ -84,13 +84,13 @@ def command(
         return
     out = out or Path("runs") / config
     settings = settings_of(config, out, resume, list(changes), minutes, steps, stop_after)
-    place = take_place(device, precision)
+    context = process_context(device, precision)
     if data is not None and data.is_dir() and body is None:
         body = models_dir() / "open-body" / "weights.safetensors"
     order = Order(config, settings, data, out, start, prior, body, resume, in_parts)
     bar = iter(terminal_progress()(itertools.count(), f"Training {config}", planned_steps(settings)))
     try:
-        loops = run(order, lambda line: click.echo(line, err=True), place, lambda step: next(bar) and None)
+        loops = run(order, lambda line: click.echo(line, err=True), context, lambda step: next(bar) and None)
     finally:
         if hasattr(bar, "close"):
             bar.close()

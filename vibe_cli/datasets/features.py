@@ -22,7 +22,7 @@ from vibe_cli.device import halving_batches
 from vibe_cli.geometry.boxes import square
 from vibe_cli.geometry.camera import crop_points_to_image
 from vibe_cli.pipeline import cut_people, encode
-from vibe_cli.results import Observations, Track, write_npz
+from vibe_cli.results import Track, TrackFeatures, write_npz
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ DIGITS = 16  # of a checksum in a name
 
 
 @dataclass(frozen=True, eq=False)
-class Eye:
+class FrozenEncoder:
     """An encoder by itself, with all of a `Model` that encoding needs."""
 
     encoder: nn.Module
@@ -46,11 +46,11 @@ class Eye:
     flow: None = None
 
 
-def open_eye(entry: Entry, device: torch.device, dtype: torch.dtype) -> Eye:
+def load_encoder(entry: Entry, device: torch.device, dtype: torch.dtype) -> FrozenEncoder:
     """An encoder of the zoo by itself."""
     from vibe_cli.zoo.reader import crop_scale, crop_size, load_network
 
-    return Eye(load_network(entry).to(device), crop_size(entry), crop_scale(entry, entry), device, dtype)
+    return FrozenEncoder(load_network(entry).to(device), crop_size(entry), crop_scale(entry, entry), device, dtype)
 
 
 def track_of(sequence: Sequence) -> Track:
@@ -60,21 +60,23 @@ def track_of(sequence: Sequence) -> Track:
     return Track(1, np.arange(len(sequence)), sequence.boxes, sequence.valid, ~sequence.valid)
 
 
-def observe_sequence(
-    sequence: Sequence, eye: Model | Eye, batch_size: int, warn: Callable[[str], None] = lambda _: None
-) -> Observations:
+def encode_sequence(
+    sequence: Sequence, model: Model | FrozenEncoder, batch_size: int, warn: Callable[[str], None] = lambda _: None
+) -> TrackFeatures:
     """Cut the person of a sequence out of every frame by its own boxes and encode the crops, as `vibe demo` does."""
     track = track_of(sequence)
-    boxes = square(track.boxes, eye.crop_scale)
-    cuts = cut_people(enumerate(sequence.frames.read()), [track], [boxes], eye.crop_size, before=eye.flow is not None)
-    rows = list(halving_batches(lambda batch: encode(eye, batch), cuts, batch_size, warn))
+    boxes = square(track.boxes, model.crop_scale)
+    cuts = cut_people(
+        enumerate(sequence.frames.read()), [track], [boxes], model.crop_size, before=model.flow is not None
+    )
+    rows = list(halving_batches(lambda batch: encode(model, batch), cuts, batch_size, warn))
     if len(rows) < len(sequence):
         raise RuntimeError(f"{sequence.name}: {len(rows)} of {len(sequence)} frames came back")
     keypoints = None
     if rows[0][2] is not None:
         keypoints = np.stack([row[2] for row in rows])
         keypoints[..., :2] = crop_points_to_image(keypoints[..., :2], boxes)
-    return Observations(track, boxes, np.stack([row[1] for row in rows]), keypoints)
+    return TrackFeatures(track, boxes, np.stack([row[1] for row in rows]), keypoints)
 
 
 class Features:
@@ -86,18 +88,18 @@ class Features:
         """`dataset` is its name, with the split."""
         self.folder, self.batch_size, self.warn = folder / dataset if folder else None, batch_size, warn
         self._keys: dict[int, tuple[object, str]] = {}  # of each eye; the eye is kept, so that its id stays its own
-        self._last: tuple[Sequence | None, dict[str, Observations]] = (None, {})
+        self._last: tuple[Sequence | None, dict[str, TrackFeatures]] = (None, {})
 
-    def key(self, eye: Model | Eye) -> str:
+    def key(self, model: Model | FrozenEncoder) -> str:
         """What an encoder's features go by: its checksum, and the size and scale of its crops."""
-        if id(eye) not in self._keys:
-            parts = [eye.encoder] + ([eye.network] if eye.flow is not None else [])
-            self._keys[id(eye)] = eye, f"{checksum(*parts)[:DIGITS]}-{eye.crop_size}px-{eye.crop_scale:g}"
-        return self._keys[id(eye)][1]
+        if id(model) not in self._keys:
+            parts = [model.encoder] + ([model.network] if model.flow is not None else [])
+            self._keys[id(model)] = model, f"{checksum(*parts)[:DIGITS]}-{model.crop_size}px-{model.crop_scale:g}"
+        return self._keys[id(model)][1]
 
-    def of(self, sequence: Sequence, eye: Model | Eye) -> Observations:
+    def of(self, sequence: Sequence, model: Model | FrozenEncoder) -> TrackFeatures:
         """What the encoder sees of a sequence: kept, or computed now and kept."""
-        key = self.key(eye)
+        key = self.key(model)
         if self._last[0] is not sequence:
             self._last = sequence, {}
         if key in self._last[1]:
@@ -105,7 +107,7 @@ class Features:
         path = self.folder / key / file_name(sequence) if self.folder else None
         seen = _load(path, sequence) if path is not None and path.is_file() else None
         if seen is None:
-            seen = observe_sequence(sequence, eye, self.batch_size, self.warn)
+            seen = encode_sequence(sequence, model, self.batch_size, self.warn)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 arrays = {"features": seen.features, "boxes": seen.boxes, "keypoints": seen.keypoints}
@@ -132,11 +134,11 @@ def file_name(sequence: Sequence) -> str:
     return f"{re.sub(r'[^A-Za-z0-9.-]+', '_', sequence.name)[-80:]}-{digest.hexdigest()[:DIGITS]}.npz"
 
 
-def _load(path: Path, sequence: Sequence) -> Observations | None:
+def _load(path: Path, sequence: Sequence) -> TrackFeatures | None:
     """What was kept; None where the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             keypoints = file["keypoints"] if "keypoints" in file.files else None
-            return Observations(track_of(sequence), file["boxes"], file["features"], keypoints)
+            return TrackFeatures(track_of(sequence), file["boxes"], file["features"], keypoints)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

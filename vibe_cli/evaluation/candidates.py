@@ -15,29 +15,29 @@ from vibe_cli.zoo.reader import DEFAULT_DETECTOR, DEFAULT_MODEL, Entry, find_mod
 if TYPE_CHECKING:
     import torch
 
-    from vibe_cli.datasets.features import Eye
+    from vibe_cli.datasets.features import FrozenEncoder
     from vibe_cli.people.detectors import Detector
     from vibe_cli.zoo.model import Model
 
-Thing = TypeVar("Thing")
+ModelT = TypeVar("ModelT")
 DEFAULTS = {"motion": DEFAULT_MODEL, "keypoints": "open-encoder", "detection": DEFAULT_DETECTOR}
 
 
 @dataclass(frozen=True, eq=False)
-class Run(Generic[Thing]):
+class Run(Generic[ModelT]):
     """One trained model."""
 
     name: str  # in the zoo, or its folder
-    model: Thing  # a Model, an Eye or a Detector
+    model: ModelT  # a Model, a FrozenEncoder or a Detector
     data: str  # what it learned from, as its card says
 
 
 @dataclass(frozen=True, eq=False)
-class Contender(Generic[Thing]):
+class Candidate(Generic[ModelT]):
     """One row of the table."""
 
     label: str
-    runs: list[Run[Thing]]
+    runs: list[Run[ModelT]]
 
 
 def parse(choice: str) -> tuple[str, list[str]]:
@@ -49,7 +49,7 @@ def parse(choice: str) -> tuple[str, list[str]]:
     return (label if equals else Path(choice).name if Path(choice).is_dir() else choice), found
 
 
-def open_models(choices: Sequence[str], body: str | Path | None, device: str, precision: str) -> list[Contender[Model]]:
+def open_models(choices: Sequence[str], body: str | Path | None, device: str, precision: str) -> list[Candidate[Model]]:
     """Temporal models with what goes with them; ModelError where one is missing."""
 
     def load(name: str) -> Run[Model]:
@@ -59,14 +59,14 @@ def open_models(choices: Sequence[str], body: str | Path | None, device: str, pr
     return _open(choices, "motion", load)
 
 
-def open_eyes(
+def load_encoders(
     choices: Sequence[str], body: str | Path | None, device: str, precision: str
-) -> list[Contender[Model | Eye]]:
+) -> list[Candidate[Model | FrozenEncoder]]:
     """Encoders, by themselves or below a temporal model."""
-    from vibe_cli.datasets.features import open_eye
+    from vibe_cli.datasets.features import load_encoder
     from vibe_cli.device import choose_device, choose_dtype
 
-    def load(name: str) -> Run[Model | Eye]:
+    def load(name: str) -> Run[Model | FrozenEncoder]:
         entry = find_model(name)
         if entry.task not in ("encoder", "temporal"):
             raise ModelError(
@@ -76,12 +76,12 @@ def open_eyes(
         if entry.task != "encoder":
             return Run(name, load_model(name, body=body, device=device, precision=precision), training_data(entry))
         where = choose_device(device)
-        return Run(name, open_eye(entry, where, choose_dtype(where, precision)), training_data(entry))
+        return Run(name, load_encoder(entry, where, choose_dtype(where, precision)), training_data(entry))
 
     return _open(choices, "keypoints", load)
 
 
-def open_detectors(choices: Sequence[str], device: torch.device) -> list[Contender[Detector]]:
+def open_detectors(choices: Sequence[str], device: torch.device) -> list[Candidate[Detector]]:
     """Detectors of the zoo, or YOLO weights."""
 
     def load(name: str) -> Run[Detector]:
@@ -107,15 +107,15 @@ def training_data(entry: Entry) -> str:
     return "not stated by its card"
 
 
-def _open(choices: Sequence[str], task: str, load: Callable[[str], Run]) -> list[Contender]:
-    contenders, labels = [], set()
+def _open(choices: Sequence[str], task: str, load: Callable[[str], Run]) -> list[Candidate]:
+    candidates, labels = [], set()
     for choice in choices or (DEFAULTS[task],):
         label, names = parse(choice)
         if label in labels:
             raise UsageError(f"two models of the label {label}", hint="write LABEL=NAME to tell them apart")
         labels.add(label)
-        contenders.append(Contender(label, [load(name) for name in names]))
-    return contenders
+        candidates.append(Candidate(label, [load(name) for name in names]))
+    return candidates
 
 
 def check_task(task: str, name: str) -> None:

@@ -15,8 +15,8 @@ from vibe_cli.options import MotionOptions
 if TYPE_CHECKING:
     from vibe_cli.datasets.features import Features
     from vibe_cli.datasets.sequence import Sequence
-    from vibe_cli.evaluation.candidates import Contender, Run
-    from vibe_cli.results import Observations, Person
+    from vibe_cli.evaluation.candidates import Candidate, Run
+    from vibe_cli.results import Person, TrackFeatures
     from vibe_cli.zoo.model import Model
 
 
@@ -46,7 +46,7 @@ class Scores:
 
 def evaluate_motion(
     datasets: Callable[[int], Iterable[Sequence]],
-    contenders: list[Contender[Model]],
+    candidates: list[Candidate[Model]],
     features: Features,
     options: MotionOptions,
     geometry: Geometry,
@@ -55,7 +55,7 @@ def evaluate_motion(
 
     `datasets(size)` opens the data set for crops of `size` pixels: models that see crops of one size share a pass.
     """
-    found = {c.label: [Scores(run, geometry.kind_of_joints(run.model.body)) for run in c.runs] for c in contenders}
+    found = {c.label: [Scores(run, geometry.kind_of_joints(run.model.body)) for run in c.runs] for c in candidates}
     everybody = [scores for runs in found.values() for scores in runs]
     if len({scores.joints for scores in everybody}) > 1:  # one truth for all
         for scores in everybody:
@@ -75,7 +75,7 @@ def evaluate_motion(
     return found
 
 
-def recover_sequence(seen: Observations, model: Model, options: MotionOptions, fps: float) -> Person:
+def recover_sequence(seen: TrackFeatures, model: Model, options: MotionOptions, fps: float) -> Person:
     """What was observed of a sequence → its motion."""
     from vibe_cli.motion.regress import estimate_motion
     from vibe_cli.motion.smooth import smooth_person

@@ -17,10 +17,10 @@ from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.options import MotionOptions
 
 if TYPE_CHECKING:
-    from vibe_cli.datasets.features import Eye, Features
+    from vibe_cli.datasets.features import Features, FrozenEncoder
     from vibe_cli.datasets.sequence import Sequence
-    from vibe_cli.evaluation.candidates import Contender
-    from vibe_cli.results import Observations
+    from vibe_cli.evaluation.candidates import Candidate
+    from vibe_cli.results import TrackFeatures
     from vibe_cli.zoo.model import Model
 
 LIMITS = (0.1, 0.2)  # of the larger side of the box
@@ -69,7 +69,10 @@ class People:
 
 
 def look(
-    sequences: Iterable[Sequence], contenders: list[Contender[Model | Eye]], features: Features, options: MotionOptions
+    sequences: Iterable[Sequence],
+    candidates: list[Candidate[Model | FrozenEncoder]],
+    features: Features,
+    options: MotionOptions,
 ) -> People:
     """Find everybody's keypoints by every contender."""
     labels, boxes, found = [], [], {}
@@ -79,8 +82,8 @@ def look(
             continue
         labels.append(sequence.joints2d[rows][:, ROWS])
         boxes.append(sequence.boxes[rows])
-        for contender in contenders:
-            for number, run in enumerate(contender.runs):
+        for candidate in candidates:
+            for number, run in enumerate(candidate.runs):
                 seen = features.of(sequence, run.model)
                 parts = {}
                 if seen.keypoints is not None:
@@ -88,7 +91,7 @@ def look(
                 if hasattr(run.model, "network"):
                     parts["body"] = _projected(seen, run.model, options, sequence.fps)
                 for what, points in parts.items():
-                    found.setdefault((f"{contender.label}: {what}", number), []).append(points[rows][:, ROWS])
+                    found.setdefault((f"{candidate.label}: {what}", number), []).append(points[rows][:, ROWS])
     joined = {key: np.concatenate(points) for key, points in found.items()}
     shape = (0, len(ROWS), 3)
     return People(
@@ -150,7 +153,7 @@ def protocol(people: People, options: MotionOptions) -> dict[str, str]:
     return lines
 
 
-def _projected(seen: Observations, model: Model, options: MotionOptions, fps: float) -> np.ndarray:
+def _projected(seen: TrackFeatures, model: Model, options: MotionOptions, fps: float) -> np.ndarray:
     """The recovered body's 49 joints in pixels (T, 49, 2)."""
     from vibe_cli.body.body_models import joints_of
     from vibe_cli.evaluation.motion import recover_sequence

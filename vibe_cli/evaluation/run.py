@@ -66,8 +66,8 @@ def _motion(options: EvaluationOptions, dataset: Dataset, progress: Progress) ->
     from vibe_cli.evaluation.truth import Geometry
     from vibe_cli.motion.regress import check_windows
 
-    rivals = who.open_models(options.models, options.body, options.device, options.precision)
-    for run in (run for rival in rivals for run in rival.runs):
+    candidates = who.open_models(options.models, options.body, options.device, options.precision)
+    for run in (run for candidate in candidates for run in candidate.runs):
         check_windows(run.model.network, options.motion)
     warnings: list[str] = []
 
@@ -78,7 +78,7 @@ def _motion(options: EvaluationOptions, dataset: Dataset, progress: Progress) ->
 
     features = Features(options.cache, dataset.label, options.batch_size, warnings.append)
     geometry = Geometry()
-    scores = motion.evaluate_motion(sequences, rivals, features, options.motion, geometry)
+    scores = motion.evaluate_motion(sequences, candidates, features, options.motion, geometry)
     rows = [
         Row(
             label,
@@ -111,10 +111,10 @@ def _keypoints(options: EvaluationOptions, dataset: Dataset, progress: Progress)
     from vibe_cli.datasets.features import Features
     from vibe_cli.evaluation import photographs, plots
 
-    rivals = who.open_eyes(options.models, options.body, options.device, options.precision)
+    candidates = who.load_encoders(options.models, options.body, options.device, options.precision)
     warnings: list[str] = []
     features = Features(options.cache, dataset.label, options.batch_size, warnings.append)
-    people = photographs.look(progress(dataset, "Looking", options.limit), rivals, features, options.motion)
+    people = photographs.look(progress(dataset, "Looking", options.limit), candidates, features, options.motion)
     if not len(people.labels):
         raise InputError(
             f"{options.folder}: nobody with {photographs.LEAST_KEYPOINTS} plainly visible keypoints and "
@@ -129,7 +129,7 @@ def _keypoints(options: EvaluationOptions, dataset: Dataset, progress: Progress)
             ["the keypoints themselves: everybody's mean"],
         )
     ]
-    runs_of = {rival.label: rival.runs for rival in rivals}
+    runs_of = {candidate.label: candidate.runs for candidate in candidates}
     for label in dict.fromkeys(label for label, _ in people.found):
         runs = runs_of[label.rsplit(": ", 1)[0]]
         rows.append(
@@ -161,20 +161,20 @@ def _detection(options: EvaluationOptions, dataset: Dataset, progress: Progress)
     from vibe_cli.device import choose_device
     from vibe_cli.evaluation import people, plots
 
-    rivals = who.open_detectors(options.models, choose_device(options.device))
+    candidates = who.open_detectors(options.models, choose_device(options.device))
     pictures = progress(islice(photographs(dataset.folder, dataset.split), options.limit), "Detecting", options.limit)
-    runs = [(rival.label, run) for rival in rivals for run in rival.runs]
+    runs = [(candidate.label, run) for candidate in candidates for run in candidate.runs]
     finds = people.find_people(pictures, [run.model for _, run in runs])
     if not finds[0].people:
         raise InputError(
             f"{options.folder}: nobody of {people.LEAST_HEIGHT} px or more in its pictures", hint="take larger pictures"
         )
     rows = []
-    for rival in rivals:
-        own = [(run, found) for (label, run), found in zip(runs, finds, strict=True) if label == rival.label]
+    for candidate in candidates:
+        own = [(run, found) for (label, run), found in zip(runs, finds, strict=True) if label == candidate.label]
         rows.append(
             Row(
-                rival.label,
+                candidate.label,
                 [people.summarise(found) for _, found in own],
                 [run.name for run, _ in own],
                 [run.data for run, _ in own],

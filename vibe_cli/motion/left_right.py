@@ -19,7 +19,7 @@ APART = 0.08  # of the crop's side: expected places farther than this are two
 HIDDEN = 0.1  # what is left of the confidence of a leg that was found on the other
 
 
-def settle_legs(keypoints: np.ndarray, expected: np.ndarray, sides: np.ndarray) -> np.ndarray:
+def fix_leg_swaps(keypoints: np.ndarray, expected: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Keypoints (T, 49, 3) in pixels with the legs' sides as expected (T, 49, 2) in pixels; `sides` (T,) of the crops.
 
     In a frame where both legs lie much better on the expected ones exchanged, they are. Where both ankles were found

@@ -14,13 +14,13 @@ from vibe_cli.body.joint_regressor import Landmarks
 from vibe_cli.errors import UsageError
 from vibe_cli.geometry.camera import crop_points_to_image, image_points_to_crop
 from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
-from vibe_cli.motion.left_right import settle_legs
+from vibe_cli.motion.left_right import fix_leg_swaps
 from vibe_cli.motion.refine import refine_person
 from vibe_cli.motion.smplify import OPEN_KEYPOINTS, FitOptions
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.options import MotionOptions
-from vibe_cli.results import Observations, Person
+from vibe_cli.results import Person, TrackFeatures
 
 if TYPE_CHECKING:
     from vibe_cli.networks.temporal import TemporalNetwork
@@ -30,7 +30,7 @@ WINDOWS_AT_ONCE = 64
 SURE = 4.0  # summed confidence of the keypoints of a frame, from which they place the body
 
 
-def estimate_motion(seen: Observations, model: Model, options: MotionOptions) -> Person:
+def estimate_motion(seen: TrackFeatures, model: Model, options: MotionOptions) -> Person:
     """One track's features → its motion, not yet smoothed.
 
     The network sees `options.window` frames at a time. Betas are averaged over the track, as in the paper, and
@@ -63,7 +63,7 @@ def estimate_motion(seen: Observations, model: Model, options: MotionOptions) ->
     )[..., :2]
     placed = place_on_keypoints(person, joints)
     if not seen.given:
-        placed = replace(placed, keypoints=settle_legs(placed.keypoints, project(placed, joints), placed.boxes[:, 2]))
+        placed = replace(placed, keypoints=fix_leg_swaps(placed.keypoints, project(placed, joints), placed.boxes[:, 2]))
     if not options.refine:
         return placed
     return refine_person(placed, model.body, FitOptions() if seen.given else OPEN_KEYPOINTS)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from vibe_cli.networks.heatmap_decoding import decode_apart, decode_peaks
 from vibe_cli.networks.keypoints import YAW_BINS, KeypointMaps
-from vibe_cli.networks.peaks import decode_apart, decode_peaks
 from vibe_cli.networks.skeleton import COUNT
 
 FULL_CONFIDENCE = 0.7  # the probability in a peak's window that a clear point reaches
@@ -17,7 +17,7 @@ OUTSIDE = 0.1  # and this much of its confidence is left
 
 
 @dataclass(frozen=True, eq=False)
-class Observation:
+class KeypointPrediction:
     """What was seen in N crops; K points."""
 
     points: Tensor  # (N, K, 2) −1..1 of the crop
@@ -27,20 +27,20 @@ class Observation:
     root: Tensor  # (N, 6) root rotation in 6D
     pooled: Tensor  # (N, 8·width) features of the whole crop; zeros where there was no picture
 
-    def map(self, function: object) -> Observation:
+    def map(self, function: object) -> KeypointPrediction:
         """The same with every tensor passed through a function."""
-        return Observation(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+        return KeypointPrediction(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
 
-def observe(maps: KeypointMaps) -> Observation:
+def decode_maps(maps: KeypointMaps) -> KeypointPrediction:
     """Decode the keypoint network's maps."""
     points, probability, depth = decode_apart(maps.heat, maps.union, maps.depth)
     inside = (points.abs() < EDGE).all(-1)
     confidence = (probability / FULL_CONFIDENCE).clamp(0, 1) * torch.where(inside, 1.0, OUTSIDE)
-    return Observation(points, confidence, depth, maps.yaw.softmax(-1), maps.root, maps.pooled)
+    return KeypointPrediction(points, confidence, depth, maps.yaw.softmax(-1), maps.root, maps.pooled)
 
 
-def sureness(maps: KeypointMaps) -> tuple[Tensor, Tensor]:
+def decode_points(maps: KeypointMaps) -> tuple[Tensor, Tensor]:
     """Points (N, K, 2) in −1..1 and how sure they are (N, K): their peak's probability, 0 at the crop's border."""
     points, probability, _ = decode_peaks(maps.heat, maps.depth)
     return points, probability * (points.abs() < EDGE).all(-1)
@@ -77,7 +77,7 @@ class Lifter(nn.Module):
         )
         self.out = nn.Sequential(nn.LayerNorm(config.hidden), nn.Linear(config.hidden, config.features), nn.GELU())
 
-    def forward(self, seen: Observation) -> Tensor:
+    def forward(self, seen: KeypointPrediction) -> Tensor:
         """→ (N, F)."""
         weight = seen.confidence[..., None] + 1e-3
         centre = (seen.points * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)

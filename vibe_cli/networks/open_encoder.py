@@ -11,8 +11,8 @@ from vibe_cli.geometry.skeleton import JOINTS_49
 from vibe_cli.networks.keypoints import PIXEL_MEAN, PIXEL_STD, KeypointConfig, KeypointMaps, KeypointNet
 from vibe_cli.networks.lifter import Lifter, LifterConfig
 from vibe_cli.networks.outputs import EncoderOutput
+from vibe_cli.networks.rotation_tta import predict_tta
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
-from vibe_cli.networks.upright import see
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 KEYPOINTS_49 = [KEYPOINTS_OF_54.index(k) for k in JOINTS_49]
@@ -30,8 +30,8 @@ class OpenEncoderConfig:
     hidden: int = 768  # of the lifter
     blocks: int = 2  # of the lifter
     layers: tuple[int, ...] = KeypointConfig.layers  # blocks of the keypoint network's stages
-    both_ways: bool = False  # whether every crop is seen twice, as it is and mirrored (both_ways.py)
-    upright: bool = False  # whether who does not stand is seen again, turned (upright.py)
+    flip_test: bool = False  # whether every crop is seen twice, as it is and mirrored (flip_test.py)
+    rotation_tta: bool = False  # whether who does not stand is seen again, turned (rotation_tta.py)
 
     @property
     def keypoints(self) -> KeypointConfig:
@@ -51,7 +51,7 @@ class OpenEncoder(nn.Module):
         super().__init__()
         self.config = config or OpenEncoderConfig()
         self.features = self.config.features
-        self.eye = KeypointNet(self.config.keypoints)
+        self.keypoint_net = KeypointNet(self.config.keypoints)
         self.lifter = Lifter(self.config.lifter)
         mean, std = (torch.tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
         self.register_buffer("gain", std / PIXEL_STD, persistent=False)
@@ -59,10 +59,10 @@ class OpenEncoder(nn.Module):
 
     def forward(self, crops: Tensor) -> EncoderOutput:
         """(N, 3, size, size) RGB, normalised by ImageNet's mean and deviation as for every encoder."""
-        seen = see(self.look, crops, self.config.both_ways, self.config.upright)
+        seen = predict_tta(self.predict_maps, crops, self.config.flip_test, self.config.rotation_tta)
         keypoints = torch.cat([seen.points, seen.confidence[..., None]], dim=-1)[:, KEYPOINTS_49]
         return EncoderOutput(features=self.lifter(seen), keypoints=keypoints)
 
-    def look(self, crops: Tensor) -> KeypointMaps:
+    def predict_maps(self, crops: Tensor) -> KeypointMaps:
         """What the keypoint network sees of the same crops, of any size that is a multiple of 32."""
-        return self.eye(crops * self.gain + self.shift)
+        return self.keypoint_net(crops * self.gain + self.shift)

@@ -28,7 +28,7 @@ class Detector(Protocol):
     """Finds people."""
 
     name: str
-    believed_from: float  # mean score from which what it finds is believed to be a person, if followed for a while
+    min_mean_score: float  # mean score from which what it finds is believed to be a person, if followed for a while
 
     def detect(self, frames: list[np.ndarray]) -> list[Detections]:
         """The people of each RGB uint8 frame (H, W, 3), best first."""
@@ -43,7 +43,7 @@ class CentreDetector:
     padded with zeros at the right and below.
     """
 
-    believed_from = MEAN_SCORE
+    min_mean_score = MEAN_SCORE
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class YoloDetector:
     called by itself, so ultralytics neither prints, nor keeps settings, nor reports usage.
     """
 
-    believed_from = MEAN_SCORE
+    min_mean_score = MEAN_SCORE
 
     def __init__(
         self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25, size: int = YOLO_SIZE

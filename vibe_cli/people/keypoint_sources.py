@@ -18,7 +18,7 @@ from vibe_cli.people.detectors import MOST_PEOPLE, OVERLAP, YOLO_GREY, YOLO_SIZE
 from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoints, spread_to_49
 from vibe_cli.people.track import assign
 from vibe_cli.people.yolo_weights import POSE_HINT, fetch_yolo, read_yolo
-from vibe_cli.results import Observations, Track
+from vibe_cli.results import Track, TrackFeatures
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +111,7 @@ def open_keypoints(choice: str | Path, device: torch.device | str = "cpu") -> Ke
     return PoseModel(choice, device) if str(choice).endswith(".pt") else KeypointFile(Path(choice))
 
 
-def give_keypoints(observed: list[Observations], source: KeypointSource, frames: int) -> list[Observations]:
+def give_keypoints(observed: list[TrackFeatures], source: KeypointSource, frames: int) -> list[TrackFeatures]:
     """The same with the source's keypoints in place of the encoder's; InputError when not a single person fits."""
     matched = match_people([seen.track for seen in observed], source.people(frames))
     if observed and not any(points[..., 2].any() for points in matched):

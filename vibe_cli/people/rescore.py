@@ -3,7 +3,7 @@
 A centre detector trained on synthetic scenes alone proposes well and judges poorly: it takes textures for people
 and parts for wholes. Each proposal is therefore cropped, its box moved to the points found in it, and looked at
 again; proposals that come to the same box are one person. Four pieces of evidence, weighed as a logistic
-regression on synthetic scenes found best (training/rescorer.py), give the score. The surer the points, the more
+regression on synthetic scenes found best (training/fit_rescorer.py), give the score. The surer the points, the more
 the person's box is theirs, and the less the proposals'.
 """
 
@@ -17,7 +17,7 @@ import torch
 
 from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.geometry.camera import crop_points_to_image
-from vibe_cli.networks.lifter import FULL_CONFIDENCE, sureness
+from vibe_cli.networks.lifter import FULL_CONFIDENCE, decode_points
 from vibe_cli.people.crops import crop_person, normalise
 from vibe_cli.results import Detections
 
@@ -42,38 +42,40 @@ OVERLAP = 0.5  # of two people who overlap more than this (IoU) the surer is kep
 
 
 @dataclass(frozen=True)
-class Judge:
+class LogisticRescorer:
     """Weights of the evidence; the logistic function of their sum is the score."""
 
     bias: float
-    votes: float  # log odds that one of the proposals that came here is right, by their own scores
-    sureness: float  # mean confidence of the points
-    share: float  # share of points that are sure
-    steadiness: float  # overlap (IoU) of the boxes after the first and the second look
+    proposal_logit: float  # log odds that one of the proposals that came here is right, by their own scores
+    mean_confidence: float  # mean confidence of the points
+    confident_share: float  # share of points that are sure
+    self_iou: float  # overlap (IoU) of the boxes after the first and the second look
 
     def scores(self, evidence: np.ndarray) -> np.ndarray:
         """Evidence (N, 4) → scores (N,) in 0..1."""
-        weights = np.array([self.votes, self.sureness, self.share, self.steadiness])
+        weights = np.array([self.proposal_logit, self.mean_confidence, self.confident_share, self.self_iou])
         return 1 / (1 + np.exp(-(evidence @ weights + self.bias)))
 
 
-class VerifiedDetector:
+class RescoredDetector:
     """A detector whose finds are looked at again by the open encoder's keypoint network."""
 
-    believed_from = 0.55  # its scores are chances: surer than not
+    min_mean_score = 0.55  # its scores are chances: surer than not
 
-    def __init__(self, proposer: Detector, encoder: OpenEncoder, judge: Judge, threshold: float = 0.3) -> None:
-        self.proposer, self.encoder, self.judge = proposer, encoder.eval(), judge
+    def __init__(
+        self, proposer: Detector, encoder: OpenEncoder, rescorer: LogisticRescorer, threshold: float = 0.3
+    ) -> None:
+        self.proposer, self.encoder, self.rescorer = proposer, encoder.eval(), rescorer
         self.threshold, self.name = threshold, proposer.name
 
     def detect(self, frames: list[np.ndarray]) -> list[Detections]:
         """The people of each RGB uint8 frame (H, W, 3), best first."""
         proposed = self.proposer.detect(frames)
-        return [self._judge(frame, found) for frame, found in zip(frames, proposed, strict=True)]
+        return [self._rescore(frame, found) for frame, found in zip(frames, proposed, strict=True)]
 
-    def _judge(self, frame: np.ndarray, found: Detections) -> Detections:
+    def _rescore(self, frame: np.ndarray, found: Detections) -> Detections:
         boxes, evidence = self.gather(frame, found)
-        scores = self.judge.scores(evidence)
+        scores = self.rescorer.scores(evidence)
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] >= self.threshold]
         order = order[~is_part(boxes[order], scores[order])]
@@ -81,7 +83,7 @@ class VerifiedDetector:
 
     def gather(self, frame: np.ndarray, found: Detections) -> tuple[np.ndarray, np.ndarray]:
         """Look twice at the best proposals → people's boxes (N, 4) and the evidence for them (N, 4)."""
-        first, votes = found.boxes[:PROPOSALS], found.scores[:PROPOSALS].astype(float)
+        first, proposal_logit = found.boxes[:PROPOSALS], found.scores[:PROPOSALS].astype(float)
         if not len(first):
             return np.zeros((0, 4)), np.zeros((0, 4))
         second, _ = self._look(frame, first)
@@ -93,11 +95,13 @@ class VerifiedDetector:
                 here = left & (overlap[i] > OVERLAP)
                 here[i] = True
                 left &= ~here
-                chance = np.clip(1 - np.prod(1 - votes[here]), 1e-3, 1 - 1e-3)
-                people.append(_between(np.average(first[here], axis=0, weights=votes[here]), boxes[i], mean[i]))
-                share = (confidence[i] > SURE * FULL_CONFIDENCE).mean()
-                steadiness = box_maths.iou(second[i : i + 1], boxes[i : i + 1])[0, 0]
-                evidence.append([np.log(chance / (1 - chance)), mean[i], share, steadiness])
+                chance = np.clip(1 - np.prod(1 - proposal_logit[here]), 1e-3, 1 - 1e-3)
+                people.append(
+                    _between(np.average(first[here], axis=0, weights=proposal_logit[here]), boxes[i], mean[i])
+                )
+                confident_share = (confidence[i] > SURE * FULL_CONFIDENCE).mean()
+                self_iou = box_maths.iou(second[i : i + 1], boxes[i : i + 1])[0, 0]
+                evidence.append([np.log(chance / (1 - chance)), mean[i], confident_share, self_iou])
         return np.array(people), np.array(evidence)
 
     def _look(self, frame: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +109,7 @@ class VerifiedDetector:
         squares = box_maths.square(boxes, self.encoder.config.scale)
         crops = normalise(np.stack([crop_person(frame, square, LOOK_SIZE) for square in squares]))
         with torch.inference_mode():
-            found, sure = sureness(self.encoder.look(crops.to(self.encoder.gain.device)))
+            found, sure = decode_points(self.encoder.predict_maps(crops.to(self.encoder.gain.device)))
         points = crop_points_to_image(found.cpu().numpy(), squares)
         confidence = sure.cpu().numpy()
         moved = [box_of_points(*row) for row in zip(points, confidence / FULL_CONFIDENCE, boxes, strict=True)]

@@ -41,7 +41,7 @@ class TrackOptions:
     max_age: int = 30  # frames without a detection that a track survives (the paper: 1)
     min_track: int = 25  # shorter tracks are dropped; at most half of the clip's frames is asked
     min_seen: float = 0.5  # tracks detected in a smaller share of their frames are dropped
-    mean_score: float | None = None  # tracks whose detections score less on average are dropped; None: see `believing`
+    mean_score: float | None = None  # tracks that score less on average are dropped; None: see `with_min_mean_score`
     max_people: int | None = None  # keep those with the largest sum over frames of box size; None: all
     persons: tuple[int, ...] = ()  # keep these ids, as numbered without this option; (): all
 
@@ -62,7 +62,7 @@ class TrackOptions:
                 wanted = f"from {low} to {high}" if high is not None else f"{low} or more"
                 raise UsageError(f"{name.replace('_', '-')} {value}: out of range", hint=f"choose {wanted}")
 
-    def believing(self, score: float) -> TrackOptions:
+    def with_min_mean_score(self, score: float) -> TrackOptions:
         """The same with the detector's own `mean_score` where none was chosen."""
         return self if self.mean_score is not None else replace(self, mean_score=score)
 
@@ -84,7 +84,7 @@ def link_tracks(detections: Iterable[Detections], options: TrackOptions | None =
     In a clip shorter than twice `min_track` half its frames are enough (one, in a clip of one), and no more
     hits are asked for a birth than frames. UsageError when a wanted id is not among those found.
     """
-    options = (options or TrackOptions()).believing(MEAN_SCORE)
+    options = (options or TrackOptions()).with_min_mean_score(MEAN_SCORE)
     frames = list(detections)
     least = max(1, min(options.min_track, len(frames) // 2))
     sort = Sort(replace(options, min_hits=min(options.min_hits, least)))

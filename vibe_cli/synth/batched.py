@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vibe_cli.body.body_models import pose_joints
 from vibe_cli.geometry.skeleton import PARENTS
 from vibe_cli.synth.bodies import SynthBody
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.people import AROUND, MARGIN, SIZE, Look
 from vibe_cli.synth.raster import Raster, rasterise
 
@@ -62,7 +62,7 @@ class PeopleDrawer(nn.Module):
 
     def __init__(self, body: SynthBody) -> None:
         super().__init__()
-        self.points = PointBody(body)
+        self.points = KeypointBody(body)
         for name in ("vertices", "shapedirs", "weights"):
             self.register_buffer(name, torch.from_numpy(getattr(body, name).astype(np.float32)))
         self.register_buffer("faces", torch.from_numpy(body.faces.astype(np.int64)))

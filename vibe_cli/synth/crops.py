@@ -289,11 +289,11 @@ def _place(rng: np.random.Generator, pixels: np.ndarray, easy: bool, whole: bool
 def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> Placement:
     """The crop turned so that somebody who lies or hangs, by their root rotation (3, 3), nearly stands, or as it is.
 
-    Half of them, as the second look at such people sees them (networks/upright.py).
+    Half of them, as the second look at such people sees them (networks/rotation_tta.py).
     """
     import torch  # here, since whoever only draws starts without it in a fifth of the time
 
-    from vibe_cli.networks.upright import LEANS, room
+    from vibe_cli.networks.rotation_tta import LEANS, room
 
     lean = math.atan2(root[0, 1], -root[1, 1])
     if abs(lean) < LEANS or np.hypot(root[0, 1], root[1, 1]) < SHOWN or rng.random() < 0.5:

@@ -41,11 +41,11 @@ def bordered(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 def smeared(image: np.ndarray, lean: float) -> np.ndarray:
     """A crop that was turned by `lean` radians to show somebody upright, with no more than was cut out before.
 
-    As `networks.upright.turn_crops` leaves it: beyond the crop that it turned, that crop's edge is drawn out.
+    As `networks.rotation_tta.turn_crops` leaves it: beyond the crop that it turned, that crop's edge is drawn out.
     """
     import torch  # here, since whoever only draws starts without it in a fifth of the time
 
-    from vibe_cli.networks.upright import room, turned
+    from vibe_cli.networks.rotation_tta import room, turned
 
     size, angle = len(image), torch.tensor(lean)
     at, shown = torch.arange(size) - size / 2, size / 2 / float(room(angle))  # of the crop before, in this one's pixels

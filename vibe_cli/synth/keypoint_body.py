@@ -14,7 +14,7 @@ from vibe_cli.geometry.skeleton import PARENTS
 from vibe_cli.synth.bodies import SynthBody
 
 
-class PointBody(nn.Module):
+class KeypointBody(nn.Module):
     """Rotations and betas → keypoints."""
 
     def __init__(self, body: SynthBody) -> None:
@@ -23,7 +23,7 @@ class PointBody(nn.Module):
             self.register_buffer(name, torch.from_numpy(getattr(body, name).astype(np.float32)))
 
     @classmethod
-    def load(cls, path: Path) -> PointBody:
+    def load(cls, path: Path) -> KeypointBody:
         """From the open body's file."""
         return cls(SynthBody.load(path, faces=None))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vibe_cli.errors import EXIT_INTERRUPTED, VibeError
 from vibe_cli.training.configs import CONFIGS, change, find_config, settings_from
-from vibe_cli.training.distributed import take_place
+from vibe_cli.training.distributed import process_context
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.runs import Order, recorded, run, with_budget
 
@@ -69,11 +69,11 @@ def main(args: list[str] | None = None) -> int:
     out = o.out or Path("runs") / o.config
     try:
         settings = settings_of(o.config, out, o.resume, o.changes, o.minutes, o.steps, o.stop_after)
-        place = take_place(o.device, o.precision)
-        tell = (lambda line: print(line, flush=True)) if place.first else (lambda line: None)
-        loops = run(Order(o.config, settings, o.data, out, o.start, o.prior, o.body, o.resume, o.parts), tell, place)
+        context = process_context(o.device, o.precision)
+        tell = (lambda line: print(line, flush=True)) if context.is_main else (lambda line: None)
+        loops = run(Order(o.config, settings, o.data, out, o.start, o.prior, o.body, o.resume, o.parts), tell, context)
         tell(summary(out, loops))
-        place.leave()
+        context.leave()
     except VibeError as error:
         print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code

@@ -16,7 +16,7 @@ from vibe_cli.networks.discriminator import DiscriminatorConfig, MotionDiscrimin
 from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.synth.poses import PoseBank
-from vibe_cli.training.distributed import Place
+from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.losses import (
     absolute_discriminator_loss,
@@ -38,18 +38,20 @@ class Adversary:
     VIBE's and DTS-VIBE's reads poses (V eqs. 2 and 3), SPS-Net's the shape with them (S eq. 7, `shaped`).
     """
 
-    def __init__(self, rate: float, hidden: int = 1024, shaped: bool = False, place: Place | None = None) -> None:
-        place = place or Place()
+    def __init__(
+        self, rate: float, hidden: int = 1024, shaped: bool = False, context: ProcessContext | None = None
+    ) -> None:
+        context = context or ProcessContext()
         network = (
             ShapedMotionDiscriminator()
             if shaped
             else MotionDiscriminator(DiscriminatorConfig(hidden=hidden, attention_hidden=hidden))
         )
-        self.shaped, self.network = shaped, network.to(place.device)
-        self._shared = place.wrap(self.network)  # what learns with the other processes of the run
+        self.shaped, self.network = shaped, network.to(context.device)
+        self._shared = context.wrap(self.network)  # what learns with the other processes of the run
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=0.0)
 
-    def judge(self, output: MotionOutput) -> Tensor:
+    def adversarial_loss(self, output: MotionOutput) -> Tensor:
         """L_adv of what was estimated; the discriminator itself learns nothing here."""
         self.network.requires_grad_(False)
         scores = self.network(self._vectors(output.rotations[:, :, 1:], output.betas))
@@ -96,7 +98,7 @@ class MposerTraining:
     steps: int | None = None
     batch: int = 32  # sequences
     rate: float = 1e-3
-    pieces: int = 1  # of a step
+    micro_batches: int = 1  # of a step
     divergence: float = 2e-4  # weight of the KL term
     hidden: int = 512
     window: int = 16
@@ -123,7 +125,7 @@ def train_mposer(
             options.minutes,
             options.rate,
             0.0,
-            rise=50,
+            warmup_steps=50,
             clip=1.0,
             steps=options.steps,
             seed=options.seed,
@@ -136,13 +138,13 @@ def train_mposer(
         facts,
         **loop_options,
     )
-    shared = loop.place.wrap(network.train())
+    shared = loop.context.wrap(network.train())
 
     def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        real = captured(bank, rng, options.batch, network.window).to(loop.place.device)
+        real = captured(bank, rng, options.batch, network.window).to(loop.context.device)
         return mposer_loss(shared(sixd_from_matrix(real)), real, options.divergence)
 
     while loop.goes_on():
-        loop.step_on(options.pieces, loss_of)
+        loop.step_on(options.micro_batches, loss_of)
     network.eval()
     return loop

@@ -19,34 +19,34 @@ from torch import Tensor
 
 from vibe_cli.errors import UsageError, VibeError
 from vibe_cli.networks.keypoints import KeypointConfig, KeypointNet
-from vibe_cli.networks.lifter import Observation
-from vibe_cli.networks.upright import LOOKS, Watcher
+from vibe_cli.networks.lifter import KeypointPrediction
+from vibe_cli.networks.rotation_tta import TTA, TTAKeypointNet
 from vibe_cli.run_folder import replacing_file
 from vibe_cli.synth.crops import CropSource
-from vibe_cli.training.distributed import take_place
+from vibe_cli.training.distributed import process_context
 from vibe_cli.training.inputs import CLIP_LENGTH
 from vibe_cli.training.lifting import collect
 from vibe_cli.training.temporal import collect_clips
 from vibe_cli.training.weights import read_weights
 
-EYE = "keypoints.pt"  # of a work folder
+KEYPOINT_NET = "keypoints.pt"  # of a work folder
 STILLS = 40000  # at most, of what a share of the recipe's time allows
 
 
 def load_keypoints(work: Path) -> KeypointNet:
     """The trained keypoint network of a work folder."""
-    state = read_weights(work / EYE, "averaged", "name a run of: vibe train keypoints")
+    state = read_weights(work / KEYPOINT_NET, "averaged", "name a run of: vibe train keypoints")
     net = KeypointNet(KeypointConfig(**state["config"]))
     net.load_state_dict(state["averaged"])
     return net.eval()
 
 
-def look(work: Path, stills: int, clips: int, device: torch.device) -> None:
+def cache_predictions(work: Path, stills: int, clips: int, device: torch.device) -> None:
     """Look at so many stills and frames of clips, as encoders that are made now do.
 
     seen_stills.pt and seen_clips.pt, kept where they are.
     """
-    net = Watcher(load_keypoints(work)).to(device)
+    net = TTAKeypointNet(load_keypoints(work)).to(device)
     drawn = CropSource(work, "clips")
     _keep(work / "seen_stills.pt", lambda: collect(net, CropSource(work, "stills"), stills, seed=5))
     _keep(
@@ -55,10 +55,10 @@ def look(work: Path, stills: int, clips: int, device: torch.device) -> None:
     )
 
 
-def _keep(path: Path, seen: Callable[[], tuple[Observation, dict[str, Tensor]]]) -> None:
+def _keep(path: Path, seen: Callable[[], tuple[KeypointPrediction, dict[str, Tensor]]]) -> None:
     if not path.exists():
         observed, truth = seen()
-        save(path, {"seen": vars(observed), "truth": truth, "looks": LOOKS})
+        save(path, {"seen": vars(observed), "truth": truth, "looks": TTA})
 
 
 def save(path: Path, state: dict) -> None:
@@ -76,11 +76,14 @@ def main() -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     given = parser.parse_args()
     try:
-        if (given.work / EYE).exists() or list(given.work.glob("seen_*.pt")):
+        if (given.work / KEYPOINT_NET).exists() or list(given.work.glob("seen_*.pt")):
             raise UsageError(f"{given.work}: has been looked at already", hint="remove its keypoints.pt and seen_*.pt")
-        read_weights(given.eye, "averaged", "name a run of: vibe train keypoints")
-        shutil.copyfile(given.eye / "weights.pt" if given.eye.is_dir() else given.eye, given.work / EYE)
-        look(given.work, given.crops // 2, given.crops // 2, take_place(given.device).device)
+        read_weights(given.keypoint_net, "averaged", "name a run of: vibe train keypoints")
+        shutil.copyfile(
+            given.keypoint_net / "weights.pt" if given.keypoint_net.is_dir() else given.keypoint_net,
+            given.work / KEYPOINT_NET,
+        )
+        cache_predictions(given.work, given.crops // 2, given.crops // 2, process_context(given.device).device)
     except VibeError as error:
         sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")
         sys.exit(error.exit_code)

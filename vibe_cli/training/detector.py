@@ -148,13 +148,13 @@ def train_detector(
             part = {k.removeprefix(name + "."): v for k, v in weights.items() if k.startswith(name + ".")}
             take_over(getattr(net, name), part)
     net = net.to(memory_format=torch.channels_last)
-    loop, place = picture_loop(net, config, options, report, "detector", out, loop_options)
+    loop, context = picture_loop(net, config, options, report, "detector", out, loop_options)
     if not loop.goes_on():
         return loop
     loader = load(_Stream(cache, options, loop.steps), options.workers)
     while loop.goes_on():
         images, *wanted = next(loader)
-        with place.pictures():
-            heat, sides = net(to_input(images).to(place.device))
-        loop.step(*detector_loss(heat.float(), sides.float(), *(torch.as_tensor(w).to(place.device) for w in wanted)))
+        with context.pictures():
+            heat, sides = net(to_input(images).to(context.device))
+        loop.step(*detector_loss(heat.float(), sides.float(), *(torch.as_tensor(w).to(context.device) for w in wanted)))
     return loop

@@ -25,7 +25,7 @@ def fast_bfloat16() -> bool:
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessContext:
     """One process's place in a run."""
 
     device: torch.device = torch.device("cpu")
@@ -34,7 +34,7 @@ class Place:
     precision: str = "auto"
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes and tells."""
         return self.rank == 0
 
@@ -45,14 +45,14 @@ class Place:
             return torch.cuda.is_bf16_supported(including_emulation=False)
         return fast_bfloat16()
 
-    def share(self, pieces: int) -> list[int]:
+    def share(self, micro_batches: int) -> list[int]:
         """The pieces of a step that are this process's; UsageError where they cannot be shared evenly."""
-        if pieces < 1 or pieces % self.count:
+        if micro_batches < 1 or micro_batches % self.count:
             raise UsageError(
-                f"{pieces} pieces a step cannot be shared by {self.count} processes",
-                hint=f"use --set pieces={self.count}, or a multiple of it",
+                f"{micro_batches} pieces a step cannot be shared by {self.count} processes",
+                hint=f"use --set micro_batches={self.count}, or a multiple of it",
             )
-        return list(range(self.rank, pieces, self.count))
+        return list(range(self.rank, micro_batches, self.count))
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """A module whose gradients are the processes' mean."""
@@ -85,11 +85,11 @@ class Place:
         torch.distributed.all_reduce(sums)
         return (sums / self.count).tolist()
 
-    def agree(self, answer: bool) -> bool:
+    def broadcast_bool(self, answer: bool) -> bool:
         """The first process's answer, in all of them: their clocks differ."""
-        return bool(self.told(answer))
+        return bool(self.broadcast(answer))
 
-    def told(self, number: float) -> float:
+    def broadcast(self, number: float) -> float:
         """The first process's number, in all of them."""
         if self.count == 1:
             return number
@@ -104,7 +104,7 @@ class Place:
             torch.distributed.destroy_process_group()
 
 
-def take_place(device: str = "auto", precision: str = "auto") -> Place:
+def process_context(device: str = "auto", precision: str = "auto") -> ProcessContext:
     """This process's place: alone, or as torchrun says. UsageError for what this machine does not have."""
     cuda = torch.cuda.is_available()
     if device not in ("auto", "cpu", "cuda"):
@@ -124,4 +124,4 @@ def take_place(device: str = "auto", precision: str = "auto") -> Place:
         torch.distributed.init_process_group("nccl" if kind == "cuda" else "gloo", rank=rank, world_size=count)
     if kind == "cuda":
         torch.cuda.set_device(where)
-    return Place(where, rank, count, precision)
+    return ProcessContext(where, rank, count, precision)

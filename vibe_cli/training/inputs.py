@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from vibe_cli.errors import InputError, UsageError
-from vibe_cli.networks.lifter import Observation
-from vibe_cli.networks.upright import LOOKS
+from vibe_cli.networks.lifter import KeypointPrediction
+from vibe_cli.networks.rotation_tta import TTA
 from vibe_cli.synth.bodies import SynthBody
 from vibe_cli.synth.bundle import is_bundle, read_bundle
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.mocap import Clip, read_clips
 from vibe_cli.synth.poses import PoseBank
 
@@ -22,7 +22,7 @@ CLIP_LENGTH = 24  # frames of the recipe's drawn clips
 
 
 @dataclass(frozen=True, eq=False)
-class Materials:
+class TrainingInputs:
     """Bodies and motions, and a folder with what was drawn and seen, where there is one."""
 
     clips: list[Clip]
@@ -35,11 +35,11 @@ class Materials:
         return PoseBank(self.clips)
 
     @property
-    def body(self) -> PointBody:
+    def body(self) -> KeypointBody:
         """The keypoints of the open body."""
         if self.synth_body is None:
             raise UsageError("no body to train with", hint="name its file: --body models/open-body/weights.safetensors")
-        return PointBody(self.synth_body)
+        return KeypointBody(self.synth_body)
 
     def need_folder(self) -> Path:
         """The work folder; UsageError where a bundle was given."""
@@ -51,19 +51,19 @@ class Materials:
             )
         return self.folder
 
-    def seen(self, name: str) -> tuple[Observation, dict[str, torch.Tensor]] | None:
+    def seen(self, name: str) -> tuple[KeypointPrediction, dict[str, torch.Tensor]] | None:
         """What the eye saw of `stills` or `clips`, and their labels; None where that was not kept."""
         file = self.folder / f"seen_{name}.pt" if self.folder is not None else None
         if file is None or not file.exists():
             return None
         state = torch.load(file, weights_only=True)
-        if state.get("looks") != LOOKS:
+        if state.get("looks") != TTA:
             raise InputError(
                 f"{file}: an earlier version looked at these pictures, in another way",
                 hint="remove seen_*.pt and keypoints.pt of that folder, and look anew: python -m "
                 "vibe_cli.training.cache_predictions",
             )
-        return Observation(**state["seen"]), state["truth"]
+        return KeypointPrediction(**state["seen"]), state["truth"]
 
     def describe(self) -> dict:
         """What to write of it into checkpoints."""
@@ -75,7 +75,7 @@ class Materials:
         }
 
 
-def open_materials(path: Path | None, body: Path | None = None) -> Materials:
+def open_inputs(path: Path | None, body: Path | None = None) -> TrainingInputs:
     """Of a bundle or a work folder; InputError for anything else. A work folder's body is in a file of its own."""
     if path is None:
         raise UsageError(
@@ -91,10 +91,10 @@ def open_materials(path: Path | None, body: Path | None = None) -> Materials:
         if not is_bundle(path):
             raise InputError(f"{path}: not a bundle", hint="write one with: vibe synth pack")
         bundle = read_bundle(path)
-        return Materials(bundle.clips, bundle.body)
+        return TrainingInputs(bundle.clips, bundle.body)
     if not (path / "mocap.npz").is_file():
         raise InputError(f"{path}: no mocap.npz in it", hint="give a bundle, or a work folder of make weights")
-    return Materials(read_clips(path / "mocap.npz"), _body_of(path, body), path)
+    return TrainingInputs(read_clips(path / "mocap.npz"), _body_of(path, body), path)
 
 
 def _body_of(folder: Path, body: Path | None) -> SynthBody | None:

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from vibe_cli.errors import UsageError
 from vibe_cli.geometry.rotations import matrix_from_6d
+from vibe_cli.networks.heatmap_decoding import cell_centres
 from vibe_cli.networks.keypoints import (
     PIXEL_MEAN,
     PIXEL_STD,
@@ -29,11 +30,10 @@ from vibe_cli.networks.keypoints import (
     KeypointMaps,
     KeypointNet,
 )
-from vibe_cli.networks.peaks import cell_centres
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 from vibe_cli.synth.crops import CropSource, Labels, mirror_labels
 from vibe_cli.synth.studio import one_thread_each
-from vibe_cli.training.distributed import Place
+from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.weights import pictures_weights, take_over
 
@@ -209,7 +209,7 @@ def train_keypoints(
         raise UsageError("frozen layers need weights to begin with", hint="name a run to begin at: --start RUN")
     if options.frozen:
         freeze_first_layers(net)
-    loop, place = picture_loop(net, config, options, report, "keypoints", out, loop_options)
+    loop, context = picture_loop(net, config, options, report, "keypoints", out, loop_options)
     if not loop.goes_on():
         return loop
     progress = torch.zeros(1).share_memory_()
@@ -220,9 +220,9 @@ def train_keypoints(
     while loop.goes_on():
         crops, labels = next(batches)
         progress[0] = loop.done
-        crops = through_filters(loop.dice(), crops, options.filtered)
-        with place.pictures():
-            maps = net(crops.to(place.device))
+        crops = through_filters(loop.step_rng(), crops, options.filtered)
+        with context.pictures():
+            maps = net(crops.to(context.device))
         loop.step(*keypoint_loss(maps, labels))
     return loop
 
@@ -241,14 +241,14 @@ def picture_loop(
     name: str,
     out: Path,
     loop_options: dict[str, Any],
-) -> tuple[Loop, Place]:
+) -> tuple[Loop, ProcessContext]:
     """The loop of a network that learns from pictures, on its device, and the place where it runs.
 
     `options` are KeypointTraining's or DetectorTraining's, `config` the network's configuration.
     """
     facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
-    place = loop_options.get("place") or Place()
-    net.to(place.device)
+    context = loop_options.get("context") or ProcessContext()
+    net.to(context.device)
     schedule = Schedule(
         options.minutes,
         options.rate,
@@ -259,7 +259,7 @@ def picture_loop(
         save_every=options.save_every,
         seed=options.seed,
     )
-    return Loop(net, schedule, report, name, out, facts, **loop_options), place
+    return Loop(net, schedule, report, name, out, facts, **loop_options), context
 
 
 def load(stream: IterableDataset, workers: int) -> Iterator:

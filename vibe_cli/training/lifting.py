@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from vibe_cli.geometry.rotations import sixd_from_matrix
-from vibe_cli.networks.lifter import Lifter, Observation, fit_camera
+from vibe_cli.networks.lifter import KeypointPrediction, Lifter, fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor
+from vibe_cli.networks.rotation_tta import TTAKeypointNet
 from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
-from vibe_cli.networks.upright import Watcher
 from vibe_cli.synth.crops import FLIP, CropSource, Labels, mirror_labels
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.poses import PoseBank
-from vibe_cli.training.distributed import Place
+from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.keypoints import LESS_CERTAIN, to_input
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.losses import aligned
@@ -65,7 +65,7 @@ def weak_camera(points: Tensor, pixels: Tensor) -> Tensor:
     return fit_camera(points[..., :2], pixels, torch.ones_like(pixels[..., 0]))
 
 
-def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]) -> tuple[Tensor, dict]:
+def lifting_loss(output: MotionOutput, body: KeypointBody, truth: dict[str, Tensor]) -> tuple[Tensor, dict]:
     """L3D, L2D and LSMPL of VIBE's eq. 1 for N frames, 2D through the best camera so that it cannot hide pose."""
     rotations = output.rotations.flatten(0, -4)
     betas, camera = output.betas.flatten(0, -2), output.camera.flatten(0, -2)
@@ -93,46 +93,48 @@ def lifting_loss(output: MotionOutput, body: PointBody, truth: dict[str, Tensor]
 
 
 @torch.no_grad()
-def watch(net: Watcher, crops: np.ndarray) -> Observation:
+def predict_crops(net: TTAKeypointNet, crops: np.ndarray) -> KeypointPrediction:
     """What the network sees of crops (N, S, S, 3) uint8 RGB, on its device and as precisely as in training; what comes
     back is on the CPU."""
     device = next(net.parameters()).device
-    with Place(device).pictures():
+    with ProcessContext(device).pictures():
         return net(to_input(crops).to(device)).map(Tensor.cpu)
 
 
 def collect(
-    net: Watcher, source: CropSource, count: int, seed: int, augment: bool = True, ordered: bool = False
-) -> tuple[Observation, dict[str, Tensor]]:
+    net: TTAKeypointNet, source: CropSource, count: int, seed: int, augment: bool = True, ordered: bool = False
+) -> tuple[KeypointPrediction, dict[str, Tensor]]:
     """What the network sees of `count` crops: random ones, or the first in order."""
     rng, rows, net = np.random.default_rng(seed), [], net.eval()
     for start in range(0, count, 64):
         n = min(64, count - start)
         index = np.arange(start, start + n) if ordered else source.draw(rng, n, FRONTAL)
         crops, labels = source.batch(rng, index, net.config.size, augment, EASY)
-        rows.append((watch(net, crops), tensors(labels)))
+        rows.append((predict_crops(net, crops), tensors(labels)))
     return together(*rows)
 
 
-def together(*parts: tuple[Observation, dict[str, Tensor]] | None) -> tuple[Observation, dict[str, Tensor]] | None:
+def together(
+    *parts: tuple[KeypointPrediction, dict[str, Tensor]] | None,
+) -> tuple[KeypointPrediction, dict[str, Tensor]] | None:
     """Observations and labels of several sets, one after another; None where there are none."""
     parts = [part for part in parts if part is not None]
     if not parts:
         return None
     seen, truth = zip(*parts, strict=True)
     return (
-        Observation(**{k: torch.cat([getattr(one, k) for one in seen]) for k in vars(seen[0])}),
+        KeypointPrediction(**{k: torch.cat([getattr(one, k) for one in seen]) for k in vars(seen[0])}),
         {k: torch.cat([one[k] for one in truth]) for k in truth[0]},
     )
 
 
-def mirror(seen: Observation, truth: dict[str, Tensor]) -> tuple[Observation, dict[str, Tensor]]:
+def mirror(seen: KeypointPrediction, truth: dict[str, Tensor]) -> tuple[KeypointPrediction, dict[str, Tensor]]:
     """The mirror image of observations and labels; pooled features have none and are blanked."""
     labels = mirror_labels(Labels(**{k: v.numpy() for k, v in truth.items()}))
     flip = torch.from_numpy(FLIP)
     root = seen.root.view(-1, 3, 2) * flip[:, None] * flip[:2]
     yaw = seen.yaw[:, [0, *range(seen.yaw.shape[1] - 1, 0, -1)]]
-    return Observation(
+    return KeypointPrediction(
         (seen.points * flip[:2])[:, MIRRORED_KEYPOINTS],
         seen.confidence[:, MIRRORED_KEYPOINTS],
         seen.depth[:, MIRRORED_KEYPOINTS],
@@ -142,7 +144,7 @@ def mirror(seen: Observation, truth: dict[str, Tensor]) -> tuple[Observation, di
     ), tensors(labels)
 
 
-def shaken(seen: Observation) -> Observation:
+def shaken(seen: KeypointPrediction) -> KeypointPrediction:
     """The same with a little more noise and some points missed, or few crops and clips would be known by heart."""
     kept = (torch.rand_like(seen.confidence) > 0.05).float()
     return replace(
@@ -153,7 +155,7 @@ def shaken(seen: Observation) -> Observation:
     )
 
 
-def draw_stills(bank: PoseBank, body: PointBody, count: int, seed: int) -> dict[str, Tensor]:
+def draw_stills(bank: PoseBank, body: KeypointBody, count: int, seed: int) -> dict[str, Tensor]:
     """Labels of `count` poses of the bank that face the camera upright, as `simulate` reads them."""
     rng, upright = np.random.default_rng(seed), np.diag([1.0, -1, -1])
     rotations = np.stack([bank.pose(rng) for _ in range(count)])
@@ -166,9 +168,9 @@ def draw_stills(bank: PoseBank, body: PointBody, count: int, seed: int) -> dict[
 def train_lifter(
     lifter: Lifter,
     regressor: Regressor,
-    body: PointBody,
+    body: KeypointBody,
     stills: dict[str, Tensor],
-    seen: tuple[Observation, dict[str, Tensor]] | None,
+    seen: tuple[KeypointPrediction, dict[str, Tensor]] | None,
     options: LiftingTraining,
     report: Callable[[str], None],
     out: Path | None = None,
@@ -179,16 +181,16 @@ def train_lifter(
     With `out` the stages resume from there: a file for each, named after it.
     """
     torch.set_num_threads(options.threads)
-    place = loop_options.get("place") or Place()
-    network, body = nn.ModuleList([lifter, regressor]).to(place.device).train(), body.to(place.device)
+    context = loop_options.get("context") or ProcessContext()
+    network, body = nn.ModuleList([lifter, regressor]).to(context.device).train(), body.to(context.device)
     with torch.no_grad():
         regressor.init_pose.copy_(sixd_from_matrix(stills["rotations"]).mean(0).reshape(1, -1))
         regressor.init_pose[0, :6] = torch.tensor([1.0, 0, 0, -1, 0, 0])  # upright, facing the camera
 
-    def simulated(rng: np.random.Generator) -> tuple[Observation, dict[str, Tensor]]:
+    def simulated(rng: np.random.Generator) -> tuple[KeypointPrediction, dict[str, Tensor]]:
         return simulate(rng, stills, options.batch, lifter.config.pooled)
 
-    def observed(rng: np.random.Generator) -> tuple[Observation, dict[str, Tensor]]:
+    def observed(rng: np.random.Generator) -> tuple[KeypointPrediction, dict[str, Tensor]]:
         if rng.random() < options.simulated_share:  # or it forgets the poses that the few crops lack
             return simulated(rng)
         index = torch.from_numpy(rng.integers(len(seen[1]["betas"]), size=options.batch))
@@ -209,7 +211,7 @@ def train_lifter(
             minutes,
             options.rate,
             options.decay,
-            rise=50,
+            warmup_steps=50,
             clip=1.0,
             steps=steps,
             pause=pause,
@@ -220,9 +222,12 @@ def train_lifter(
         loop = Loop(network, schedule, report, name, file, **loop_options)
         loops.append(loop)
         while loop.goes_on():
-            batch, truth = draw(loop.dice())
-            batch, truth = batch.map(lambda x: x.to(place.device)), {k: v.to(place.device) for k, v in truth.items()}
-            with place.autocast():
+            batch, truth = draw(loop.step_rng())
+            batch, truth = (
+                batch.map(lambda x: x.to(context.device)),
+                {k: v.to(context.device) for k, v in truth.items()},
+            )
+            with context.autocast():
                 loss, parts = lifting_loss(regressor(lifter(batch)[:, None]), body, truth)
             loop.step(loss, parts)
         if loop.done < 1:

@@ -1,7 +1,7 @@
 """What every training here shares: AdamW under a schedule, averaged weights, checkpoints, progress.
 
 A run is a number of steps, or a time. Of steps, a run that was cut and resumed is the run that was not: a step's
-draws hang on the seed and the step's number alone (`Loop.dice`), and everything else is in the checkpoint. A run
+draws hang on the seed and the step's number alone (`Loop.step_rng`), and everything else is in the checkpoint. A run
 of a time serves slow machines and fast ones by one recipe; no two of them are alike, as no two clocks are.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vibe_cli.errors import InputError
-from vibe_cli.training.distributed import Place
+from vibe_cli.training.distributed import ProcessContext
 
 MEMORY = 0.99  # of the losses that are told
 TELL_EVERY = 60.0  # seconds
@@ -33,13 +33,13 @@ class Schedule:
     minutes: float
     rate: float  # peak learning rate; a short rise, then a cosine to zero
     decay: float = 0.02  # AdamW's
-    rise: int = 100  # steps
+    warmup_steps: int = 100  # steps
     clip: float = 5.0  # largest norm of the gradient; 0: any
     average: float = 0.998  # of the averaged weights
     save_every: float = 240.0  # seconds
     steps: int | None = None  # the run is this many steps, and `minutes` counts for nothing
     pause: float | None = None  # minutes after which this call stops with a checkpoint, to be resumed
-    seed: int = 0  # of a step's dice
+    seed: int = 0  # of a step's random numbers
     shape: str = "cosine"  # cosine | plateau: after the rise, constant, and a tenth whenever nothing improves
     epoch: int = 500  # steps of an epoch, over which plateau looks at the loss
     patience: int = 5  # epochs without a better one
@@ -76,13 +76,13 @@ class Loop:
         facts: dict | None = None,
         others: Mapping[str, Stateful] | None = None,
         watch: Callable[[int, dict[str, float]], None] | None = None,
-        place: Place | None = None,
+        context: ProcessContext | None = None,
         saved: Callable[[Path], None] | None = None,
     ) -> None:
         self.network, self.schedule, self.report, self.name = network, schedule, report, name
         self.out, self.facts, self.others, self.watch, self.saved = out, facts or {}, others or {}, watch, saved
-        self.place = place or Place()
-        self._scaler = self.place.scaler()
+        self.context = context or ProcessContext()
+        self._scaler = self.context.scaler()
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
         self._averaged = AveragedModel(network, multi_avg_fn=self._blend, use_buffers=True)
         self.steps, self.spent, self._recent = 0, 0.0, {}
@@ -91,7 +91,7 @@ class Loop:
         if out is not None and out.exists():
             self._resume(torch.load(out, weights_only=True, map_location="cpu"))
         self._first = self.steps
-        self._clock = self._told = self._saved = self._began = time.monotonic()
+        self._clock = self._reported = self._saved = self._began = time.monotonic()
 
     @property
     def averaged(self) -> nn.Module:
@@ -115,24 +115,24 @@ class Loop:
 
     def goes_on(self) -> bool:
         """Whether there is time left for a step."""
-        return self.place.agree(self.done < 1 and not self.paused)
+        return self.context.broadcast_bool(self.done < 1 and not self.paused)
 
-    def dice(self, piece: int = 0) -> np.random.Generator:
+    def step_rng(self, micro_batch: int = 0) -> np.random.Generator:
         """The step's own generator; torch's is seeded with it, so a resumed run throws what an uninterrupted one does.
 
-        `piece` tells apart the pieces of a step's batch, wherever they are drawn.
+        `micro_batch` tells apart the micro-batches of a step, wherever they are drawn.
         """
-        seeds = np.random.SeedSequence([self.schedule.seed, self.steps, piece])
+        seeds = np.random.SeedSequence([self.schedule.seed, self.steps, micro_batch])
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]) % (1 << 63))
         return np.random.default_rng(seeds)
 
     def rate(self) -> float:
         """The learning rate of the next step."""
         s = self.schedule
-        rise = min(1, (self.steps + 1) / s.rise) if s.rise else 1.0
+        warmup = min(1, (self.steps + 1) / s.warmup_steps) if s.warmup_steps else 1.0
         if s.shape == "plateau":
-            return s.rate * rise * self._plateau["factor"]
-        return s.rate * rise * (0.5 + 0.5 * math.cos(math.pi * self.done)) + 1e-6
+            return s.rate * warmup * self._plateau["factor"]
+        return s.rate * warmup * (0.5 + 0.5 * math.cos(math.pi * self.done)) + 1e-6
 
     def step(self, loss: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Descend one step; parts of the loss are told once a minute."""
@@ -143,27 +143,27 @@ class Loop:
 
     def step_on(
         self,
-        pieces: int,
+        micro_batches: int,
         loss_of: Callable[[np.random.Generator], tuple[Tensor, Mapping[str, Tensor]]],
         before: Callable[[], object] = lambda: None,
     ) -> None:
-        """Descend one step on the mean loss of so many pieces, of which this process takes its share.
+        """Descend one step on the mean loss of so many micro-batches, of which this process takes its share.
 
-        Each piece draws from dice of its own, and is a batch by itself: whoever takes it, it is the same. `before` is
+        Each has a random generator of its own: it is the same whichever process takes it. `before` is
         called once the gradients are there: what learns beside the network must have, before a checkpoint is written.
         """
         self.optimiser.zero_grad()
-        mine, sums = self.place.share(pieces), {}
-        for piece in mine:
-            rng = self.dice(piece)
-            with self.place.autocast():
+        mine, sums = self.context.share(micro_batches), {}
+        for micro_batch in mine:
+            rng = self.step_rng(micro_batch)
+            with self.context.autocast():
                 loss, parts = loss_of(rng)
             self._scaler.scale(loss / len(mine)).backward()
             for name, value in {"loss": loss, **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / len(mine)
         self._scaler.unscale_(self.optimiser)
         before()
-        means = dict(zip(sums, self.place.mean(list(sums.values())), strict=True))
+        means = dict(zip(sums, self.context.mean(list(sums.values())), strict=True))
         self._descend(means.pop("loss"), means)
 
     def _descend(self, loss: float, values: dict[str, float]) -> None:
@@ -177,13 +177,13 @@ class Loop:
         self._averaged.update_parameters(self.network)
         self.steps += 1
         now = time.monotonic()
-        self.spent, self._clock = self.place.told(self.spent + now - self._clock), now
+        self.spent, self._clock = self.context.broadcast(self.spent + now - self._clock), now
         self._recent |= {k: MEMORY * self._recent.get(k, v) + (1 - MEMORY) * v for k, v in values.items()}
         self._look_for_a_plateau({"loss": loss, **values}[self.schedule.watched])
         if self.watch is not None:
             self.watch(self.steps, {"loss": loss, **values})
-        if now - self._told > TELL_EVERY:
-            self._told = now
+        if now - self._reported > TELL_EVERY:
+            self._reported = now
             self.report(
                 f"{self.name}: {self.spent / 60:.1f} min, {self.steps} steps, "
                 + ", ".join(f"{k} {v:.3f}" for k, v in self._recent.items())
@@ -195,7 +195,7 @@ class Loop:
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
-        if self.out is None or not self.place.first:
+        if self.out is None or not self.context.is_main:
             return
         part = self.out.with_name(self.out.name + ".part")
         torch.save(

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from vibe_cli.networks.dts_vibe import DtsVibe
-from vibe_cli.networks.lifter import Lifter, Observation, fit_camera
+from vibe_cli.networks.lifter import KeypointPrediction, Lifter, fit_camera
 from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.sps_net import SpsNet
 from vibe_cli.networks.temporal import TemporalNetwork
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.training import losses
 from vibe_cli.training.lifting import lifting_loss
 from vibe_cli.training.motion_fields import Fields, draw_fields
@@ -53,7 +53,7 @@ class Objective(nn.Module):
         self,
         network: TemporalNetwork,
         lifter: Lifter,
-        body: PointBody,
+        body: KeypointBody,
         weights: Weights,
         consecutive: int = 3,
         prior: Mposer | None = None,
@@ -71,7 +71,11 @@ class Objective(nn.Module):
         return self.network.window + int(overlapping or self.network.flow is not None)
 
     def forward(
-        self, seen: Observation, truth: dict[str, Tensor], judge: Adversary | None = None, refining: bool = False
+        self,
+        seen: KeypointPrediction,
+        truth: dict[str, Tensor],
+        discriminator: Adversary | None = None,
+        refining: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
         """Observations ((B·T), …) in order, labels (B, T, …); the discriminator that judges, where there is one."""
         lifter, _, prior = self._fixed
@@ -84,8 +88,8 @@ class Objective(nn.Module):
         else:
             output, at = estimate(self.network, features)
             loss, parts = losses.supervise_all(lambda one: self._supervise(one, _frames(truth, at)), output)
-        if judge is not None:
-            parts["adversary"] = judge.judge(output)
+        if discriminator is not None:
+            parts["adversary"] = discriminator.adversarial_loss(output)
             loss = loss + self.weights.adversary * parts["adversary"]
         if prior is not None:
             parts["prior"] = losses.motion_prior_loss(prior, output)
@@ -103,7 +107,7 @@ class Objective(nn.Module):
         return loss, parts
 
     def _overlapping(
-        self, seen: Observation, features: Tensor, truth: dict[str, Tensor]
+        self, seen: KeypointPrediction, features: Tensor, truth: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
         """SPS-Net: two segments, a frame apart, and the first again with points hidden (S eqs. 3, 4, 6, 8)."""
         w, lifter = self.weights, self._fixed[0]
@@ -163,7 +167,7 @@ def estimate(network: TemporalNetwork, features: Tensor) -> tuple[MotionOutput, 
     return in_a_row(output), slice(network.window // 2, network.window // 2 + count)
 
 
-def pose_points(body: PointBody, output: MotionOutput) -> Tensor:
+def pose_points(body: KeypointBody, output: MotionOutput) -> Tensor:
     """The keypoints of estimates (B, T, K, 3), metres from the pelvis."""
     shape = output.betas.shape[:2]
     return body(output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
@@ -179,7 +183,7 @@ def split(output: MotionOutput, parts: int) -> list[MotionOutput]:
     ]
 
 
-def hide_points(seen: Observation) -> Observation:
+def hide_points(seen: KeypointPrediction) -> KeypointPrediction:
     """The same with 3 to 5 points of each frame hidden with all that lies near them (S section 4.1)."""
     frames, count = seen.confidence.shape
     least, most = HIDDEN_KEYPOINTS

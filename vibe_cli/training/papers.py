@@ -31,7 +31,7 @@ from vibe_cli.networks.sps_net import SpsNet
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.training import losses
 from vibe_cli.training.adversary import Adversary, captured
-from vibe_cli.training.distributed import Place
+from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.objective import estimate, split
 from vibe_cli.training.records import Mixture, Record, about_origin
@@ -54,7 +54,7 @@ class PaperTraining:
     body: str | None = None  # a file of SMPL's, or a body of the zoo; None: the open body
     share_3d: float = 0.5  # of a batch
     batch: int = 32  # sequences
-    pieces: int = 1  # of a step: each is a batch by itself, and processes share them
+    micro_batches: int = 1  # of a step: each is a batch by itself, and processes share them
     window: int = 16  # frames
     rate: float = 5e-5
     patience: int = 5  # epochs without a better loss, after which the rate falls to a tenth
@@ -114,7 +114,7 @@ class PaperObjective(nn.Module):
         return self.network.window + isinstance(self.network, SpsNet)
 
     def forward(
-        self, batch: Record, judge: Adversary | None = None, refining: bool = False
+        self, batch: Record, discriminator: Adversary | None = None, refining: bool = False
     ) -> tuple[Tensor, dict[str, Tensor], MotionOutput]:
         """Tensors (B, T, …) by name; the discriminator that judges, where there is one."""
         o, features = self.options, batch["features"]
@@ -131,8 +131,8 @@ class PaperObjective(nn.Module):
         if refining:
             parts["flow"] = self._follow(output, batch)
             loss = loss + o.flow * parts["flow"]
-        if judge is not None:
-            parts["adversary"] = judge.judge(output)
+        if discriminator is not None:
+            parts["adversary"] = discriminator.adversarial_loss(output)
             loss = loss + o.adversary * parts["adversary"]
         if self._fixed.prior is not None:
             parts["prior"] = losses.motion_prior_loss(self._fixed.prior, output)
@@ -207,10 +207,10 @@ def train_paper(
 ) -> Loop:
     """Train in place; real motions for the discriminator are the bank's. Resumes from `out`."""
     torch.set_num_threads(options.threads)
-    place = loop_options.get("place") or Place()
-    objective = PaperObjective(network.to(place.device), joints_of, options, prior, surface_of)
+    context = loop_options.get("context") or ProcessContext()
+    objective = PaperObjective(network.to(context.device), joints_of, options, prior, surface_of)
     adversary = (
-        Adversary(options.discriminator_rate, shaped=isinstance(network, SpsNet), place=place)
+        Adversary(options.discriminator_rate, shaped=isinstance(network, SpsNet), context=context)
         if options.discriminator and prior is None
         else None
     )
@@ -222,7 +222,7 @@ def train_paper(
             options.minutes,
             options.rate,
             0.0,
-            rise=0,
+            warmup_steps=0,
             clip=options.clip,
             steps=options.steps,
             pause=options.pause,
@@ -240,19 +240,19 @@ def train_paper(
         others,
         **loop_options,
     )
-    shared, mine = place.wrap(objective.train()), len(place.share(options.pieces))
+    shared, mine = context.wrap(objective.train()), len(context.share(options.micro_batches))
 
     def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        batch = {k: v.to(place.device) for k, v in mixture.draw(rng, options.batch, objective.frames).items()}
+        batch = {k: v.to(context.device) for k, v in mixture.draw(rng, options.batch, objective.frames).items()}
         refining = network.flow is not None and loop.done >= 1 - options.refinement
         loop.own_rate = options.refinement_rate if refining else None
-        judge = None if refining else adversary
-        loss, parts, output = shared(batch, judge, refining)
-        if judge is not None:
-            judge.learn(output, captured(bank, rng, len(output.betas), output.betas.shape[1]), 1 / mine)
+        discriminator = None if refining else adversary
+        loss, parts, output = shared(batch, discriminator, refining)
+        if discriminator is not None:
+            discriminator.learn(output, captured(bank, rng, len(output.betas), output.betas.shape[1]), 1 / mine)
         return loss, parts
 
     while loop.goes_on():
-        loop.step_on(options.pieces, loss_of, adversary.step if adversary is not None else lambda: None)
+        loop.step_on(options.micro_batches, loss_of, adversary.step if adversary is not None else lambda: None)
     network.eval()
     return loop

@@ -22,7 +22,7 @@ from vibe_cli.importing.systems import SYSTEMS
 from vibe_cli.run_folder import make_writable, write_json
 from vibe_cli.synth.studio import check_sources, default_workers
 from vibe_cli.training.budget import Budget
-from vibe_cli.training.distributed import take_place
+from vibe_cli.training.distributed import process_context
 from vibe_cli.training.inputs import CLIP_LENGTH
 
 SHARES = {
@@ -64,14 +64,14 @@ def make_models(
     with budget.stage("detector") as given:
         _train_detector(work, given, report)
     with budget.stage("looking") as given:
-        _look(work, given)
+        _cache_predictions(work, given)
     with budget.stage("lifting") as given:
         _train_lifter(work, given, report)
     for system in SYSTEMS:
         with budget.stage(system) as given:
             _train_system(system, work, given, report)
     with budget.stage("judging") as given:
-        _fit_judge(work, given, report)
+        _fit_rescorer(work, given, report)
     with budget.stage("prior") as given:
         _fit_prior(work, given)
     write_models(work, out)
@@ -123,7 +123,7 @@ def _train_keypoints(work: Path, minutes: float, report: Callable[[str], None]) 
         KeypointConfig(layers=DEEP),
         KeypointTraining(minutes=minutes, workers=default_workers()),
         report,
-        place=take_place(),
+        context=process_context(),
     )
 
 
@@ -139,11 +139,11 @@ def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -
         CentreConfig(layers=DEEP),
         DetectorTraining(minutes=minutes, workers=default_workers()),
         report,
-        place=take_place(),
+        context=process_context(),
     )
 
 
-def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> None:
+def _fit_rescorer(work: Path, minutes: float, report: Callable[[str], None]) -> None:
     """How the detector's second look weighs what it sees; judge.yaml in the work folder.
 
     A detector that was trained for minutes may find nothing it is that sure of: then it is asked for less.
@@ -154,35 +154,35 @@ def _fit_judge(work: Path, minutes: float, report: Callable[[str], None]) -> Non
     from vibe_cli.networks.centre import CentreConfig, CentreNet
     from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
     from vibe_cli.people.detectors import CentreDetector
-    from vibe_cli.people.rescore import Judge, VerifiedDetector
+    from vibe_cli.people.rescore import LogisticRescorer, RescoredDetector
     from vibe_cli.training.cache_predictions import load_keypoints
-    from vibe_cli.training.rescorer import PROPOSALS_FROM, fit_judge, gather_evidence, verify_settings
+    from vibe_cli.training.fit_rescorer import PROPOSALS_FROM, fit_rescorer, gather_evidence, rescore_settings
 
     if (work / "judge.yaml").exists():
         return
-    state, eye = torch.load(work / "detector.pt", weights_only=True), load_keypoints(work)
+    state, keypoint_net = torch.load(work / "detector.pt", weights_only=True), load_keypoints(work)
     net = CentreNet(CentreConfig(**state["config"]))
     net.load_state_dict(state["averaged"])
-    encoder = OpenEncoder(OpenEncoderConfig(**asdict(eye.config)))
-    encoder.eye.load_state_dict(eye.state_dict())
+    encoder = OpenEncoder(OpenEncoderConfig(**asdict(keypoint_net.config)))
+    encoder.keypoint_net.load_state_dict(keypoint_net.state_dict())
     for least in (PROPOSALS_FROM, PROPOSALS_FROM / 5, PROPOSALS_FROM / 25):
         proposer = CentreDetector(net, size=net.config.size, threshold=least)
-        detector = VerifiedDetector(proposer, encoder, Judge(0, 1, 1, 1, 1))
+        detector = RescoredDetector(proposer, encoder, LogisticRescorer(0, 1, 1, 1, 1))
         evidence, right = gather_evidence(detector, work, scenes=max(8, int(minutes * SCENES_A_MINUTE)))
         if len(right):
             break
     else:
         report("the detector finds nobody yet: its second look believes everything equally")
-    judge = fit_judge(evidence, right) if len(right) else Judge(0, 0, 0, 0, 0)
-    (work / "judge.yaml").write_text(yaml.safe_dump(verify_settings(judge, BESIDE, least)), encoding="utf-8")
+    rescorer = fit_rescorer(evidence, right) if len(right) else LogisticRescorer(0, 0, 0, 0, 0)
+    (work / "judge.yaml").write_text(yaml.safe_dump(rescore_settings(rescorer, BESIDE, least)), encoding="utf-8")
 
 
-def _look(work: Path, minutes: float) -> None:
+def _cache_predictions(work: Path, minutes: float) -> None:
     """What the trained eye sees of stills and clips; seen_*.pt in the work folder."""
-    from vibe_cli.training.cache_predictions import STILLS, look
+    from vibe_cli.training.cache_predictions import STILLS, cache_predictions
 
     count = max(20 * CLIP_LENGTH, int(minutes / 2 * LOOKED_A_MINUTE))
-    look(work, min(count, STILLS), count, take_place().device)
+    cache_predictions(work, min(count, STILLS), count, process_context().device)
 
 
 def _train_lifter(work: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -191,25 +191,25 @@ def _train_lifter(work: Path, minutes: float, report: Callable[[str], None]) -> 
     from vibe_cli.networks.regressor import Regressor, RegressorConfig
     from vibe_cli.synth.crops import CropSource
     from vibe_cli.training.cache_predictions import load_keypoints, save
-    from vibe_cli.training.inputs import open_materials
+    from vibe_cli.training.inputs import open_inputs
     from vibe_cli.training.lifting import LiftingTraining, tensors, together, train_lifter
 
     if (work / "lifter.pt").exists():
         return
-    materials, eye = open_materials(work), load_keypoints(work)
-    lifter = Lifter(LifterConfig(pooled=8 * eye.config.width))
+    inputs, keypoint_net = open_inputs(work), load_keypoints(work)
+    lifter = Lifter(LifterConfig(pooled=8 * keypoint_net.config.width))
     width = lifter.config.features
     regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
-    seen = together(materials.seen("stills"), materials.seen("clips"))
+    seen = together(inputs.seen("stills"), inputs.seen("clips"))
     train_lifter(
         lifter,
         regressor,
-        materials.body,
+        inputs.body,
         tensors(CropSource(work, "stills").labels),
         seen,
         LiftingTraining(minutes / 3, minutes * 2 / 3),
         report,
-        place=take_place(),
+        context=process_context(),
     )
     save(
         work / "lifter.pt",
@@ -226,26 +226,26 @@ def _train_system(system: str, work: Path, minutes: float, report: Callable[[str
     """One temporal network; <system>.pt in the work folder."""
     from vibe_cli.networks import describe
     from vibe_cli.training.cache_predictions import save
-    from vibe_cli.training.inputs import open_materials
+    from vibe_cli.training.inputs import open_inputs
     from vibe_cli.training.tasks import load_lifter
     from vibe_cli.training.temporal import TemporalTraining, open_network, train_temporal, windows_of
-    from vibe_cli.training.warm_start import start_from
+    from vibe_cli.training.warm_start import warm_start
 
     if (work / f"{system}.pt").exists():
         return
-    materials, (lifter, regressor) = open_materials(work), load_lifter(work / "lifter.pt")
-    watched, network = materials.seen("clips"), open_network(system, lifter.config.features)
-    start_from(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
+    inputs, (lifter, regressor) = open_inputs(work), load_lifter(work / "lifter.pt")
+    watched, network = inputs.seen("clips"), open_network(system, lifter.config.features)
+    warm_start(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
     train_temporal(
         network,
         lifter,
-        materials.body,
+        inputs.body,
         watched,
         CLIP_LENGTH,
-        materials.bank,
+        inputs.bank,
         TemporalTraining(minutes=minutes),
         report,
-        place=take_place(),
+        context=process_context(),
     )
     save(work / f"{system}.pt", {"network": network.state_dict(), "config": describe(network.config)})
 
@@ -272,14 +272,14 @@ def write_models(work: Path, out: Path) -> None:
     from vibe_cli.training.run_models import write_encoder
     from vibe_cli.zoo.writer import halved, write_model
 
-    eye = torch.load(work / "keypoints.pt", weights_only=True)
+    keypoint_net = torch.load(work / "keypoints.pt", weights_only=True)
     motion = torch.load(work / "lifter.pt", weights_only=True)
     detector = torch.load(work / "detector.pt", weights_only=True)
-    write_encoder(out / "open-encoder", eye["averaged"], eye["config"], motion)
-    verify = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
+    write_encoder(out / "open-encoder", keypoint_net["averaged"], keypoint_net["config"], motion)
+    rescore = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
     write_model(
         out / "open-detector",
-        {"task": "detector", "verify": verify},
+        {"task": "detector", "verify": rescore},
         halved(detector["averaged"]),
         CentreConfig(**detector["config"]),
     )

@@ -16,7 +16,7 @@ from vibe_cli.errors import InputError, UsageError
 from vibe_cli.training.records import Record, load_records, record_of, save_records
 
 if TYPE_CHECKING:
-    from vibe_cli.datasets.features import Eye
+    from vibe_cli.datasets.features import FrozenEncoder
     from vibe_cli.datasets.sequence import Sequence
 
 SIDE = 224  # pixels of the crops in which S section 4.1 measures what is hidden
@@ -24,16 +24,16 @@ MASK_SIDE = 32  # pixels of the masks that SPS-Net's mesh is compared with
 HIDDEN, REACH = (3, 5), (25, 50)
 
 
-def find_eye(name: str, device: str) -> Eye:
+def find_encoder(name: str, device: str) -> FrozenEncoder:
     """The encoder of that name, by itself; UsageError for another kind of model."""
-    from vibe_cli.datasets.features import open_eye
+    from vibe_cli.datasets.features import load_encoder
     from vibe_cli.device import choose_device
     from vibe_cli.zoo.reader import find_model
 
     entry = find_model(name)
     if entry.task != "encoder":
         raise UsageError(f"{name} is no encoder", hint="name one of vibe models list, such as open-encoder")
-    return open_eye(entry, choose_device(device), torch.float32)
+    return load_encoder(entry, choose_device(device), torch.float32)
 
 
 def gather(
@@ -61,7 +61,7 @@ def gather(
     from vibe_cli.datasets import open_for_training
     from vibe_cli.datasets.features import Features
 
-    eye = find_eye(encoder, device)
+    frozen = find_encoder(encoder, device)
     for dataset in [open_for_training(entry) for entry in named]:  # a misspelt one is told before any is read
         features, before = Features(folder / "features", dataset.label), len(records)
         for sequence in dataset:
@@ -69,11 +69,11 @@ def gather(
                 continue
             if sequence.note:
                 report(sequence.note)
-            record = record_of(sequence, features.of(sequence, eye), body)
+            record = record_of(sequence, features.of(sequence, frozen), body)
             if flow is not None:
-                record["flow"] = flow_of(sequence, eye, *flow)
+                record["flow"] = flow_of(sequence, frozen, *flow)
             if hidden:
-                record["hidden"] = hidden_features(sequence, eye, record)
+                record["hidden"] = hidden_features(sequence, frozen, record)
                 record["mask"], record["valid_mask"] = masks_of(sequence, record["squares"].numpy())
             records.append(record)
         if len(records) == before:
@@ -87,16 +87,16 @@ def gather(
     return records, sources
 
 
-def flow_of(sequence: Sequence, eye: Eye, method: str, side: int) -> Tensor:
+def flow_of(sequence: Sequence, frozen: FrozenEncoder, method: str, side: int) -> Tensor:
     """(T, 3, side, side) float16: the flow images of a sequence's crops, averaged to `side` pixels."""
     from vibe_cli.datasets.features import track_of
     from vibe_cli.geometry.boxes import square
     from vibe_cli.people.flow import flow_back, flow_images, open_flow
     from vibe_cli.pipeline import cut_people
 
-    track, found, rows = track_of(sequence), open_flow(method, eye.device), []
-    squares = square(track.boxes, eye.crop_scale)
-    for cut in cut_people(enumerate(sequence.frames.read()), [track], [squares], eye.crop_size, before=True):
+    track, found, rows = track_of(sequence), open_flow(method, frozen.device), []
+    squares = square(track.boxes, frozen.crop_scale)
+    for cut in cut_people(enumerate(sequence.frames.read()), [track], [squares], frozen.crop_size, before=True):
         images = flow_images(flow_back(found, cut.crop[None], [cut.before]))
         rows.append(adaptive_avg_pool2d(images, side)[0].half())
     return torch.stack(rows)
@@ -118,7 +118,7 @@ def masks_of(sequence: Sequence, squares: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def hidden_features(sequence: Sequence, eye: Eye, record: Record) -> Tensor:
+def hidden_features(sequence: Sequence, frozen: FrozenEncoder, record: Record) -> Tensor:
     """(T, F): features of the crops with 3 to 5 regions about keypoints blacked out (S section 4.1).
 
     They are drawn once, with the features, and not anew in every epoch.
@@ -129,12 +129,12 @@ def hidden_features(sequence: Sequence, eye: Eye, record: Record) -> Tensor:
     from vibe_cli.pipeline import cut_people
 
     track, rng, rows = track_of(sequence), np.random.default_rng(0), []
-    squares = square(track.boxes, eye.crop_scale)
-    for row, cut in enumerate(cut_people(enumerate(sequence.frames.read()), [track], [squares], eye.crop_size)):
+    squares = square(track.boxes, frozen.crop_scale)
+    for row, cut in enumerate(cut_people(enumerate(sequence.frames.read()), [track], [squares], frozen.crop_size)):
         known = np.flatnonzero(record["valid2d"][row].numpy())
-        centres = (record["joints2d"][row].numpy() + 1) / 2 * eye.crop_size
+        centres = (record["joints2d"][row].numpy() + 1) / 2 * frozen.crop_size
         crop = cover(rng, cut.crop, centres[known])
-        rows.append(eye.encoder(normalise(crop[None]).to(eye.device)).features[0].float().cpu())
+        rows.append(frozen.encoder(normalise(crop[None]).to(frozen.device)).features[0].float().cpu())
     return torch.stack(rows)
 
 

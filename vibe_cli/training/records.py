@@ -22,7 +22,7 @@ from vibe_cli.run_folder import replacing_file
 
 if TYPE_CHECKING:
     from vibe_cli.datasets.sequence import Sequence
-    from vibe_cli.results import Observations
+    from vibe_cli.results import TrackFeatures
 
 HIPS = (27, 28)  # of the 49, LSP's
 PELVIS = 8  # of the 49, SMPL's own: the origin where a data set labels SMPL's skeleton alone, as 3DPW does
@@ -30,7 +30,7 @@ MASKS = ("valid2d", "valid3d", "valid_pose", "valid_betas", "valid_mask")
 Record = dict[str, Tensor]
 
 
-def record_of(sequence: Sequence, seen: Observations, body: str) -> Record:
+def record_of(sequence: Sequence, seen: TrackFeatures, body: str) -> Record:
     """A person of a data set and what the encoder saw; betas of another body than `body` (open | smpl) do not count."""
     count, valid = len(sequence), torch.from_numpy(sequence.valid).float()
     squares = torch.from_numpy(np.ascontiguousarray(seen.boxes[:, :3])).float()

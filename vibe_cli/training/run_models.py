@@ -1,7 +1,7 @@
 """A finished run as a model folder: `vibe demo --model runs/open-vibe` and `vibe eval --model` take it as it is.
 
 The open networks read the features of a lifter, so their folders hold the whole encoder that they were trained on:
-the eye of the work folder, else the shipped one's, and the run's lifter.
+the keypoint network of the work folder, else the shipped one's, and the run's lifter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vibe_cli.networks.open_encoder import OpenEncoderConfig
-from vibe_cli.networks.upright import LOOKS
+from vibe_cli.networks.rotation_tta import TTA
 
 if TYPE_CHECKING:
     from vibe_cli.training.tasks import Job
@@ -35,9 +35,9 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
 
     facts = {"made_by": f"vibe train {name}", "data": _data_of(job, weights)}
     if kind in ("TemporalTraining", "LiftingTraining"):
-        eye, sizes, looks = _eye(job.materials.folder)
+        keypoint_net, sizes, tta = _keypoint_weights(job.inputs.folder)
         lifter = weights if kind == "LiftingTraining" else _start_of(job)
-        write_encoder(out / ENCODER, eye, sizes, lifter, looks)
+        write_encoder(out / ENCODER, keypoint_net, sizes, lifter, tta)
         network, config = (
             (weights["regressor"], {"network": "regressor", **weights["regressor_config"]})
             if kind == "LiftingTraining"
@@ -63,7 +63,7 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
             weights["averaged"],
             weights["config"],
             {"lifter": part, "lifter_config": asdict(config.lifter)},
-            _looks_of(config),
+            _tta_of(config),
         )
     elif kind == "DetectorTraining":
         from vibe_cli.zoo.reader import find_model
@@ -84,39 +84,39 @@ def _found_from_anywhere(body: str) -> str:
 
 def write_encoder(
     folder: Path,
-    eye: Mapping[str, Tensor],
+    keypoint_net: Mapping[str, Tensor],
     sizes: Mapping[str, object],
     lifter: Mapping[str, object],
-    looks: Mapping[str, bool] = LOOKS,
+    tta: Mapping[str, bool] = TTA,
 ) -> None:
     """Write an open encoder's folder: the eye's weights and KeypointConfig's values, a lifter's run or weights, how it
     looks."""
     from vibe_cli.zoo.writer import halved, write_model
 
-    tensors = {f"eye.{k}": v for k, v in eye.items()} | {f"lifter.{k}": v for k, v in lifter["lifter"].items()}
+    tensors = {f"keypoint_net.{k}": v for k, v in keypoint_net.items()} | {f"lifter.{k}": v for k, v in lifter["lifter"].items()}
     widths = {k: lifter["lifter_config"][k] for k in ("features", "hidden", "blocks")}
-    write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, **looks))
+    write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, **tta))
 
 
 def _data_of(job: Job, weights: dict) -> str:
     """What a run learned from, for the protocol of vibe eval."""
     if sources := weights.get("sources"):
         return "; ".join(sources)
-    return "synthetic people, moved by {motions} motions of {frames} frames".format(**job.materials.describe())
+    return "synthetic people, moved by {motions} motions of {frames} frames".format(**job.inputs.describe())
 
 
-def _eye(folder: Path | None) -> tuple[dict[str, Tensor], dict, Mapping[str, bool]]:
+def _keypoint_weights(folder: Path | None) -> tuple[dict[str, Tensor], dict, Mapping[str, bool]]:
     """Weights and sizes of the keypoint network that a work folder's features are of, else of the shipped one; and
     how it looks."""
     file = folder / "keypoints.pt" if folder is not None else None
     if file is not None and file.exists():
         state = torch.load(file, weights_only=True, map_location="cpu")
-        return state["averaged"], state["config"], LOOKS  # as the recipe looks at what it keeps
+        return state["averaged"], state["config"], TTA  # as the recipe looks at what it keeps
     tensors, config = _shipped_encoder()
     return (
-        {k.removeprefix("eye."): v for k, v in tensors.items() if k.startswith("eye.")},
+        {k.removeprefix("keypoint_net."): v for k, v in tensors.items() if k.startswith("keypoint_net.")},
         asdict(config.keypoints),
-        _looks_of(config),
+        _tta_of(config),
     )
 
 
@@ -128,13 +128,13 @@ def _shipped_encoder() -> tuple[dict[str, Tensor], OpenEncoderConfig]:
     return encoder.state_dict(), encoder.config
 
 
-def _looks_of(config: OpenEncoderConfig) -> dict[str, bool]:
-    return {look: getattr(config, look) for look in LOOKS}
+def _tta_of(config: OpenEncoderConfig) -> dict[str, bool]:
+    return {key: getattr(config, key) for key in TTA}
 
 
 def _start_of(job: Job) -> dict:
     """What the lifter's run left, at which a temporal network began."""
-    from vibe_cli.training.tasks import starting_file
+    from vibe_cli.training.tasks import warm_start_file
     from vibe_cli.training.weights import read_weights
 
-    return read_weights(starting_file(job), "lifter")
+    return read_weights(warm_start_file(job), "lifter")

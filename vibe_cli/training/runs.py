@@ -29,8 +29,8 @@ from vibe_cli.errors import InputError, UsageError
 from vibe_cli.run_folder import replacing_file, write_json
 from vibe_cli.training.configs import Named, describe_settings, find_config, settings_from
 from vibe_cli.training.curves import Curves
-from vibe_cli.training.distributed import Place
-from vibe_cli.training.inputs import open_materials
+from vibe_cli.training.distributed import ProcessContext
+from vibe_cli.training.inputs import open_inputs
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.parts import is_of, join_files, split_file
 from vibe_cli.training.tasks import TRAININGS, Job
@@ -59,29 +59,29 @@ class Order:
 def run(
     order: Order,
     report: Callable[[str], None],
-    place: Place | None = None,
+    context: ProcessContext | None = None,
     tick: Callable[[int], None] = lambda step: None,
 ) -> list[Loop]:
     """Train; `report` is told a line now and then, `tick` every step. The loops of the training's stages."""
-    place = place or Place()
+    context = context or ProcessContext()
     named = find_config(order.name)
-    materials = open_materials(order.data, order.body)
+    inputs = open_inputs(order.data, order.body)
     content = {
         "format": FORMAT,
         "training": order.name,
         "settings": describe_settings(order.settings),
-        "data": materials.describe(),
-        "start": _told(order.start),
-        "prior": _told(order.prior),
-        "precision": place.precision,
+        "data": inputs.describe(),
+        "start": _file_facts(order.start),
+        "prior": _file_facts(order.prior),
+        "precision": context.precision,
         "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__},
     }
-    _prepare(order, content, place)
-    if place.first:
+    _prepare(order, content, context)
+    if context.is_main:
         _put_together(order.out, report)
-    place.agree(True)  # that nobody looks for the checkpoint before it is whole
+    context.broadcast_bool(True)  # that nobody looks for the checkpoint before it is whole
     every = min(order.curve_every, planned_steps(order.settings) or order.curve_every)
-    curves = Curves(order.out, every) if place.first else None
+    curves = Curves(order.out, every) if context.is_main else None
 
     def watch(step: int, values: dict[str, float]) -> None:
         if curves is not None:
@@ -94,13 +94,13 @@ def run(
     job = Job(
         order.settings,
         named.system,
-        materials,
+        inputs,
         order.out / "checkpoint.pt",
         order.start,
         order.prior,
         report,
         {
-            "place": place,
+            "context": context,
             "watch": watch,
             "facts": {"run": content},
             "saved": in_parts,
@@ -108,7 +108,7 @@ def run(
         },
     )
     loops, weights = TRAININGS[kind_of(named)](job)
-    if place.first:
+    if context.is_main:
         curves.draw()
         if loops[-1].done >= 1:
             with replacing_file(order.out / "weights.pt") as part:
@@ -213,7 +213,7 @@ def with_budget(settings: Any, minutes: float | None, steps: int | None, pause: 
     return replace(settings, **changes)
 
 
-def _prepare(order: Order, content: dict, place: Place) -> None:
+def _prepare(order: Order, content: dict, context: ProcessContext) -> None:
     """Make the folder, or check that it holds this very run; only budgets may differ."""
     file = order.out / "run.json"
     if not order.resume:
@@ -233,7 +233,7 @@ def _prepare(order: Order, content: dict, place: Place) -> None:
                 hint="resume with the same ones, or choose another --out",
             )
         return
-    if place.first:
+    if context.is_main:
         try:
             order.out.mkdir(parents=True, exist_ok=True)
             write_json(file, content)
@@ -243,7 +243,7 @@ def _prepare(order: Order, content: dict, place: Place) -> None:
             ) from None
 
 
-def _told(path: Path | None) -> dict | None:
+def _file_facts(path: Path | None) -> dict | None:
     """A file's name and checksum."""
     if path is None:
         return None

@@ -15,10 +15,10 @@ from torch.nn.functional import avg_pool1d
 
 from vibe_cli.geometry.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.networks.keypoints import YAW_BINS
-from vibe_cli.networks.lifter import Observation
+from vibe_cli.networks.lifter import KeypointPrediction
+from vibe_cli.networks.rotation_tta import LEANS, turned
 from vibe_cli.networks.skeleton import COUNT, FOLLOWERS, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
-from vibe_cli.networks.upright import LEANS, turned
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.keypoints import yaw_target
 
@@ -30,7 +30,7 @@ BELOW = {(a, b): [(a, b), *FOLLOWERS[a, b]] for a, b in FOLLOWERS}  # what goes 
 
 def simulate(
     rng: np.random.Generator, labels: dict[str, Tensor], count: int, pooled: int
-) -> tuple[Observation, dict[str, Tensor]]:
+) -> tuple[KeypointPrediction, dict[str, Tensor]]:
     """Random labels seen from random sides by an eye that errs: noise, outliers, missing and exchanged points."""
     index = torch.from_numpy(rng.integers(len(labels["betas"]), size=count))
     rotations, points = labels["rotations"][index].clone(), labels["points"][index]
@@ -42,8 +42,8 @@ def simulate(
 
 
 def simulate_clips(
-    rng: np.random.Generator, bank: PoseBank, body: PointBody, count: int, length: int, pooled: int
-) -> tuple[Observation, dict[str, Tensor]]:
+    rng: np.random.Generator, bank: PoseBank, body: KeypointBody, count: int, length: int, pooled: int
+) -> tuple[KeypointPrediction, dict[str, Tensor]]:
     """Pieces of motions, (count · length) frames in order, of errors that last: one leg hidden, sides exchanged."""
     rotations = torch.from_numpy(np.stack([bank.clip(rng, length) for _ in range(count)]).astype(np.float32))
     upright = torch.diag(torch.tensor([1.0, -1, -1]))  # y up, facing +z → y down, facing the camera
@@ -91,7 +91,7 @@ def _stood_up(root: Tensor) -> Tensor:
     return torch.stack([*turned(root[:, 0], root[:, 1], -lean), root[:, 2]], 1)
 
 
-def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Observation:
+def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> KeypointPrediction:
     """Noise, outliers and missing points of N frames; how well people are seen is one throw for each `length`."""
     frames = len(truth["betas"])
 
@@ -111,7 +111,7 @@ def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Observation:
     yaw = yaw_target(_stood_up(truth["rotations"][:, 0])) * sure + (1 - sure) / YAW_BINS
     off = (torch.randn(frames // length, 3).repeat_interleave(length, 0) + torch.randn(frames, 3)) * 0.4 * (1.1 - sure)
     root = sixd_from_matrix(truth["rotations"][:, 0] @ matrix_from_axis_angle(off))
-    return Observation(
+    return KeypointPrediction(
         points,
         confidence.masked_fill(missing | half, 0),
         depth,
@@ -121,7 +121,7 @@ def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Observation:
     )
 
 
-def _confuse(seen: Observation, count: int, length: int) -> Observation:
+def _confuse(seen: KeypointPrediction, count: int, length: int) -> KeypointPrediction:
     """Errors of a side that last for some frames: everything exchanged, the legs only, or one limb's end on the other.
 
     Where everything is exchanged the facing is turned round with it, half of the time.
@@ -139,7 +139,7 @@ def _confuse(seen: Observation, count: int, length: int) -> Observation:
     turned = whole & (torch.rand(count) < 0.5).repeat_interleave(length)
     yaw[turned] = yaw[turned].roll(yaw.shape[1] // 2, 1)
     take = swap[..., None].expand(-1, -1, 2)
-    return Observation(
+    return KeypointPrediction(
         points.gather(1, take), seen.confidence.gather(1, swap), depth.gather(1, swap), yaw, seen.root, seen.pooled
     )
 

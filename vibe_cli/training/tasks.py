@@ -30,7 +30,7 @@ from vibe_cli.synth.bodies import SynthBody
 from vibe_cli.synth.crops import CropSource
 from vibe_cli.training.adversary import train_mposer
 from vibe_cli.training.detector import train_detector
-from vibe_cli.training.inputs import CLIP_LENGTH, Materials
+from vibe_cli.training.inputs import CLIP_LENGTH, TrainingInputs
 from vibe_cli.training.keypoints import train_keypoints
 from vibe_cli.training.lifting import draw_stills, tensors, together, train_lifter
 from vibe_cli.training.loop import Loop
@@ -39,7 +39,7 @@ from vibe_cli.training.recording import gather
 from vibe_cli.training.records import Mixture, Record, load_records
 from vibe_cli.training.simulate import simulate_clips
 from vibe_cli.training.temporal import open_network, train_temporal, windows_of
-from vibe_cli.training.warm_start import start_from
+from vibe_cli.training.warm_start import warm_start
 from vibe_cli.training.weights import read_weights
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Job:
 
     settings: Any
     system: str | None
-    materials: Materials
+    inputs: TrainingInputs
     checkpoint: Path
     start: Path | None
     prior: Path | None
@@ -65,11 +65,11 @@ class Job:
 
 def _temporal(job: Job) -> tuple[list[Loop], dict]:
     """An open temporal network, begun at a trained lifter and single-frame regressor."""
-    place = job.loop_options["place"]
-    lifter, regressor = load_lifter(starting_file(job))
+    context = job.loop_options["context"]
+    lifter, regressor = load_lifter(warm_start_file(job))
     torch.manual_seed(job.settings.seed)
-    network, drawn = open_network(job.system, lifter.config.features), job.materials.seen("clips")
-    body, bank = job.materials.body, job.materials.bank
+    network, drawn = open_network(job.system, lifter.config.features), job.inputs.seen("clips")
+    body, bank = job.inputs.body, job.inputs.bank
     if not job.checkpoint.exists():
         some, length = (
             (drawn, CLIP_LENGTH)
@@ -81,8 +81,8 @@ def _temporal(job: Job) -> tuple[list[Loop], dict]:
                 2 * network.window,
             )
         )
-        start_from(network, regressor, windows_of(lifter, some[0], length, network.window))
-    prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
+        warm_start(network, regressor, windows_of(lifter, some[0], length, network.window))
+    prior = load_mposer_run(job.prior).to(context.device) if job.prior is not None else None
     loops: list[Loop] = []
     train_temporal(
         network,
@@ -101,9 +101,9 @@ def _temporal(job: Job) -> tuple[list[Loop], dict]:
     return loops, {"network": network.state_dict(), "config": describe(network.config)}
 
 
-def starting_file(job: Job) -> Path:
+def warm_start_file(job: Job) -> Path:
     """Where the lifter is that a temporal network begins at; UsageError where there is none."""
-    folder = job.materials.folder
+    folder = job.inputs.folder
     if job.start is not None:
         return job.start
     if folder is not None and (folder / "lifter.pt").exists():
@@ -135,25 +135,23 @@ def load_mposer_run(path: Path) -> Mposer:
 def _mposer(job: Job) -> tuple[list[Loop], dict]:
     torch.manual_seed(job.settings.seed)
     network = Mposer(MposerConfig(hidden=job.settings.hidden, window=job.settings.window)).to(
-        job.loop_options["place"].device
+        job.loop_options["context"].device
     )
-    loop = train_mposer(network, job.materials.bank, job.settings, job.report, job.checkpoint, **job.loop_options)
+    loop = train_mposer(network, job.inputs.bank, job.settings, job.report, job.checkpoint, **job.loop_options)
     return [loop], {"mposer": loop.averaged.state_dict(), "config": asdict(network.config)}
 
 
 def _lifter(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "the lifter")
-    o, folder, body = job.settings, job.materials.folder, job.materials.body
+    o, folder, body = job.settings, job.inputs.folder, job.inputs.body
     torch.manual_seed(o.seed)
     drawn = folder is not None and any(folder.glob("stills_*_labels.npz"))
     stills = (
-        tensors(CropSource(folder, "stills").labels)
-        if drawn
-        else draw_stills(job.materials.bank, body, o.stills, o.seed)
+        tensors(CropSource(folder, "stills").labels) if drawn else draw_stills(job.inputs.bank, body, o.stills, o.seed)
     )
     lifter = Lifter(LifterConfig(o.features, o.hidden))
     regressor = Regressor(RegressorConfig(o.features, hidden=o.features, dropout=0.1))
-    seen = together(job.materials.seen("stills"), job.materials.seen("clips"))
+    seen = together(job.inputs.seen("stills"), job.inputs.seen("clips"))
     loops = train_lifter(lifter, regressor, body, stills, seen, o, job.report, job.checkpoint, **job.loop_options)
     return loops, {
         "lifter": lifter.state_dict(),
@@ -167,7 +165,7 @@ def _keypoints(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "keypoints")
     config = KeypointConfig(layers=DEEP)
     loop = train_keypoints(
-        job.materials.need_folder(), job.checkpoint, config, job.settings, job.report, job.start, **job.loop_options
+        job.inputs.need_folder(), job.checkpoint, config, job.settings, job.report, job.start, **job.loop_options
     )
     return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(config)}
 
@@ -176,23 +174,23 @@ def _detector(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "detector")
     config = CentreConfig(layers=DEEP)
     loop = train_detector(
-        job.materials.need_folder(), job.checkpoint, job.start, config, job.settings, job.report, **job.loop_options
+        job.inputs.need_folder(), job.checkpoint, job.start, config, job.settings, job.report, **job.loop_options
     )
     return [loop], {"averaged": loop.averaged.state_dict(), "config": asdict(config)}
 
 
 def _paper(job: Job) -> tuple[list[Loop], dict]:
     """A temporal network as its paper has it, on data sets."""
-    o, place = job.settings, job.loop_options["place"]
+    o, context = job.settings, job.loop_options["context"]
     if o.body is None:
-        kind, body, full = "open", job.materials.body.to(place.device), None
+        kind, body, full = "open", job.inputs.body.to(context.device), None
 
         def joints_of(rotations: Tensor, betas: Tensor) -> Tensor:
             return body(rotations, betas)[:, KEYPOINTS_49]
     else:
         from vibe_cli.body.body_models import load_body  # reads users' files, for which a bare machine has no reader
 
-        full = load_body(o.body).to(place.device)
+        full = load_body(o.body).to(context.device)
         kind = full.kind
 
         def joints_of(rotations: Tensor, betas: Tensor) -> Tensor:
@@ -207,15 +205,15 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
         job.system, records[0]["features"].shape[1], o.window, *([single.config.hidden] if single is not None else [])
     )
     if single is not None and not job.checkpoint.exists():
-        start_from(
+        warm_start(
             network,
             single,
             torch.stack([mixture.draw(np.random.default_rng(row), 1, o.window)["features"][0] for row in range(512)]),
         )
-    prior = load_mposer_run(job.prior).to(place.device) if job.prior is not None else None
-    bank = job.materials.bank if o.discriminator and prior is None else None
+    prior = load_mposer_run(job.prior).to(context.device) if job.prior is not None else None
+    bank = job.inputs.bank if o.discriminator and prior is None else None
     masks = o.mask and any("valid_mask" in record and record["valid_mask"].any() for record in records)
-    surface_of = surface_points(full or job.materials.synth_body, place.device) if masks else None
+    surface_of = surface_points(full or job.inputs.synth_body, context.device) if masks else None
     loop = train_paper(
         network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint, surface_of, **job.loop_options
     )
@@ -225,16 +223,16 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
 def _records(job: Job, kind: str) -> tuple[list[Record], list[str]]:
     """What a system learns from, and whose it is: read by the first process, taken from its file by the others and by a
     resumed run. InputError for records that were read for another system or by another encoder."""
-    o, place, folder = job.settings, job.loop_options["place"], job.checkpoint.parent
+    o, context, folder = job.settings, job.loop_options["context"], job.checkpoint.parent
     kept = folder / "records.pt"  # whether it is there the first process says: to the others it may appear any moment
-    if not any("=" in entry for entry in o.data) or place.first and not (job.checkpoint.exists() and kept.exists()):
+    if not any("=" in entry for entry in o.data) or context.is_main and not (job.checkpoint.exists() and kept.exists()):
         flow = ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None
         records, sources = gather(
-            o.data, o.encoder, kind, folder, job.report, place.device.type, flow, job.system == "sps-net"
+            o.data, o.encoder, kind, folder, job.report, context.device.type, flow, job.system == "sps-net"
         )
-        place.agree(True)
+        context.broadcast_bool(True)
     else:
-        place.agree(True)  # once the first has written them
+        context.broadcast_bool(True)  # once the first has written them
         records, sources = load_records(kept)
     names = {name for record in records for name in record} | ({"flow"} if job.system == "dts-vibe" else set())
     for record in records:
@@ -294,7 +292,7 @@ def paper_network(system: str, features: int, window: int, hidden: int = Regress
 
 def one_process(job: Job, name: str) -> None:
     """UsageError where torchrun started several."""
-    if job.loop_options["place"].count > 1:
+    if job.loop_options["context"].count > 1:
         raise UsageError(f"{name} is trained in one process", hint="start it without torchrun")
 
 

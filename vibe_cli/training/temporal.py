@@ -25,24 +25,24 @@ from torch import Tensor
 
 from vibe_cli.errors import UsageError
 from vibe_cli.networks.dts_vibe import DtsVibe, DtsVibeConfig
-from vibe_cli.networks.lifter import Lifter, Observation
+from vibe_cli.networks.lifter import KeypointPrediction, Lifter
 from vibe_cli.networks.mposer import Mposer
+from vibe_cli.networks.rotation_tta import TTAKeypointNet
 from vibe_cli.networks.sps_net import SpsNet, SpsNetConfig
 from vibe_cli.networks.tcmr import Tcmr, TcmrConfig
 from vibe_cli.networks.temporal import TemporalNetwork
-from vibe_cli.networks.upright import Watcher
 from vibe_cli.networks.vibe import Vibe, VibeConfig
 from vibe_cli.synth.crops import CropSource
-from vibe_cli.synth.keypoint_body import PointBody
+from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.adversary import Adversary, captured
-from vibe_cli.training.distributed import Place
-from vibe_cli.training.lifting import mirror, shaken, tensors, together, watch
+from vibe_cli.training.distributed import ProcessContext
+from vibe_cli.training.lifting import mirror, predict_crops, shaken, tensors, together
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.objective import Objective, Weights
 from vibe_cli.training.simulate import simulate_clips
 
-Batch = tuple[Observation, dict[str, Tensor]]
+Batch = tuple[KeypointPrediction, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TemporalTraining:
     minutes: float = 10.0
     steps: int | None = None  # a budget of steps instead: then equal seeds give equal weights
     batch: int = 16  # clips
-    pieces: int = 1  # of a step: each is a batch by itself, and processes share them
+    micro_batches: int = 1  # of a step: each is a batch by itself, and processes share them
     consecutive: int = 3  # windows of a clip, for a network that estimates its window's middle frame
     rate: float = 4e-4
     decay: float = 0.02
@@ -108,17 +108,17 @@ def open_network(system: str, features: int = 512) -> TemporalNetwork:
 
 
 @torch.no_grad()
-def collect_clips(net: Watcher, source: CropSource, length: int, count: int, seed: int) -> Batch:
+def collect_clips(net: TTAKeypointNet, source: CropSource, length: int, count: int, seed: int) -> Batch:
     """What the network sees of the first `count` clips, (count·length) frames in order."""
     rng, net, rows = np.random.default_rng(seed), net.eval(), []
     for clip in range(count):
         crops, labels = source.clip(rng, clip * length, length, net.config.size)
-        rows.append((watch(net, crops), tensors(labels)))
+        rows.append((predict_crops(net, crops), tensors(labels)))
     return together(*rows)
 
 
 @torch.no_grad()
-def windows_of(lifter: Lifter, seen: Observation, length: int, window: int, most: int = 4000) -> Tensor:
+def windows_of(lifter: Lifter, seen: KeypointPrediction, length: int, window: int, most: int = 4000) -> Tensor:
     """Features (N, T, F) of windows of observed clips of `length` frames, `most` of them at most; whole clips where
     they are shorter."""
     features = lifter.eval()(seen).unflatten(0, (-1, length))
@@ -134,7 +134,13 @@ class Clips:
     """
 
     def __init__(
-        self, drawn: Batch | None, length: int, bank: PoseBank, body: PointBody, pooled: int, options: TemporalTraining
+        self,
+        drawn: Batch | None,
+        length: int,
+        bank: PoseBank,
+        body: KeypointBody,
+        pooled: int,
+        options: TemporalTraining,
     ) -> None:
         self.bank, self.body, self.pooled, self.options, self.length = bank, body, pooled, options, length
         self.sets = (
@@ -167,7 +173,7 @@ class Clips:
 def train_temporal(
     network: TemporalNetwork,
     lifter: Lifter,
-    body: PointBody,
+    body: KeypointBody,
     drawn: Batch | None,
     length: int,
     bank: PoseBank,
@@ -195,12 +201,12 @@ def train_temporal(
         )
     torch.set_num_threads(options.threads)
     facts = {"options": asdict(options), **loop_options.pop("facts", {})}
-    place = loop_options.get("place") or Place()
-    network.to(place.device)
-    lifter, body = lifter.eval().requires_grad_(False).to(place.device), body.to(place.device)
+    context = loop_options.get("context") or ProcessContext()
+    network.to(context.device)
+    lifter, body = lifter.eval().requires_grad_(False).to(context.device), body.to(context.device)
     objective = Objective(network, lifter, body, options.weights, options.consecutive, prior)
     adversary = (
-        Adversary(options.discriminator_rate, options.discriminator_hidden, isinstance(network, SpsNet), place)
+        Adversary(options.discriminator_rate, options.discriminator_hidden, isinstance(network, SpsNet), context)
         if options.discriminator
         else None
     )
@@ -212,7 +218,7 @@ def train_temporal(
             options.minutes,
             options.rate,
             options.decay,
-            rise=50,
+            warmup_steps=50,
             clip=options.clip,
             steps=options.steps,
             seed=options.seed,
@@ -227,7 +233,7 @@ def train_temporal(
         **loop_options,
     )
     keep(loop)
-    shared, mine = place.wrap(objective.train()), len(place.share(options.pieces))
+    shared, mine = context.wrap(objective.train()), len(context.share(options.micro_batches))
 
     def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         observed, labels = clips.draw(rng, objective.frames)
@@ -241,8 +247,8 @@ def train_temporal(
         return loss, parts
 
     def to_device(x: Tensor) -> Tensor:
-        return x.to(place.device)
+        return x.to(context.device)
 
     while loop.goes_on():
-        loop.step_on(options.pieces, loss_of, adversary.step if adversary is not None else lambda: None)
+        loop.step_on(options.micro_batches, loss_of, adversary.step if adversary is not None else lambda: None)
     return network.eval()

@@ -17,7 +17,7 @@ RIDGE = 1e-3  # of the least squares, over the mean square of what they read
 
 
 @torch.no_grad()
-def start_from(network: TemporalNetwork, regressor: Regressor, windows: Tensor | None = None) -> None:
+def warm_start(network: TemporalNetwork, regressor: Regressor, windows: Tensor | None = None) -> None:
     """Begin with a trained single-frame regressor; `windows` (N, T, F) are features of clips, for those who need them.
 
     VIBE is the single-frame model then, its recurrent part adding nothing yet. SPS-Net has its regressor, and

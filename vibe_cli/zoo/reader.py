@@ -167,16 +167,16 @@ def load_detector(
     entry = find_model(name)
     if entry.task != "detector":
         raise ModelError(f"{entry.name} is no detector", hint=f"use {DEFAULT_DETECTOR}, or a YOLO .pt file")
-    network, verify = load_network(entry), entry.config.get("verify")
+    network, rescore = load_network(entry), entry.config.get("verify")
     size, threshold = network.config.size, network.config.threshold
-    if verify is None:
+    if rescore is None:
         return CentreDetector(network, device, size=size, threshold=threshold, name=entry.name), entry.name
-    from vibe_cli.people.rescore import Judge, VerifiedDetector
+    from vibe_cli.people.rescore import LogisticRescorer, RescoredDetector
 
-    proposer = CentreDetector(network, device, size=size, threshold=verify["proposals_from"], name=entry.name)
-    looker = _named_by(entry, str(verify["encoder"]))
+    proposer = CentreDetector(network, device, size=size, threshold=rescore["proposals_from"], name=entry.name)
+    looker = _named_by(entry, str(rescore["encoder"]))
     encoder = (loaded or {}).get(looker.folder.resolve()) or load_network(looker).to(device)
-    return VerifiedDetector(proposer, encoder, Judge(**verify["judge"]), threshold), entry.name
+    return RescoredDetector(proposer, encoder, LogisticRescorer(**rescore["judge"]), threshold), entry.name
 
 
 def default_detector() -> str | Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from vibe_cli.networks.peaks import cell_centres, decode_apart, decode_peaks
+from vibe_cli.networks.heatmap_decoding import cell_centres, decode_apart, decode_peaks
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 
 CELLS = 16

@@ -14,53 +14,55 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
-from vibe_cli.networks.both_ways import look_both_ways
+from vibe_cli.networks.flip_test import predict_flipped
 from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
-from vibe_cli.networks.lifter import EDGE, OUTSIDE, Observation, observe
+from vibe_cli.networks.lifter import EDGE, OUTSIDE, KeypointPrediction, decode_maps
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
 
-LOOKS = {"both_ways": True, "upright": True}  # how encoders that are made now look at a crop
+TTA = {"flip_test": True, "rotation_tta": True}  # test-time augmentation of encoders that are made now
 LEANS = math.radians(45)  # from which a trunk is turned
 HIPS, SHOULDERS = ([KEYPOINTS_OF_54.index(joint) for joint in pair] for pair in ([1, 2], [16, 17]))
 
 
-def see(eye: Callable[[Tensor], KeypointMaps], crops: Tensor, both_ways: bool, upright: bool) -> Observation:
+def predict_tta(
+    keypoint_net: Callable[[Tensor], KeypointMaps], crops: Tensor, flip_test: bool, rotation_tta: bool
+) -> KeypointPrediction:
     """What `eye` sees of crops (N, 3, S, S): once or `both_ways`, and where they are to be seen `upright`, again of
     those people who lean, where it is surer of them then: a trunk that is hidden or foreshortened leans anywhere.
     """
 
-    def once(some: Tensor) -> Observation:
-        return observe(look_both_ways(eye, some) if both_ways else eye(some))
+    def once(some: Tensor) -> KeypointPrediction:
+        return decode_maps(predict_flipped(keypoint_net, some) if flip_test else keypoint_net(some))
 
     seen = once(crops)
     lean = lean_of(seen)
     lying = lean.abs() > LEANS
-    if not upright or not lying.any():
+    if not rotation_tta or not lying.any():
         return seen
     again = turn_back(once(turn_crops(crops[lying], lean[lying])), lean[lying])
     surer = again.confidence.mean(1) > seen.confidence[lying].mean(1)
     lying, again = lying.nonzero()[surer, 0], again.map(lambda x: x[surer])
-    return Observation(
+    return KeypointPrediction(
         **{
             field.name: getattr(seen, field.name).index_put((lying,), getattr(again, field.name))
-            for field in fields(Observation)
+            for field in fields(KeypointPrediction)
         }
     )
 
 
-class Watcher(nn.Module):
+class TTAKeypointNet(nn.Module):
     """A keypoint network that sees as encoders that are made now do: crops (N, 3, S, S) → Observation."""
 
-    def __init__(self, eye: KeypointNet) -> None:
+    def __init__(self, keypoint_net: KeypointNet) -> None:
         super().__init__()
-        self.eye, self.config = eye, eye.config
+        self.keypoint_net, self.config = keypoint_net, keypoint_net.config
 
-    def forward(self, crops: Tensor) -> Observation:
+    def forward(self, crops: Tensor) -> KeypointPrediction:
         """As `see`."""
-        return see(self.eye, crops, **LOOKS)
+        return predict_tta(self.keypoint_net, crops, **TTA)
 
 
-def lean_of(seen: Observation) -> Tensor:
+def lean_of(seen: KeypointPrediction) -> Tensor:
     """(N,) radians by which trunks lean to the right of the picture, from the hips to the shoulders; ±π hangs."""
     trunk = seen.points[:, SHOULDERS].mean(1) - seen.points[:, HIPS].mean(1)
     return torch.atan2(trunk[:, 0], -trunk[:, 1])
@@ -79,7 +81,7 @@ def turn_crops(crops: Tensor, lean: Tensor) -> Tensor:
     return grid_sample(crops, grid, align_corners=True, padding_mode="border")
 
 
-def turn_back(seen: Observation, lean: Tensor) -> Observation:
+def turn_back(seen: KeypointPrediction, lean: Tensor) -> KeypointPrediction:
     """What was seen of turned crops, as of the crops themselves.
 
     The facing alone stays as it was seen: from where one stands, not as the picture is turned.

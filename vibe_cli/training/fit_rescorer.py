@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from vibe_cli.geometry import boxes as box_maths
-from vibe_cli.people.rescore import Judge, VerifiedDetector
+from vibe_cli.people.rescore import LogisticRescorer, RescoredDetector
 from vibe_cli.synth.scenes import MIN_VISIBLE, SceneSource
 
 PROPOSALS_FROM = 0.05  # score of the detector's proposals from which they are looked at
@@ -17,7 +17,7 @@ RIGHT, WRONG = 0.5, 0.3  # overlap (IoU) with a person from which a find is righ
 
 
 def gather_evidence(
-    detector: VerifiedDetector, cache: Path, scenes: int, seed: int = 77, size: int = 320
+    detector: RescoredDetector, cache: Path, scenes: int, seed: int = 77, size: int = 320
 ) -> tuple[np.ndarray, np.ndarray]:
     """Evidence (N, 4) for the detector's finds in random scenes, and whether they are right (N,)."""
     source, rng, evidence, right = SceneSource(cache, size), np.random.default_rng(seed), [], []
@@ -36,7 +36,7 @@ def gather_evidence(
     return np.concatenate(evidence), np.concatenate(right)
 
 
-def fit_judge(evidence: np.ndarray, right: np.ndarray, penalty: float = 1e-3) -> Judge:
+def fit_rescorer(evidence: np.ndarray, right: np.ndarray, penalty: float = 1e-3) -> LogisticRescorer:
     """Logistic regression with a small ridge penalty on standardised evidence."""
     mean, scale = evidence.mean(axis=0), evidence.std(axis=0) + 1e-6
     x, sign = np.c_[(evidence - mean) / scale, np.ones(len(evidence))], np.where(right, 1.0, -1.0)
@@ -46,13 +46,13 @@ def fit_judge(evidence: np.ndarray, right: np.ndarray, penalty: float = 1e-3) ->
 
     w = minimize(loss, np.zeros(x.shape[1])).x
     weights = w[:-1] / scale
-    return Judge(float(w[-1] - weights @ mean), *(float(v) for v in weights))
+    return LogisticRescorer(float(w[-1] - weights @ mean), *(float(v) for v in weights))
 
 
-def verify_settings(judge: Judge, encoder: str, proposals_from: float) -> dict:
+def rescore_settings(rescorer: LogisticRescorer, encoder: str, proposals_from: float) -> dict:
     """What a detector's config.yaml says of its second look."""
     return {
         "encoder": encoder,
         "proposals_from": proposals_from,
-        "judge": {k: round(v, 4) for k, v in asdict(judge).items()},
+        "judge": {k: round(v, 4) for k, v in asdict(rescorer).items()},
     }

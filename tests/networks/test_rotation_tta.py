@@ -11,9 +11,9 @@ import torch
 
 from vibe_cli.geometry.rotations import matrix_from_6d
 from vibe_cli.networks.keypoints import KeypointConfig, KeypointMaps, KeypointNet
-from vibe_cli.networks.lifter import Observation, observe
+from vibe_cli.networks.lifter import KeypointPrediction, decode_maps
+from vibe_cli.networks.rotation_tta import HIPS, LEANS, SHOULDERS, TTA, lean_of, predict_tta, turn_back, turn_crops
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
-from vibe_cli.networks.upright import HIPS, LEANS, LOOKS, SHOULDERS, lean_of, see, turn_back, turn_crops
 
 SIZE = 128
 DOTS = [[0.0, -40], [0, 10], [30, 10]]  # shoulders, hips and anything, pixels from the middle of the crop
@@ -50,8 +50,8 @@ def turned(lean: float, points: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("lean", [-2.5, -1.2, 0.0, 0.9, math.pi / 2, 3.1])
 def test_a_leaning_trunk_is_turned_until_it_stands_and_what_is_seen_there_is_put_back(lean: float) -> None:
     crop = trunk(lean)
-    assert lean_of(observe(dots(crop))).item() == pytest.approx(lean, abs=0.1)
-    upright = observe(dots(turn_crops(crop, torch.tensor([lean]))))
+    assert lean_of(decode_maps(dots(crop))).item() == pytest.approx(lean, abs=0.1)
+    upright = decode_maps(dots(turn_crops(crop, torch.tensor([lean]))))
     shown = torch.tensor(DOTS) / 64
     room = 1 / max(abs(math.cos(lean)), abs(math.sin(lean)))
     assert torch.allclose(upright.points[0, [SHOULDERS[0], HIPS[0], 0]] * room, shown, atol=0.03)
@@ -65,45 +65,45 @@ def test_a_leaning_trunk_is_turned_until_it_stands_and_what_is_seen_there_is_put
 def knows(standing: float, lying: float, looks: list[int] | None = None) -> Callable[[torch.Tensor], KeypointMaps]:
     """`dots`, with maps so sharp where the trunk stands, and where it does not."""
 
-    def eye(crops: torch.Tensor) -> KeypointMaps:
+    def keypoint_net(crops: torch.Tensor) -> KeypointMaps:
         (looks if looks is not None else []).append(len(crops))
         maps = dots(crops)
-        stands = lean_of(observe(maps)).abs() < 0.7
+        stands = lean_of(decode_maps(maps)).abs() < 0.7
         return replace(maps, heat=maps.heat * torch.where(stands, standing, lying)[:, None, None, None])
 
-    return eye
+    return keypoint_net
 
 
 def test_only_who_does_not_stand_is_looked_at_again() -> None:
     looks: list[int] = []
-    eye = knows(1.0, 0.4, looks)
+    keypoint_net = knows(1.0, 0.4, looks)
 
     crops = torch.cat([trunk(0.2), trunk(2.0), trunk(-0.5)])
-    seen = see(eye, crops, both_ways=False, upright=True)
+    seen = predict_tta(keypoint_net, crops, flip_test=False, rotation_tta=True)
     assert looks == [3, 1]
     assert matrix_from_6d(seen.root)[:, 0, 1].numpy() == pytest.approx([0, math.sin(2.0), 0], abs=0.1)
-    alone = see(eye, crops[1:2], both_ways=False, upright=True)
+    alone = predict_tta(keypoint_net, crops[1:2], flip_test=False, rotation_tta=True)
     assert torch.allclose(alone.points[0], seen.points[1])  # whoever else is in the batch
-    once = see(eye, crops, both_ways=False, upright=False)
+    once = predict_tta(keypoint_net, crops, flip_test=False, rotation_tta=False)
     assert torch.equal(once.root, dots(crops).root) and torch.allclose(once.points, seen.points, atol=0.1)
-    unsure = see(knows(0.4, 1.0), crops, both_ways=False, upright=True)  # a look that is less sure does not count
-    assert torch.equal(unsure.root, once.root) and torch.equal(unsure.points[1], observe(dots(crops)).points[1])
+    unsure = predict_tta(knows(0.4, 1.0), crops, flip_test=False, rotation_tta=True)  # a less sure one does not count
+    assert torch.equal(unsure.root, once.root) and torch.equal(unsure.points[1], decode_maps(dots(crops)).points[1])
 
 
 def test_an_eye_that_stands_sees_what_it_saw_without_the_second_look() -> None:
     torch.manual_seed(0)
-    eye = KeypointNet(KeypointConfig(width=8, channels=16, size=64)).eval()
+    keypoint_net = KeypointNet(KeypointConfig(width=8, channels=16, size=64)).eval()
     crops = torch.randn(4, 3, 64, 64)
     with torch.no_grad():
-        plain, seen = see(eye, crops, True, False), see(eye, crops, **LOOKS)
+        plain, seen = predict_tta(keypoint_net, crops, True, False), predict_tta(keypoint_net, crops, **TTA)
         standing = lean_of(plain).abs() <= LEANS
         assert standing.any() and not standing.all()
         for name in vars(plain):
             a, b = getattr(plain, name), getattr(seen, name)
             assert torch.equal(a[standing], b[standing]), name
-    seen = see(eye, crops, **LOOKS)
+    seen = predict_tta(keypoint_net, crops, **TTA)
     (seen.points.sum() + seen.root.sum()).backward()
-    assert eye.heat.weight.grad.abs().sum() > 0  # through both looks
+    assert keypoint_net.heat.weight.grad.abs().sum() > 0  # through both looks
 
 
 @pytest.mark.parametrize("lean", [50, -50, 130, 57])
@@ -124,7 +124,7 @@ def test_the_second_look_at_somebody_who_lies_across_the_corners_shows_head_and_
 def test_what_is_put_back_beyond_the_crop_counts_for_little() -> None:
     points = torch.zeros(1, COUNT, 2)
     points[0, 0], points[0, 1] = torch.tensor([0.9, 0.9]), torch.tensor([0.98, 0.9])
-    seen = Observation(
+    seen = KeypointPrediction(
         points, torch.ones(1, COUNT), torch.zeros(1, COUNT), torch.zeros(1, 12), torch.ones(1, 6), torch.zeros(1, 8)
     )
     back = turn_back(seen, torch.tensor([math.radians(50)]))

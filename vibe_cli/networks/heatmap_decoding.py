@@ -33,15 +33,15 @@ def decode_peaks(heat: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     window, depth (N, K) metres as read there.
     """
     probability = heat.flatten(2).softmax(-1).view_as(heat)
-    return read_at(probability, _mass(probability).flatten(2).argmax(-1), depth)
+    return read_at(probability, _window_mass(probability).flatten(2).argmax(-1), depth)
 
 
 def decode_apart(heat: Tensor, union: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As decode_peaks, with left and right of a pair apart where the union map (N, P, h, w) shows two places."""
     probability = heat.flatten(2).softmax(-1).view_as(heat)
-    peak, probability = _part(probability, union.flatten(2).softmax(-1).view_as(union))
+    peak, probability = separate_left_right(probability, union.flatten(2).softmax(-1).view_as(union))
     points, confidence, depths = read_at(probability, peak, depth)
-    order = _follow(points)
+    order = assign_extremities(points)
     return tuple(_take(x, order) for x in (points, confidence, depths))
 
 
@@ -64,11 +64,11 @@ def _window(count: int, centre: Tensor) -> Tensor:
     return torch.exp(-(offset**2) / (2 * SPREAD**2))
 
 
-def _part(probability: Tensor, union: Tensor) -> tuple[Tensor, Tensor]:
+def separate_left_right(probability: Tensor, union: Tensor) -> tuple[Tensor, Tensor]:
     """Cells (N, K) and maps to read at, one of a collapsed pair moved to the union map's second place."""
     left, right = (list(side) for side in zip(*LEFT_RIGHT_PAIRS, strict=True))
     w = probability.shape[-1]
-    mass, union_mass = _mass(probability).flatten(2), _mass(union).flatten(2)
+    mass, union_mass = _window_mass(probability).flatten(2), _window_mass(union).flatten(2)
     peak = mass.argmax(-1)
     first = torch.where(
         _at(mass[:, left], peak[:, left]) >= _at(mass[:, right], peak[:, right]), peak[:, left], peak[:, right]
@@ -89,7 +89,7 @@ def _part(probability: Tensor, union: Tensor) -> tuple[Tensor, Tensor]:
     return peak, probability
 
 
-def _mass(probability: Tensor) -> Tensor:
+def _window_mass(probability: Tensor) -> Tensor:
     """What read_at would find around every cell, (N, K, h, w)."""
     rows, columns = (_window(size, torch.arange(size, device=probability.device)) for size in probability.shape[-2:])
     with torch.autocast(probability.device.type, enabled=False):  # in half precision, neighbours would be alike
@@ -101,7 +101,7 @@ def _at(values: Tensor, cell: Tensor) -> Tensor:
     return values.gather(-1, cell[..., None])[..., 0]
 
 
-def _follow(points: Tensor) -> Tensor:
+def assign_extremities(points: Tensor) -> Tensor:
     """(N, K) which point serves as which: feet go with the ankle, hands with the wrist that they are near."""
     order = torch.arange(points.shape[1], device=points.device).expand(points.shape[:2]).clone()
     for (lead_left, lead_right), pairs in FOLLOWERS.items():

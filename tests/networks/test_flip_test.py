@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from vibe_cli.geometry.rotations import matrix_from_6d
-from vibe_cli.networks import both_ways
-from vibe_cli.networks.both_ways import look_both_ways, mirror_crops, mirror_maps, nearer
+from vibe_cli.networks import flip_test
+from vibe_cli.networks.flip_test import mirror_crops, mirror_maps, nearer, predict_flipped
+from vibe_cli.networks.heatmap_decoding import decode_peaks
 from vibe_cli.networks.keypoints import KeypointConfig, KeypointMaps, KeypointNet
 from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
-from vibe_cli.networks.peaks import decode_peaks
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS, MIRRORED_KEYPOINTS
 
 
 @pytest.fixture(scope="module")
-def eye() -> KeypointNet:
+def keypoint_net() -> KeypointNet:
     torch.manual_seed(0)
     return KeypointNet(KeypointConfig(width=8, channels=16, size=64)).eval()
 
@@ -35,9 +35,9 @@ def test_mirroring_keeps_the_grid(crops: torch.Tensor) -> None:
 
 
 def test_mirroring_maps_twice_gives_them_back_and_once_exchanges_the_sides(
-    eye: KeypointNet, crops: torch.Tensor
+    keypoint_net: KeypointNet, crops: torch.Tensor
 ) -> None:
-    maps = eye(crops)
+    maps = keypoint_net(crops)
     once, twice = mirror_maps(maps), mirror_maps(mirror_maps(maps))
     for name in vars(maps):
         assert torch.equal(getattr(maps, name), getattr(twice, name)), name
@@ -50,13 +50,16 @@ def test_mirroring_maps_twice_gives_them_back_and_once_exchanges_the_sides(
 
 
 def test_the_crop_and_its_mirror_image_are_seen_as_mirror_images(
-    eye: KeypointNet, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+    keypoint_net: KeypointNet, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(both_ways, "NEAR", 1.0)
-    seen, mirrored = look_both_ways(eye, crops), mirror_maps(look_both_ways(eye, mirror_crops(crops)))
+    monkeypatch.setattr(flip_test, "NEAR", 1.0)
+    seen, mirrored = (
+        predict_flipped(keypoint_net, crops),
+        mirror_maps(predict_flipped(keypoint_net, mirror_crops(crops))),
+    )
     for name in vars(seen):
         assert torch.allclose(getattr(seen, name), getattr(mirrored, name), atol=1e-4), name
-    assert not torch.allclose(eye(crops).heat, mirror_maps(eye(mirror_crops(crops))).heat, atol=1e-2)
+    assert not torch.allclose(keypoint_net(crops).heat, mirror_maps(keypoint_net(mirror_crops(crops))).heat, atol=1e-2)
 
 
 def test_the_second_look_is_at_the_middle_and_put_back_there() -> None:
@@ -69,7 +72,7 @@ def test_the_second_look_is_at_the_middle_and_put_back_there() -> None:
 
     crops = torch.zeros(2, 3, 128, 128)
     crops[0, :, 76:84, 36:44] = crops[1, :, 60:68, 122:128] = 1.0  # the second is at the edge, and not in the middle
-    seen = look_both_ways(bright, crops)
+    seen = predict_flipped(bright, crops)
     first, second = decode_peaks(seen.heat, seen.depth)[0][:, 0]
     assert torch.allclose(first, torch.tensor([-0.375, 0.25]), atol=0.05)
     assert second[0] > 0.9 and abs(second[1]) < 0.06
@@ -91,9 +94,9 @@ def test_where_the_two_looks_disagree_both_places_stay(monkeypatch: pytest.Monke
             torch.zeros(1, 8),
         )
 
-    monkeypatch.setattr(both_ways, "NEAR", 1.0)
+    monkeypatch.setattr(flip_test, "NEAR", 1.0)
     looks = iter([maps(0), replace(maps(0))])  # the second, mirrored back, says column 3
-    heat = look_both_ways(lambda _: next(looks), torch.zeros(1, 3, 32, 32)).heat
+    heat = predict_flipped(lambda _: next(looks), torch.zeros(1, 3, 32, 32)).heat
     share = heat.flatten(2).softmax(-1).view_as(heat)[0, 0, 1]
     assert share[0] == pytest.approx(0.5, abs=0.01) and share[3] == pytest.approx(0.5, abs=0.01)
 
@@ -101,7 +104,7 @@ def test_where_the_two_looks_disagree_both_places_stay(monkeypatch: pytest.Monke
 def test_an_encoder_looks_both_ways_when_its_configuration_says_so(crops: torch.Tensor) -> None:
     torch.manual_seed(0)
     sizes = dict(width=8, channels=16, size=64, features=32, hidden=32, blocks=1)
-    once, twice = (OpenEncoder(OpenEncoderConfig(**sizes, both_ways=both)).eval() for both in (False, True))
+    once, twice = (OpenEncoder(OpenEncoderConfig(**sizes, flip_test=both)).eval() for both in (False, True))
     twice.load_state_dict(once.state_dict())
     a, b, c = (net(x).keypoints.detach().numpy() for net, x in ((once, crops), (twice, crops), (twice, crops.flip(0))))
     assert not np.allclose(a, b, atol=1e-3) and np.allclose(b, c[::-1], atol=1e-5)

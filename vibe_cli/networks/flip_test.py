@@ -19,12 +19,12 @@ LEAST = 1e-9  # probability, before its logarithm
 NEAR = 0.85  # share of the crop's side that the second look sees
 
 
-def look_both_ways(eye: Callable[[Tensor], KeypointMaps], crops: Tensor) -> KeypointMaps:
+def predict_flipped(keypoint_net: Callable[[Tensor], KeypointMaps], crops: Tensor) -> KeypointMaps:
     """What `eye` sees of crops (N, 3, S, S) and of the mirror images of their middles, put back: the mean of both.
 
     Probabilities are averaged, not their logits: where the two disagree, both places stay.
     """
-    here, there = eye(crops), mirror_maps(eye(mirror_crops(nearer(crops, NEAR))))
+    here, there = keypoint_net(crops), mirror_maps(keypoint_net(mirror_crops(nearer(crops, NEAR))))
     near = [_chances(there.heat) / NEAR**2, _chances(there.union) / NEAR**2, there.depth]
     seen_twice, back = _put_back(torch.cat(near, dim=1), NEAR)
     heat, union, depth = back.split([maps.shape[1] for maps in near], dim=1)
