@@ -87,7 +87,7 @@ class Features:
     ) -> None:
         """`dataset` is its name, with the split."""
         self.folder, self.batch_size, self.warn = folder / dataset if folder else None, batch_size, warn
-        self._keys: dict[int, tuple[object, str]] = {}  # of each eye; the eye is kept, so that its id stays its own
+        self._keys: dict[int, tuple[object, str]] = {}  # of each encoder, which is kept, so that its id stays its own
         self._last: tuple[Sequence | None, dict[str, TrackFeatures]] = (None, {})
 
     def key(self, model: Model | FrozenEncoder) -> str:

@@ -1,4 +1,4 @@
-"""The open encoder's eye: 44 points in a crop, each with its depth, and which way the person faces.
+"""The keypoint network: 44 points in a crop, each with its depth, and which way the person faces.
 
 A narrow ResNet with a feature pyramid to stride 8; one heat map a point, decoded around its peak (heatmap_decoding.py).
 The expectation over the whole map (soft-argmax) would average a left and a right leg into the middle.

@@ -36,4 +36,19 @@ def renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
 
 def renamed_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
     """Weights by name with today's first parts, `eye.heat.weight` → `keypoint_net.heat.weight`."""
-    return {".".join([WEIGHTS.get(first := name.split(".")[0], first), *name.split(".")[1:]]): value for name, value in weights.items()}
+
+    def today(name: str) -> str:
+        first, *rest = name.split(".")
+        return ".".join([WEIGHTS.get(first, first), *rest])
+
+    return {today(name): value for name, value in weights.items()}
+
+
+def renamed_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A model folder's config.yaml with today's keys: a detector's rescoring, an open encoder's network."""
+    out = dict(config)
+    if "verify" in out:
+        out |= renamed({"verify": out.pop("verify")}, DETECTOR)
+    if isinstance(network := out.get("network"), Mapping) and network.get("network") == "open_encoder":
+        out["network"] = renamed(network, ENCODER)
+    return out

@@ -1,7 +1,8 @@
 """A second look at people who lie, hang or turn over: the crop turned so that they nearly stand.
 
-Most people stand, in training as in life, and an eye knows them best that way. It finds a leaning trunk well enough to
-tell by how much, though not always its left from its right; turned by that, the crop shows what it knows.
+Most people stand, in training pictures as in life, and a network is at its best with them. It finds a leaning trunk
+well enough to tell by how much it leans, though not always its left from its right; the crop is turned by that angle
+and predicted again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ HIPS, SHOULDERS = ([KEYPOINTS_OF_54.index(joint) for joint in pair] for pair in 
 def predict_tta(
     keypoint_net: Callable[[Tensor], KeypointMaps], crops: Tensor, flip_test: bool, rotation_tta: bool
 ) -> KeypointPrediction:
-    """What `eye` sees of crops (N, 3, S, S): once or `both_ways`, and where they are to be seen `upright`, again of
+    """A keypoint network's prediction for crops (N, 3, S, S): with a `flip_test` or without; with `rotation_tta`, again of
     those people who lean, where it is surer of them then: a trunk that is hidden or foreshortened leans anywhere.
     """
 

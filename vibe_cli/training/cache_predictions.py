@@ -1,4 +1,4 @@
-"""What the trained eye sees of a work folder, kept there: the lifter and the temporal networks learn from it.
+"""Cache the keypoint network's predictions for a work folder: the lifter and the temporal networks learn from them.
 
     python -m vibe_cli.training.cache_predictions WORK EYE --crops 80000
 
@@ -58,7 +58,7 @@ def cache_predictions(work: Path, stills: int, clips: int, device: torch.device)
 def _keep(path: Path, seen: Callable[[], tuple[KeypointPrediction, dict[str, Tensor]]]) -> None:
     if not path.exists():
         observed, truth = seen()
-        save(path, {"seen": vars(observed), "truth": truth, "looks": TTA})
+        save(path, {"seen": vars(observed), "truth": truth, "tta": TTA})
 
 
 def save(path: Path, state: dict) -> None:
@@ -71,7 +71,9 @@ def main() -> None:
     """The command line, which needs no click."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="a folder with drawn stills and clips")
-    parser.add_argument("eye", type=Path, help="a finished run of vibe train keypoints, or its weights.pt")
+    parser.add_argument(
+        "keypoint_net", metavar="RUN", type=Path, help="a finished run of vibe train keypoints, or its weights.pt"
+    )
     parser.add_argument("--crops", type=int, default=80000, help="half of them stills, half frames of clips")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     given = parser.parse_args()

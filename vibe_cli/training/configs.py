@@ -14,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from vibe_cli.errors import UsageError
+from vibe_cli.networks.old_names import TRAINING, renamed
 from vibe_cli.training.adversary import MposerTraining
 from vibe_cli.training.detector import DetectorTraining
 from vibe_cli.training.keypoints import KeypointTraining
@@ -50,7 +51,7 @@ CONFIGS: dict[str, Named] = {
     "open-dts-vibe": Named("DTS-VIBE on the open encoder's features and drawn flow", TemporalTraining(), "dts-vibe"),
     "open-sps-net": Named("SPS-Net on the open encoder's features", TemporalTraining(), "sps-net"),
     "mposer": Named("VIBE's motion prior on motion capture", MposerTraining()),
-    "keypoints": Named("the open encoder's eye on drawn crops", KeypointTraining()),
+    "keypoints": Named("the open encoder's keypoint network on drawn crops", KeypointTraining()),
     "detector": Named("the open detector on drawn scenes", DetectorTraining()),
     "lifter": Named("the open encoder's lifter and the single-frame regressor", LiftingTraining()),
     "vibe": Named("VIBE as its paper has it, on data sets", PaperTraining(), "vibe"),
@@ -89,7 +90,7 @@ def change(settings: Any, changes: Iterable[str]) -> Any:
 
 def settings_from(settings: Any, values: dict) -> Any:
     """The settings that `asdict` made a mapping of."""
-    return change(settings, [f"{key}={json.dumps(value)}" for key, value in _flat(values)])
+    return change(settings, [f"{key}={json.dumps(value)}" for key, value in _flat(renamed(values, TRAINING))])
 
 
 def describe_settings(settings: Any) -> dict:

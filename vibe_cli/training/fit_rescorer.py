@@ -54,5 +54,5 @@ def rescore_settings(rescorer: LogisticRescorer, encoder: str, proposals_from: f
     return {
         "encoder": encoder,
         "proposals_from": proposals_from,
-        "judge": {k: round(v, 4) for k, v in asdict(rescorer).items()},
+        "weights": {k: round(v, 4) for k, v in asdict(rescorer).items()},
     }

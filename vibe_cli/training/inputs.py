@@ -11,6 +11,7 @@ import torch
 
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.networks.lifter import KeypointPrediction
+from vibe_cli.networks.old_names import ENCODER, renamed
 from vibe_cli.networks.rotation_tta import TTA
 from vibe_cli.synth.bodies import SynthBody
 from vibe_cli.synth.bundle import is_bundle, read_bundle
@@ -52,12 +53,12 @@ class TrainingInputs:
         return self.folder
 
     def seen(self, name: str) -> tuple[KeypointPrediction, dict[str, torch.Tensor]] | None:
-        """What the eye saw of `stills` or `clips`, and their labels; None where that was not kept."""
+        """Cached predictions for `stills` or `clips`, and their labels; None where there are none."""
         file = self.folder / f"seen_{name}.pt" if self.folder is not None else None
         if file is None or not file.exists():
             return None
         state = torch.load(file, weights_only=True)
-        if state.get("looks") != TTA:
+        if renamed(state.get("tta") or state.get("looks") or {}, ENCODER) != TTA:
             raise InputError(
                 f"{file}: an earlier version looked at these pictures, in another way",
                 hint="remove seen_*.pt and keypoints.pt of that folder, and look anew: python -m "

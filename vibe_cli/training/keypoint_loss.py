@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vibe_cli.geometry.rotations import matrix_from_6d
+from vibe_cli.networks.heatmap_decoding import cell_centres
 from vibe_cli.networks.keypoints import YAW_BINS, KeypointMaps
-from vibe_cli.networks.peaks import cell_centres
 from vibe_cli.training.augment import TrainingCrops
 
 TARGET_SPREAD = 0.8  # cells, of a target's Gaussian

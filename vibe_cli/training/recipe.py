@@ -144,7 +144,7 @@ def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -
 
 
 def _fit_rescorer(work: Path, minutes: float, report: Callable[[str], None]) -> None:
-    """How the detector's second look weighs what it sees; judge.yaml in the work folder.
+    """How the detector's second look weighs what it sees; rescorer.yaml in the work folder.
 
     A detector that was trained for minutes may find nothing it is that sure of: then it is asked for less.
     """
@@ -158,7 +158,7 @@ def _fit_rescorer(work: Path, minutes: float, report: Callable[[str], None]) -> 
     from vibe_cli.training.cache_predictions import load_keypoints
     from vibe_cli.training.fit_rescorer import PROPOSALS_FROM, fit_rescorer, gather_evidence, rescore_settings
 
-    if (work / "judge.yaml").exists():
+    if (work / "rescorer.yaml").exists():
         return
     state, keypoint_net = torch.load(work / "detector.pt", weights_only=True), load_keypoints(work)
     net = CentreNet(CentreConfig(**state["config"]))
@@ -174,11 +174,11 @@ def _fit_rescorer(work: Path, minutes: float, report: Callable[[str], None]) -> 
     else:
         report("the detector finds nobody yet: its second look believes everything equally")
     rescorer = fit_rescorer(evidence, right) if len(right) else LogisticRescorer(0, 0, 0, 0, 0)
-    (work / "judge.yaml").write_text(yaml.safe_dump(rescore_settings(rescorer, BESIDE, least)), encoding="utf-8")
+    (work / "rescorer.yaml").write_text(yaml.safe_dump(rescore_settings(rescorer, BESIDE, least)), encoding="utf-8")
 
 
 def _cache_predictions(work: Path, minutes: float) -> None:
-    """What the trained eye sees of stills and clips; seen_*.pt in the work folder."""
+    """The keypoint network's predictions for stills and clips: seen_*.pt in the work folder."""
     from vibe_cli.training.cache_predictions import STILLS, cache_predictions
 
     count = max(20 * CLIP_LENGTH, int(minutes / 2 * LOOKED_A_MINUTE))
@@ -276,10 +276,10 @@ def write_models(work: Path, out: Path) -> None:
     motion = torch.load(work / "lifter.pt", weights_only=True)
     detector = torch.load(work / "detector.pt", weights_only=True)
     write_encoder(out / "open-encoder", keypoint_net["averaged"], keypoint_net["config"], motion)
-    rescore = yaml.safe_load((work / "judge.yaml").read_text(encoding="utf-8"))
+    rescore = yaml.safe_load((work / "rescorer.yaml").read_text(encoding="utf-8"))
     write_model(
         out / "open-detector",
-        {"task": "detector", "verify": rescore},
+        {"task": "detector", "rescore": rescore},
         halved(detector["averaged"]),
         CentreConfig(**detector["config"]),
     )

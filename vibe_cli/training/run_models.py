@@ -68,10 +68,10 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
     elif kind == "DetectorTraining":
         from vibe_cli.zoo.reader import find_model
 
-        verify = find_model(SHIPPED[1]).config["verify"]  # as the shipped one's second look believes
+        rescore = find_model(SHIPPED[1]).config["rescore"]  # as the shipped one's second look believes
         write_model(
             out,
-            {"task": "detector", "verify": verify, **facts},
+            {"task": "detector", "rescore": rescore, **facts},
             halved(weights["averaged"]),
             {"network": "centre", **weights["config"]},
         )
@@ -89,11 +89,13 @@ def write_encoder(
     lifter: Mapping[str, object],
     tta: Mapping[str, bool] = TTA,
 ) -> None:
-    """Write an open encoder's folder: the eye's weights and KeypointConfig's values, a lifter's run or weights, how it
+    """Write an open encoder's folder: the keypoint network's weights and KeypointConfig's values, a lifter's run or weights, how it
     looks."""
     from vibe_cli.zoo.writer import halved, write_model
 
-    tensors = {f"keypoint_net.{k}": v for k, v in keypoint_net.items()} | {f"lifter.{k}": v for k, v in lifter["lifter"].items()}
+    tensors = {f"keypoint_net.{k}": v for k, v in keypoint_net.items()} | {
+        f"lifter.{k}": v for k, v in lifter["lifter"].items()
+    }
     widths = {k: lifter["lifter_config"][k] for k in ("features", "hidden", "blocks")}
     write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, **tta))
 

@@ -1,4 +1,4 @@
-"""Observations without pictures: poses seen by an eye that errs as the keypoint network does.
+"""Simulated keypoint predictions: poses without pictures, with errors like the keypoint network's.
 
 Thousands a second, endless, and of every motion captured; what was really seen of drawn people (lifting.collect)
 is nearer to the truth, but little of it can be had.
@@ -31,7 +31,7 @@ BELOW = {(a, b): [(a, b), *FOLLOWERS[a, b]] for a, b in FOLLOWERS}  # what goes 
 def simulate(
     rng: np.random.Generator, labels: dict[str, Tensor], count: int, pooled: int
 ) -> tuple[KeypointPrediction, dict[str, Tensor]]:
-    """Random labels seen from random sides by an eye that errs: noise, outliers, missing and exchanged points."""
+    """Random labels from random views with simulated predictions: noise, outliers, missing and exchanged points."""
     index = torch.from_numpy(rng.integers(len(labels["betas"]), size=count))
     rotations, points = labels["rotations"][index].clone(), labels["points"][index]
     turn = _views(count)

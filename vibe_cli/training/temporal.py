@@ -129,7 +129,7 @@ def windows_of(lifter: Lifter, seen: KeypointPrediction, length: int, window: in
 class Clips:
     """Batches of windows: of drawn clips, their mirror images, and simulated motions.
 
-    A share of the batches are motions of the bank, seen by a simulated eye: of clips that were drawn there are too
+    A share of the batches are motions of the bank, with simulated keypoint predictions: of clips that were drawn there are too
     few, and the network would learn them by heart.
     """
 

@@ -16,6 +16,7 @@ import yaml
 from vibe_cli.errors import ModelError
 from vibe_cli.importing.library import PART, TASKS, Imported, find_body, list_imported, sha256, still_needed
 from vibe_cli.importing.systems import SYSTEMS, System
+from vibe_cli.networks.old_names import renamed_config, renamed_weights
 from vibe_cli.paths import models_dir, user_models_dir
 from vibe_cli.zoo.model import Model
 
@@ -167,7 +168,7 @@ def load_detector(
     entry = find_model(name)
     if entry.task != "detector":
         raise ModelError(f"{entry.name} is no detector", hint=f"use {DEFAULT_DETECTOR}, or a YOLO .pt file")
-    network, rescore = load_network(entry), entry.config.get("verify")
+    network, rescore = load_network(entry), entry.config.get("rescore")
     size, threshold = network.config.size, network.config.threshold
     if rescore is None:
         return CentreDetector(network, device, size=size, threshold=threshold, name=entry.name), entry.name
@@ -176,7 +177,7 @@ def load_detector(
     proposer = CentreDetector(network, device, size=size, threshold=rescore["proposals_from"], name=entry.name)
     looker = _named_by(entry, str(rescore["encoder"]))
     encoder = (loaded or {}).get(looker.folder.resolve()) or load_network(looker).to(device)
-    return RescoredDetector(proposer, encoder, LogisticRescorer(**rescore["judge"]), threshold), entry.name
+    return RescoredDetector(proposer, encoder, LogisticRescorer(**rescore["weights"]), threshold), entry.name
 
 
 def default_detector() -> str | Path:
@@ -210,7 +211,7 @@ def load_network(entry: Entry) -> nn.Module:
             f"{weights}: damaged, its checksum is not the one in {CONFIG}",
             hint="reinstall vibe-cli, or delete the folder and import the model again",
         )
-    network = build(entry.config["network"], read_safetensors(weights), weights)
+    network = build(entry.config["network"], renamed_weights(read_safetensors(weights)), weights)
     return network.to(memory_format=torch.channels_last)  # convolutions on a CPU take two thirds of the time
 
 
@@ -224,7 +225,7 @@ def read_entry(folder: Path) -> Entry:
         ) from None
     if not isinstance(config, dict):
         raise ModelError(f"{folder / CONFIG}: not a model's configuration", hint="import the model again")
-    return Entry(folder, config)
+    return Entry(folder, renamed_config(config))
 
 
 def _choose_system(name: str) -> tuple[Entry, str | None]:
