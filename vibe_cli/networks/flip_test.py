@@ -20,7 +20,7 @@ NEAR = 0.85  # share of the crop's side that the second look sees
 
 
 def predict_flipped(keypoint_net: Callable[[Tensor], KeypointMaps], crops: Tensor) -> KeypointMaps:
-    """What a keypoint network predicts for crops (N, 3, S, S) and of the mirror images of their middles, put back: the mean of both.
+    """Mean prediction for crops (N, 3, S, S) and for the mirror images of their middles, put back.
 
     Probabilities are averaged, not their logits: where the two disagree, both places stay.
     """

@@ -28,8 +28,10 @@ HIPS, SHOULDERS = ([KEYPOINTS_OF_54.index(joint) for joint in pair] for pair in 
 def predict_tta(
     keypoint_net: Callable[[Tensor], KeypointMaps], crops: Tensor, flip_test: bool, rotation_tta: bool
 ) -> KeypointPrediction:
-    """A keypoint network's prediction for crops (N, 3, S, S): with a `flip_test` or without; with `rotation_tta`, again of
-    those people who lean, where it is surer of them then: a trunk that is hidden or foreshortened leans anywhere.
+    """A keypoint network's prediction for crops (N, 3, S, S), with a flip test or without.
+
+    With `rotation_tta` people who lean are predicted again, turned upright, and that is kept where it is surer: a
+    trunk that is hidden or foreshortened leans anywhere.
     """
 
     def once(some: Tensor) -> KeypointPrediction:

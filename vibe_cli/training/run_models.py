@@ -89,8 +89,8 @@ def write_encoder(
     lifter: Mapping[str, object],
     tta: Mapping[str, bool] = TTA,
 ) -> None:
-    """Write an open encoder's folder: the keypoint network's weights and KeypointConfig's values, a lifter's run or weights, how it
-    looks."""
+    """Write an open encoder's folder: the keypoint network's weights and KeypointConfig's values, a lifter's run or
+    weights, and its test-time augmentation."""
     from vibe_cli.zoo.writer import halved, write_model
 
     tensors = {f"keypoint_net.{k}": v for k, v in keypoint_net.items()} | {

@@ -129,8 +129,8 @@ def windows_of(lifter: Lifter, seen: KeypointPrediction, length: int, window: in
 class Clips:
     """Batches of windows: of drawn clips, their mirror images, and simulated motions.
 
-    A share of the batches are motions of the bank, with simulated keypoint predictions: of clips that were drawn there are too
-    few, and the network would learn them by heart.
+    A share of the batches are motions of the bank with simulated predictions: of clips that were drawn there are too few,
+    and the network would learn them by heart.
     """
 
     def __init__(
