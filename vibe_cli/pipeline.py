@@ -36,7 +36,9 @@ class Options:
     tracking: TrackOptions = field(default_factory=TrackOptions)
     motion: MotionOptions = field(default_factory=MotionOptions)
     batch_size: int = 16  # frames or crops that a network sees at once; halved when memory runs out
-    keypoints: str | None = None  # a user's keypoints: a file, a folder or a pose model; None: the encoder's own
+    keypoints: str | None = (
+        None  # a user's keypoints: a file, a folder or a pose model (.pt, .onnx); None: the encoder's own
+    )
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -127,7 +129,7 @@ def encode_tracks(
     steady = [smooth_boxes(track, float(video.info.fps)) for track in tracks]
     squares = [square(track.boxes, model.crop_scale) for track in steady]
     decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
-    decoded = source.watch(decoded) if source is not None else decoded
+    decoded = source.watch(decoded, tracks) if source is not None else decoded
     cuts = cut_people(decoded, tracks, squares, model.crop_size, before=model.flow is not None)
     crops = run.watch.each(cuts, "crop")
     seen = [_Rows(len(track)) for track in tracks]

@@ -51,7 +51,9 @@ DEFAULT_STYLE = next(iter(STYLES))
     metavar="NAME",
     help="Temporal model: vibe, tcmr, dts-vibe, sps-net, a name of the zoo, or a model's folder.",
 )
-@click.option("--detector", metavar="NAME", help="Person detector: a name of the zoo, or YOLO weights (.pt).")
+@click.option(
+    "--detector", metavar="NAME", help="Person detector: a name of the zoo, YOLO weights (.pt), or YOLOX (.onnx)."
+)
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the model was made for]")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run.")
 @click.option(
@@ -93,8 +95,8 @@ DEFAULT_STYLE = next(iter(STYLES))
     "--keypoints",
     default=default(Options, "keypoints"),
     metavar="FILE|FOLDER",
-    help="2D keypoints in place of the encoder's: OpenPose's folder of JSON, COCO's JSON, or an ultralytics "
-    "pose model (.pt).",
+    help="2D keypoints in place of the encoder's: OpenPose's folder of JSON, COCO's JSON, an ultralytics "
+    "pose model (.pt), or RTMPose, ViTPose or RTMO (.onnx).",
 )
 @click.option(
     "--smooth",
@@ -140,10 +142,10 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
     vibe demo dance.mp4 --render
     vibe demo a.mp4 b.mp4 photos/ --format npz
     """
-    if len(inputs) > 1 and choices["keypoints"] and not choices["keypoints"].endswith(".pt"):
+    if len(inputs) > 1 and choices["keypoints"] and not choices["keypoints"].endswith((".pt", ".onnx")):
         raise UsageError(
             f"keypoints of one clip for {len(inputs)} of them",
-            hint="run vibe demo once a clip, or give --keypoints a pose model (.pt)",
+            hint="run vibe demo once a clip, or give --keypoints a pose model (.pt, .onnx)",
         )
     folders = plan_folders(inputs, output)
     job = Job(output, choices)

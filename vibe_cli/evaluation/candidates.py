@@ -86,7 +86,7 @@ def open_detectors(choices: Sequence[str], device: torch.device) -> list[Candida
 
     def load(name: str) -> Run[Detector]:
         detector, found = load_detector(name, device)
-        data = "what its author states" if name.endswith(".pt") else training_data(find_model(name))
+        data = "what its author states" if name.endswith((".pt", ".onnx")) else training_data(find_model(name))
         return Run(found, detector, data)
 
     return _open(choices, "detection", load)

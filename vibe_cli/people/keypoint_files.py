@@ -21,10 +21,13 @@ from vibe_cli.geometry.skeleton import JOINTS_49, OPENPOSE_25
 MOST_BYTES = 512 << 20  # of one file
 # The joints, of the 54, that the keypoints of each layout are; of COCO's: nose, eyes, ears, shoulders, elbows, wrists,
 # hips, knees, ankles, left first. Its hips lie where LSP's do, outside of the skeleton's.
+COCO_17 = (24, 26, 25, 28, 27, 16, 17, 18, 19, 20, 21, 46, 45, 4, 5, 7, 8)
 LAYOUTS = {
     25: OPENPOSE_25,
     18: tuple(OPENPOSE_25[row] for row in (*range(8), *range(9, 19))),
-    17: (24, 26, 25, 28, 27, 16, 17, 18, 19, 20, 21, 46, 45, 4, 5, 7, 8),
+    17: COCO_17,
+    23: COCO_17 + (29, 30, 31, 32, 33, 34),  # the body of COCO-WholeBody: left toes and heel, then right
+    26: COCO_17 + (48, 12, 0, 29, 32, 30, 33, 31, 34),  # Halpe: head top, neck, middle of the hips, feet
 }
 _HINT = "give OpenPose's folder of *_keypoints.json (BODY_25), or one COCO keypoint JSON (17 keypoints)"
 
@@ -61,7 +64,7 @@ def count_from_zero(numbered: People, frames: int, path: Path) -> People:
 
 
 def spread_to_49(points: np.ndarray) -> np.ndarray:
-    """Keypoints (…, 17, 18 or 25, 3) → the 49 (…, 49, 3); what the layout lacks has no confidence."""
+    """Keypoints (…, 17, 18, 23, 25 or 26, 3) → the 49 (…, 49, 3); what the layout lacks has no confidence."""
     layout = LAYOUTS[points.shape[-2]]
     found = np.zeros((*points.shape[:-2], 49, 3), np.float32)
     for row, joint in enumerate(JOINTS_49):

@@ -5,7 +5,7 @@ A source gives the people of each frame; `match_people` hands them to the tracks
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -32,8 +32,8 @@ Frames = Iterable[tuple[int, np.ndarray]]
 class KeypointSource(Protocol):
     """Where keypoints come from."""
 
-    def watch(self, frames: Frames) -> Frames:
-        """The same frames, looked at on their way."""
+    def watch(self, frames: Frames, tracks: Sequence[Track] = ()) -> Frames:
+        """The same frames, looked at on their way, where the tracks' people are."""
         ...
 
     def people(self, frames: int) -> People:
@@ -48,7 +48,7 @@ class KeypointFile:
         """OpenPose's folder or COCO's JSON; InputError when it is neither."""
         self.path, self.numbered = path, read_keypoints(path)
 
-    def watch(self, frames: Frames) -> Frames:
+    def watch(self, frames: Frames, tracks: Sequence[Track] = ()) -> Frames:
         """The frames, as they are."""
         return frames
 
@@ -77,7 +77,7 @@ class PoseModel:
         self.confidence, self.size, self.name = confidence, size, path.stem
         self.found: People = {}
 
-    def watch(self, frames: Frames) -> Iterator[tuple[int, np.ndarray]]:
+    def watch(self, frames: Frames, tracks: Sequence[Track] = ()) -> Iterator[tuple[int, np.ndarray]]:
         """The same frames, looked at one by one: what is found depends on no other frame."""
         self.found = {}
         for index, frame in frames:
@@ -107,7 +107,11 @@ class PoseModel:
 
 
 def open_keypoints(choice: str | Path, device: torch.device | str = "cpu") -> KeypointSource:
-    """A pose model for the name of a .pt file, else a file or folder of keypoints."""
+    """A pose model for the name of a .pt or .onnx file, else a file or folder of keypoints."""
+    if str(choice).endswith(".onnx"):
+        from vibe_cli.people.onnx_keypoints import OnnxKeypoints
+
+        return OnnxKeypoints(choice, device)
     return PoseModel(choice, device) if str(choice).endswith(".pt") else KeypointFile(Path(choice))
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "open-vibe"
 DEFAULT_DETECTOR = "open-detector"
 OTHER_YOLO_TASKS = ("-pose", "-seg", "-cls", "-obb")
-CONFIG, WEIGHTS = "config.yaml", "weights.safetensors"
+CONFIG, WEIGHTS, ONNX = "config.yaml", "weights.safetensors", ".onnx"
 IMPORT_HINT = "vibe models import FILE"
 TRAIN_HINT = "train one with: vibe train, and give its folder: --model FOLDER"
 
@@ -161,13 +161,18 @@ def load_detector(
     may be shared.
     """
     from vibe_cli.people.detectors import CentreDetector, YoloDetector
+    from vibe_cli.people.onnx_detectors import OnnxDetector
 
     name = default_detector() if name is None else name
     if str(name).endswith(".pt"):
         return YoloDetector(name, device), Path(name).name
+    if str(name).endswith(ONNX):
+        return OnnxDetector(name, device), Path(name).name
     entry = find_model(name)
     if entry.task != "detector":
-        raise ModelError(f"{entry.name} is no detector", hint=f"use {DEFAULT_DETECTOR}, or a YOLO .pt file")
+        raise ModelError(
+            f"{entry.name} is no detector", hint=f"use {DEFAULT_DETECTOR}, a YOLO .pt or a YOLOX .onnx file"
+        )
     network, rescore = load_network(entry), entry.config.get("rescore")
     size, threshold = network.config.size, network.config.threshold
     if rescore is None:
