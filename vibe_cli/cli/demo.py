@@ -96,7 +96,7 @@ DEFAULT_STYLE = next(iter(STYLES))
     default=default(Options, "keypoints"),
     metavar="FILE|FOLDER",
     help="2D keypoints in place of the encoder's: OpenPose's folder of JSON, COCO's JSON, an ultralytics "
-    "pose model (.pt), or RTMPose, ViTPose or RTMO (.onnx).",
+    "pose model (.pt), or RTMPose, ViTPose or RTMO (.onnx, or a fetched name); encoder for the shipped one.",
 )
 @click.option(
     "--smooth",
@@ -148,6 +148,8 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
             hint="run vibe demo once a clip, or give --keypoints a pose model (.pt, .onnx)",
         )
     folders = plan_folders(inputs, output)
+    if choices["detector"] is None and choices["keypoints"] is None:
+        tell_of_better_models()
     job = Job(output, choices)
     if len(inputs) == 1:
         job.run(inputs[0], folders[0])
@@ -215,16 +217,35 @@ class Job:
     @cached_property
     def options(self) -> RunOptions:
         """Everything else that was chosen."""
+        from vibe_cli.zoo.fetched import find_keypoints
+
         chosen = self.choices
         tracking = TrackOptions(**{key: chosen[key] for key in ("min_track", "max_people", "persons")})
         motion = MotionOptions(**{key: chosen[key] for key in ("window", "stride", "refine", "smooth")})
         style = chosen["style"] or (DEFAULT_STYLE if chosen["render"] else None)
         return RunOptions(
-            Options(tracking, motion, chosen["batch_size"], chosen["keypoints"]),
+            Options(tracking, motion, chosen["batch_size"], find_keypoints(chosen["keypoints"])),
             style,
             tuple(dict.fromkeys(chosen["formats"])),
             ExportOptions(),
         )
+
+
+def tell_of_better_models() -> None:
+    """Say on a terminal, once a user, that better models can be had, where none were."""
+    import sys
+
+    from vibe_cli.paths import user_models_dir
+
+    told = user_models_dir() / ".told-of-fetch"
+    if not sys.stderr.isatty() or told.exists() or any(user_models_dir().glob("*/model.onnx")):
+        return
+    click.echo("note: better detectors and keypoints can be had: vibe models fetch recommended", err=True)
+    try:
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.touch()
+    except OSError:
+        pass  # then it is said again
 
 
 def warn(outcome: Outcome) -> None:

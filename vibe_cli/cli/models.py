@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,46 @@ def import_command(ctx: click.Context, files: tuple[Path, ...], name: str | None
         for line in tell(path, entry, known):
             click.echo(line)
     return code
+
+
+@command.command("fetch", short_help="Get free models over the network.")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Agree to the licence without being asked.")
+@click.option("--mirror", "mirrors", multiple=True, metavar="URL", help="An address to try first.")
+@click.option("--from", "file", type=click.Path(path_type=Path), metavar="FILE", help="Take it from a file instead.")
+@debug_option
+def fetch_command(name: str, yes: bool, mirrors: tuple[str, ...], file: Path | None) -> int:
+    """Get free models over the network into your model folder.
+
+    NAME is `recommended`, a detector and a keypoint network that are then used where nothing is named, or one of
+    the catalogue, which an unknown NAME lists. What broke off goes on where it was.
+    """
+    from vibe_cli.zoo.fetch import chosen, fetch
+
+    models = chosen(name)
+    if len(models) > 1 and (file or mirrors):
+        raise UsageError(f"one file or mirror for {len(models)} models", hint="fetch them one at a time")
+    for model in models:
+        click.echo(f"{model.name}: {model.what}, about {model.megabytes} MB; licence: {model.licence}", err=True)
+    if not yes:
+        click.confirm("Fetch, under this licence?", abort=True, err=True)
+    for model in models:
+        click.echo(fetch(model, mirrors, file, name == "recommended", terminal_progress()))
+    if find_spec("onnxruntime") is None:
+        click.echo("note: they run once ONNX Runtime is here: pip install 'vibe-cli[onnx]'", err=True)
+    return EXIT_OK
+
+
+@command.command("forget", short_help="Remove fetched models; what is shipped takes their place.")
+@click.argument("name")
+@debug_option
+def forget_command(name: str) -> int:
+    """Remove fetched models, `recommended` or one by its name; what is shipped takes their place."""
+    from vibe_cli.zoo.fetch import forget
+
+    for folder in forget(name):
+        click.echo(f"removed {folder}")
+    return EXIT_OK
 
 
 @command.command("list", short_help="All models: task, size, source, licence, numbers, what is missing.")

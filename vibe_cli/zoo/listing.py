@@ -14,6 +14,7 @@ from vibe_cli.errors import ModelError
 from vibe_cli.importing.library import Imported, still_needed
 from vibe_cli.importing.systems import SYSTEMS
 from vibe_cli.paths import models_dir
+from vibe_cli.zoo.fetched import fetched_default
 from vibe_cli.zoo.reader import (
     DEFAULT_MODEL,
     Entry,
@@ -118,7 +119,7 @@ def readme_table() -> str:
 def _row(folder: Path, detector: str) -> Row:
     """One model folder."""
     where = "shipped" if folder.parent == models_dir() else "yours"
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    size = sum(path.stat().st_size for path in (*folder.glob("*.safetensors"), *folder.glob("*.onnx")))
     needs, damage = [], None if size else f"{folder}: its weights are missing"
     try:
         entry = read_entry(folder)
@@ -150,4 +151,6 @@ def _row(folder: Path, detector: str) -> Row:
 
 def _is_default(entry: Entry, detector: str) -> bool:
     """Whether this is what runs use where nothing is named."""
-    return entry.name in (DEFAULT_MODEL, detector) or (entry.task == "body" and entry.name == "open-body")
+    return entry.name in (DEFAULT_MODEL, detector, fetched_default("keypoints")) or (
+        entry.task == "body" and entry.name == "open-body"
+    )

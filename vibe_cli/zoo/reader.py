@@ -162,6 +162,7 @@ def load_detector(
     """
     from vibe_cli.people.detectors import CentreDetector, YoloDetector
     from vibe_cli.people.onnx_detectors import OnnxDetector
+    from vibe_cli.zoo.fetched import onnx_file
 
     name = default_detector() if name is None else name
     if str(name).endswith(".pt"):
@@ -173,6 +174,8 @@ def load_detector(
         raise ModelError(
             f"{entry.name} is no detector", hint=f"use {DEFAULT_DETECTOR}, a YOLO .pt or a YOLOX .onnx file"
         )
+    if entry.config.get("format") == "onnx":
+        return OnnxDetector(onnx_file(entry), device), entry.name
     network, rescore = load_network(entry), entry.config.get("rescore")
     size, threshold = network.config.size, network.config.threshold
     if rescore is None:
@@ -186,8 +189,12 @@ def load_detector(
 
 
 def default_detector() -> str | Path:
-    """What finds people where nothing is named: a YOLO file in the user's model folder, where ultralytics is here to
-    run it, else the shipped detector."""
+    """What finds people where nothing is named: the fetched one that was recommended, where ONNX Runtime is here, else
+    a YOLO file in the user's model folder, where ultralytics is here, else the shipped detector."""
+    from vibe_cli.zoo.fetched import fetched_default
+
+    if fetched := fetched_default("detector"):
+        return fetched
     return next(iter(own_yolo_files() if find_spec("ultralytics") else ()), DEFAULT_DETECTOR)
 
 

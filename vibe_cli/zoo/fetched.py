@@ -1,0 +1,48 @@
+"""Fetched models, each a folder with an ONNX file in place of weights: found, checked, and which is the default."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from vibe_cli.errors import ModelError
+from vibe_cli.importing.library import PART, sha256
+from vibe_cli.paths import user_models_dir
+from vibe_cli.zoo.reader import Entry, find_named, read_entry
+
+ONNX_FILE = "model.onnx"
+
+
+def fetched_default(task: str) -> str | None:
+    """The fetched model that is used for a task where nothing is named; None where none is, or nothing to run it."""
+    if find_spec("onnxruntime") is None:
+        return None
+    for path in sorted(user_models_dir().glob(f"*/{ONNX_FILE}")):
+        try:
+            config = read_entry(path.parent).config
+        except ModelError:
+            continue
+        if config.get("default") and config.get("task") == task and not path.parent.name.endswith(PART):
+            return path.parent.name
+    return None
+
+
+def find_keypoints(choice: str | None) -> str | None:
+    """What --keypoints stands for: a fetched model's file where it names one, or nothing is named and one was
+    recommended; None, or "encoder", is the encoder's own."""
+    name = fetched_default("keypoints") if choice is None else choice
+    if name in (None, "encoder"):
+        return None
+    entry = None if Path(name).exists() else find_named(name)
+    return str(onnx_file(entry)) if entry and entry.task == "keypoints" else name
+
+
+def onnx_file(entry: Entry) -> Path:
+    """The file of a fetched model; ModelError where it is not the one that was fetched."""
+    path = entry.folder / ONNX_FILE
+    if not path.is_file() or sha256(path) != entry.config.get("sha256"):
+        raise ModelError(
+            f"{path}: damaged, its checksum is not that of what was fetched",
+            hint=f"vibe models forget {entry.name}, then: vibe models fetch {entry.name}",
+        )
+    return path
