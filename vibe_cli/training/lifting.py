@@ -54,6 +54,20 @@ class LiftingTraining:
     threads: int = 2
     seed: int = 0
 
+    def schedule(self, minutes: float, steps: int | None, pause: float | None, stage: int) -> Schedule:
+        """How long and how fast a stage is trained."""
+        return Schedule(
+            minutes,
+            self.rate,
+            self.decay,
+            warmup_steps=50,
+            clip=1.0,
+            steps=steps,
+            pause=pause,
+            save_every=self.save_every,
+            seed=2 * self.seed + stage,
+        )
+
 
 def tensors(labels: Labels) -> dict[str, Tensor]:
     """Labels as tensors by name."""
@@ -207,17 +221,7 @@ def train_lifter(
     loops, began = [], time.monotonic()
     for number, (name, draw, minutes, steps) in enumerate(stages):
         pause = None if options.pause is None else max(0.0, options.pause - (time.monotonic() - began) / 60)
-        schedule = Schedule(
-            minutes,
-            options.rate,
-            options.decay,
-            warmup_steps=50,
-            clip=1.0,
-            steps=steps,
-            pause=pause,
-            save_every=options.save_every,
-            seed=2 * options.seed + number,
-        )
+        schedule = options.schedule(minutes, steps, pause, number)
         file = out.with_name(f"{out.stem}-{name}{out.suffix}") if out else None
         loop = Loop(network, schedule, report, name, file, **loop_options)
         loops.append(loop)

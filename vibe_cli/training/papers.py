@@ -82,6 +82,25 @@ class PaperTraining:
     threads: int = 2
     seed: int = 0
 
+    @property
+    def schedule(self) -> Schedule:
+        """How long and how fast it is trained."""
+        return Schedule(
+            self.minutes,
+            self.rate,
+            0.0,
+            warmup_steps=0,
+            clip=self.clip,
+            steps=self.steps,
+            pause=self.pause,
+            save_every=self.save_every,
+            seed=self.seed,
+            shape="plateau",
+            epoch=EPOCH,
+            patience=self.patience,
+            watched="supervised",
+        )
+
 
 class _Fixed(NamedTuple):
     """What an objective reads and does not train; in a tuple, or it would be saved with the network."""
@@ -218,21 +237,7 @@ def train_paper(
     facts = {"options": asdict(options), **loop_options.pop("facts", {})}
     loop = Loop(
         network,
-        Schedule(
-            options.minutes,
-            options.rate,
-            0.0,
-            warmup_steps=0,
-            clip=options.clip,
-            steps=options.steps,
-            pause=options.pause,
-            save_every=options.save_every,
-            seed=options.seed,
-            shape="plateau",
-            epoch=EPOCH,
-            patience=options.patience,
-            watched="supervised",
-        ),
+        options.schedule,
         report,
         type(network).__name__,
         out,

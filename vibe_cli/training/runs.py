@@ -30,7 +30,7 @@ from vibe_cli.run_folder import replacing_file, write_json
 from vibe_cli.training.configs import Named, describe_settings, find_config, settings_from
 from vibe_cli.training.curves import Curves
 from vibe_cli.training.distributed import ProcessContext
-from vibe_cli.training.inputs import open_inputs
+from vibe_cli.training.inputs import TrainingInputs, open_inputs
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.parts import is_of, join_files, split_file
 from vibe_cli.training.tasks import TRAININGS, Job
@@ -66,16 +66,7 @@ def run(
     context = context or ProcessContext()
     named = find_config(order.name)
     inputs = open_inputs(order.data, order.body)
-    content = {
-        "format": FORMAT,
-        "training": order.name,
-        "settings": describe_settings(order.settings),
-        "data": inputs.describe(),
-        "start": _file_facts(order.start),
-        "prior": _file_facts(order.prior),
-        "precision": context.precision,
-        "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__},
-    }
+    content = _describe(order, inputs, context.precision)
     _prepare(order, content, context)
     if context.is_main:
         _put_together(order.out, report)
@@ -108,7 +99,7 @@ def run(
         },
     )
     loops, weights = TRAININGS[kind_of(named)](job)
-    if context.is_main:
+    if curves is not None:
         curves.draw()
         if loops[-1].done >= 1:
             with replacing_file(order.out / "weights.pt") as part:
@@ -118,6 +109,20 @@ def run(
             for file in sorted([*order.out.glob("checkpoint*.pt"), *order.out.glob("weights.pt")]):
                 in_parts(file)
     return loops
+
+
+def _describe(order: Order, inputs: TrainingInputs, precision: str) -> dict:
+    """The content of run.json: what is trained, how, on what and by which versions."""
+    return {
+        "format": FORMAT,
+        "training": order.name,
+        "settings": describe_settings(order.settings),
+        "data": inputs.describe(),
+        "start": _file_facts(order.start),
+        "prior": _file_facts(order.prior),
+        "precision": precision,
+        "versions": {"vibe": __version__, "torch": str(torch.__version__), "numpy": np.__version__},
+    }
 
 
 def _put_together(out: Path, report: Callable[[str], None]) -> None:

@@ -69,6 +69,21 @@ class TemporalTraining:
     threads: int = 2
     seed: int = 0
 
+    @property
+    def schedule(self) -> Schedule:
+        """How long and how fast it is trained."""
+        return Schedule(
+            self.minutes,
+            self.rate,
+            self.decay,
+            warmup_steps=50,
+            clip=self.clip,
+            steps=self.steps,
+            seed=self.seed,
+            pause=self.pause,
+            save_every=self.save_every,
+        )
+
 
 def open_network(system: str, features: int = 512) -> TemporalNetwork:
     """The open family's untrained network of a system (systems.SYSTEMS), for features of the open encoder.
@@ -129,8 +144,8 @@ def windows_of(lifter: Lifter, seen: KeypointPrediction, length: int, window: in
 class Clips:
     """Batches of windows: of drawn clips, their mirror images, and simulated motions.
 
-    A share of the batches are motions of the bank with simulated predictions: of clips that were drawn there are too few,
-    and the network would learn them by heart.
+    A share of the batches are motions of the bank with simulated predictions: drawn clips are too few, and the network
+    would learn them by heart.
     """
 
     def __init__(
@@ -170,6 +185,23 @@ class Clips:
         return observed.map(lambda x: x[clips, window].flatten(0, 1)), {k: v[clips, window] for k, v in labels.items()}
 
 
+def _check_middle(network: TemporalNetwork, options: TemporalTraining, length: int | None) -> None:
+    """UsageError where a network that estimates its window's middle frame cannot be trained so.
+
+    `length` is that of the drawn clips, None where there are none.
+    """
+    if options.discriminator and network.estimates == "middle":
+        raise UsageError(
+            "a network that estimates one frame makes no motion to be judged",
+            hint="train it without the discriminator, as TCMR's paper does",
+        )
+    if length is not None and network.estimates == "middle" and length < network.window:
+        raise UsageError(
+            f"clips of {length} frames hold no window of {network.window}",
+            hint="draw longer clips, or train on simulated motions alone",
+        )
+
+
 def train_temporal(
     network: TemporalNetwork,
     lifter: Lifter,
@@ -189,16 +221,7 @@ def train_temporal(
     `drawn` are observations and labels of clips of `length` frames, all in a row; None: simulated motions alone.
     With a `prior` its loss is added; with `out` the run resumes from there; `keep` is given the loop.
     """
-    if options.discriminator and network.estimates == "middle":
-        raise UsageError(
-            "a network that estimates one frame makes no motion to be judged",
-            hint="train it without the discriminator, as TCMR's paper does",
-        )
-    if drawn is not None and network.estimates == "middle" and length < network.window:
-        raise UsageError(
-            f"clips of {length} frames hold no window of {network.window}",
-            hint="draw longer clips, or train on simulated motions alone",
-        )
+    _check_middle(network, options, None if drawn is None else length)
     torch.set_num_threads(options.threads)
     facts = {"options": asdict(options), **loop_options.pop("facts", {})}
     context = loop_options.get("context") or ProcessContext()
@@ -214,17 +237,7 @@ def train_temporal(
     others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
     loop = Loop(
         network,
-        Schedule(
-            options.minutes,
-            options.rate,
-            options.decay,
-            warmup_steps=50,
-            clip=options.clip,
-            steps=options.steps,
-            seed=options.seed,
-            pause=options.pause,
-            save_every=options.save_every,
-        ),
+        options.schedule,
         report,
         type(network).__name__,
         out,
