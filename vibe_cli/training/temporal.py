@@ -69,6 +69,12 @@ class TemporalTraining:
     threads: int = 2
     seed: int = 0
 
+    def adversary(self, network: TemporalNetwork, context: ProcessContext) -> Adversary | None:
+        """The discriminator that a network is trained against, where one is asked for."""
+        if not self.discriminator:
+            return None
+        return Adversary(self.discriminator_rate, self.discriminator_hidden, isinstance(network, SpsNet), context)
+
     @property
     def schedule(self) -> Schedule:
         """How long and how fast it is trained."""
@@ -228,11 +234,7 @@ def train_temporal(
     network.to(context.device)
     lifter, body = lifter.eval().requires_grad_(False).to(context.device), body.to(context.device)
     objective = Objective(network, lifter, body, options.weights, options.consecutive, prior)
-    adversary = (
-        Adversary(options.discriminator_rate, options.discriminator_hidden, isinstance(network, SpsNet), context)
-        if options.discriminator
-        else None
-    )
+    adversary = options.adversary(network, context)
     clips = Clips(drawn, length, bank, copy.deepcopy(body).cpu(), lifter.config.pooled, options)
     others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
     loop = Loop(
@@ -250,7 +252,8 @@ def train_temporal(
 
     def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         observed, labels = clips.draw(rng, objective.frames)
-        observed, labels = shaken(observed).map(to_device), {k: to_device(v) for k, v in labels.items()}
+        observed = shaken(observed).map(lambda x: x.to(context.device))
+        labels = {k: v.to(context.device) for k, v in labels.items()}
         refining = network.flow is not None and loop.done >= 1 - options.refinement
         loop.own_rate = 0.2 * loop.rate() if refining else None
         judge = adversary if not refining else None
@@ -258,9 +261,6 @@ def train_temporal(
         if judge is not None:
             judge.learn(output, captured(bank, rng, len(output.betas), output.betas.shape[1]), 1 / mine)
         return loss, parts
-
-    def to_device(x: Tensor) -> Tensor:
-        return x.to(context.device)
 
     while loop.goes_on():
         loop.step_on(options.micro_batches, loss_of, adversary.step if adversary is not None else lambda: None)
