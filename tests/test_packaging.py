@@ -27,6 +27,7 @@ DISTRIBUTIONS = {
     "ffmpeg": "ffmpeg-python",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "PIL": "Pillow",
+    "pillow_heif": "pillow-heif",
     "yaml": "PyYAML",
     "OpenGL": "PyOpenGL",
     "skimage": "scikit-image",

@@ -20,6 +20,7 @@ from typing import IO
 import ffmpeg
 
 from vibe_cli.errors import InputError
+from vibe_cli.video.colour import Colour
 
 # Errors, warnings and showinfo's lines, each with its level; no progress line, no keyboard.
 _QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+info")
@@ -27,7 +28,8 @@ _LINE = re.compile(r"^((?:\[[^\]]* @ [^\]]*\] )*)\[(panic|fatal|error|warning|in
 _STREAM = re.compile(r"^\s*Stream #0:\d+(?:\[\w+\])?(?:\([^)]*\))?: (Video|Audio): (\w+)(.*)$")
 _DURATION = re.compile(r"^\s*Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _CONFIG = re.compile(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)")
-_FRAME = re.compile(r"n: *\d+ pts: *(-?\d+|NOPTS) .*?fmt:(\w+).*? sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
+_FRAME = re.compile(r"n: *\d+ pts: *(-?\d+|NOPTS) .*?fmt:(\w+).*? sar:(\d+)/(\d+) s:(\d+)x(\d+) (?:i:(.))?")
+_COLOUR = re.compile(r"color_range:\S+ color_space:\S+ color_primaries:(\S+) color_trc:(\S+)")
 _ALPHA = re.compile(r"^(yuva|gbrap|rgba|bgra|argb|abgr|ya\d|yaf|pal8|ayuv|vuya)")
 _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")  # ffmpeg draws text files as pictures
 _KEPT_LINES = 400  # of the banner; a file can carry any amount of metadata
@@ -83,6 +85,12 @@ def file_input(path: str | Path, **options: object) -> ffmpeg.nodes.FilterableSt
     return ffmpeg.input("file:" + os.fspath(path), protocol_whitelist="file", **options)
 
 
+def filter_value(path: Path) -> str:
+    """A path as the value of a filter's option: escaped for the option, and again for the graph (ffmpeg-filters)."""
+    value = re.sub(r"([\\':])", r"\\\1", path.as_posix())
+    return re.sub(r"([\\'\[\],;])", r"\\\1", value)
+
+
 class Messages:
     """What one ffmpeg said: the banner's lines, the errors, and a time stamp for every decoded frame."""
 
@@ -94,6 +102,8 @@ class Messages:
         self.time_base: Fraction | None = None
         self.frame_rate: Fraction | None = None
         self.first_frame: re.Match[str] | None = None
+        self.colour: Colour | None = None  # of the first frame
+        self.interlaced = False  # any frame
         self.status: int | None = None  # the exit status, once it has ended
 
     def add(self, line: str) -> None:
@@ -115,8 +125,13 @@ class Messages:
         frame = _FRAME.match(text)
         if frame is not None:
             self.first_frame = self.first_frame or frame
+            self.interlaced |= frame[7] in ("T", "B")
             known = frame[1] != "NOPTS" and self.time_base is not None
             self.times.append(float(int(frame[1]) * self.time_base) if known else None)
+            return
+        colour = _COLOUR.match(text)
+        if colour is not None:
+            self.colour = self.colour or Colour(colour[1], colour[2])
             return
         config = _CONFIG.match(text)
         if config is not None:
@@ -242,13 +257,15 @@ class Probe:
     fps: Fraction  # the nominal rate
     alpha: bool  # the frames carry transparency
     has_audio: bool
+    interlaced: bool
+    colour: Colour  # what its code values mean
     estimated_frames: int | None  # by the header's duration; None when it has none
 
 
 def probe_video(path: Path) -> Probe:
     """Decode one frame of a video file. InputError when there is none to decode."""
     source = file_input(path)
-    _, messages = run_to_end(ffmpeg.output(source["V:0"], "-", f="null", vf="showinfo", **{"frames:v": 1}))
+    _, messages = run_to_end(ffmpeg.output(source["V:0"], "-", f="null", vf="showinfo", **{"frames:v": 3}))
     videos = messages.streams("Video")
     if messages.first_frame is None or not videos or messages.demuxer in _TEXT_ART:
         raise _unreadable(path, messages)
@@ -267,6 +284,8 @@ def probe_video(path: Path) -> Probe:
         fps=fps,
         alpha=_ALPHA.match(pixel_format) is not None,
         has_audio=bool(messages.streams("Audio")),
+        interlaced=messages.interlaced,
+        colour=messages.colour or Colour(),
         estimated_frames=frames,
     )
 

@@ -7,6 +7,8 @@ transparent laid over black. They pass one at a time: nothing is dumped to disk,
 from __future__ import annotations
 
 import os
+import re
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,33 +19,45 @@ import numpy as np
 
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.paths import is_utf8
-from vibe_cli.results import VideoInfo
+from vibe_cli.video.clip import VideoReader, actual_rate, increasing_times
+from vibe_cli.video.colour import write_table
 from vibe_cli.video.ffmpeg import (
     FfmpegRun,
     Messages,
     ffmpeg_program,
     file_input,
+    filter_value,
     passthrough_option,
     probe_video,
 )
-from vibe_cli.video.images import IMAGE_SUFFIXES, image_files, image_size, on_canvas, read_image
+from vibe_cli.video.images import IMAGE_SUFFIXES, frame_count, image_files
+from vibe_cli.video.stills import IMAGE_FPS, AnimationReader, ImageReader
 from vibe_cli.video.writer import VideoWriter
 
 __all__ = ["IMAGE_FPS", "IMAGE_SUFFIXES", "VideoReader", "VideoWriter", "ffmpeg_program", "open_video"]
 
-IMAGE_FPS = Fraction(30)  # frames a second of a folder of images, which states none
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.+)")
+# What ffmpeg says of time stamps; the pictures are whole.
+_OF_TIMES = re.compile(r"\b[dp]ts\b|time ?stamps?", re.IGNORECASE)
 
 
-def open_video(path: str | Path, image_fps: Fraction | float = IMAGE_FPS) -> VideoReader:
+def open_video(path: str | Path, image_fps: Fraction | float | None = None) -> VideoReader:
     """Open a video file, a folder of images or one image.
 
-    `image_fps` is the rate at which images are taken to follow each other; a video file has its own.
+    `image_fps` is the rate at which images are taken to follow each other, IMAGE_FPS where neither it nor their
+    names tell; a video file has its own.
     InputError when there is nothing at `path` that can be decoded.
     """
     name, path = os.fspath(path), Path(path)
     try:
         if path.is_dir():
-            return ImageReader(name, image_files(path), _positive_rate(image_fps))
+            files, passed_over = image_files(path)
+            return ImageReader(name, files, _positive_rate(image_fps), passed_over)
+        if not path.exists() and (address := _ADDRESS.match(name)):
+            link = f"{address[1]}://{address[2]}"
+            raise InputError(
+                f"{link}: an address, not a file here", hint=f"fetch it first: yt-dlp '{link}', or curl -LO"
+            )
         if not path.exists():
             raise InputError(f"{name}: no such file or folder", hint="check the spelling of the path")
         if not path.is_file():
@@ -59,68 +73,21 @@ def open_video(path: str | Path, image_fps: Fraction | float = IMAGE_FPS) -> Vid
             f"{name.encode('utf-8', 'replace').decode()}: its name is not UTF-8, which ffmpeg asks for",
             hint="rename the file, or the folder before it",
         )
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.suffix.lower() in IMAGE_SUFFIXES - {".gif"}:
+        frames = frame_count(path)
+        if frames > 1:
+            return AnimationReader(name, frames, _positive_rate(image_fps))
         return ImageReader(name, [path], _positive_rate(image_fps))
     return FileReader(name)
 
 
-def _positive_rate(fps: Fraction | float) -> Fraction:
+def _positive_rate(fps: Fraction | float | None) -> Fraction | None:
+    if fps is None:
+        return None
     rate = Fraction(fps).limit_denominator(1001)
     if rate <= 0:
         raise UsageError(f"{fps} frames a second is no rate", hint="give a positive number, for example 30")
     return rate
-
-
-class VideoReader:
-    """A clip to iterate over, as often as wanted: (index, frame) with frames RGB uint8 (height, width, 3).
-
-    Each iteration decodes anew and gives the same frames. `with` ends what still runs at its end.
-    """
-
-    width: int  # pixels, as displayed
-    height: int
-    fps: Fraction  # the nominal rate; `info.fps` is the better one where the rate varies
-    has_audio: bool
-    kind: str  # video | images
-    estimated_frames: int | None  # before decoding, for progress bars; None when the header says nothing
-    warnings: list[str]  # what was wrong with the clip and did not stop its last full iteration
-
-    def __init__(self, path: str) -> None:
-        self.path = path  # as the user gave it
-        self.warnings = []
-        self._info: VideoInfo | None = None
-
-    @property
-    def info(self) -> VideoInfo:
-        """The clip with the time of every decoded frame: known once it has been iterated over to its end."""
-        if self._info is None:
-            raise RuntimeError(f"{self.path}: info is known after a full iteration")
-        return self._info
-
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """End the iterations that still run."""
-
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _complete(self, times: np.ndarray, fps: Fraction, warnings: list[str]) -> None:
-        """Keep what a full iteration has shown."""
-        self.warnings = warnings
-        self._info = VideoInfo(
-            path=self.path,
-            width=self.width,
-            height=self.height,
-            fps=fps,
-            times=times,
-            has_audio=self.has_audio,
-            kind=self.kind,
-        )
 
 
 class FileReader(VideoReader):
@@ -133,11 +100,19 @@ class FileReader(VideoReader):
         probe = probe_video(Path(path))
         self.width, self.height, self.fps = probe.width, probe.height, probe.fps
         self.has_audio, self.estimated_frames = probe.has_audio, probe.estimated_frames
-        self._alpha = probe.alpha
+        self._alpha, self._interlaced, self._colour = probe.alpha, probe.interlaced, probe.colour
         self._running: set[FfmpegRun] = set()
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        run = FfmpegRun(self._command())
+        if self._colour.is_ordinary:
+            yield from self._frames(None)
+            return
+        with tempfile.TemporaryDirectory(prefix="vibe-") as folder:
+            write_table(Path(folder) / "table.cube", self._colour)
+            yield from self._frames(Path(folder) / "table.cube")
+
+    def _frames(self, table: Path | None) -> Iterator[tuple[int, np.ndarray]]:
+        run = FfmpegRun(self._command(table))
         self._running.add(run)
         count = 0
         try:
@@ -155,12 +130,17 @@ class FileReader(VideoReader):
         while self._running:
             self._running.pop().kill()
 
-    def _command(self) -> ffmpeg.nodes.OutputStream:
+    def _command(self, table: Path | None) -> ffmpeg.nodes.OutputStream:
         # One decoding thread: several conceal damage in an order of chance, so that no two passes agree, and
         # are no faster beside the conversion. ffmpeg turns the frames first; showinfo then reports each with
         # its time; the fixed size holds for streams whose size changes on the way. Times are kept to the
         # microsecond, or frames that come close together would be taken for a fault.
-        filters = ["showinfo", f"scale={self.width}:{self.height}"]
+        filters = ["showinfo"]
+        if self._interlaced:
+            filters.append("bwdif=mode=send_frame:deint=interlaced")
+        filters.append(f"scale={self.width}:{self.height}")
+        if table is not None:
+            filters += ["format=gbrp10le", f"lut3d=file={filter_value(table)}:interp=tetrahedral"]
         if self._alpha:
             filters += ["format=gbrap", "premultiply=inplace=1"]
         source = file_input(self.path, threads=1)
@@ -183,12 +163,16 @@ class FileReader(VideoReader):
             )
         times, repaired = increasing_times(messages.times[:count], count, self.fps)
         end, warnings = times[-1] + 1 / self.fps, []
-        if status or messages.errors:
-            warnings.append(f"{self.path}: damaged ({messages.reason}); {count} frames could be decoded")
+        faults = [error for error in messages.errors if not _OF_TIMES.search(error)]
+        if faults or (status and not messages.errors):
+            reason = faults[0] if faults else messages.reason
+            warnings.append(f"{self.path}: damaged ({reason}); {count} frames could be decoded")
         elif messages.duration and end < min(0.9 * messages.duration, messages.duration - 0.5):
             warnings.append(
                 f"{self.path}: its header promises {messages.duration:.1f} s, its pictures end after {end:.1f} s"
             )
+        if messages.errors and not faults and not repaired:
+            warnings.append(f"{self.path}: its time stamps are odd ({messages.errors[0]}); every frame was decoded")
         if repaired:
             warnings.append(
                 f"{self.path}: {repaired} frames have no time stamp or one out of order; "
@@ -207,81 +191,3 @@ def _read_frame(pipe: IO[bytes], shape: tuple[int, int, int]) -> np.ndarray | No
             return None
         view = view[size:]
     return frame
-
-
-def increasing_times(stamps: list[float | None], count: int, fps: Fraction) -> tuple[np.ndarray, int]:
-    """Strictly increasing times (count,) float64 seconds, and how many stamps had to be replaced.
-
-    A stamp that is missing or not after the frame before is replaced by that frame's time plus 1 / fps.
-    """
-    times, repaired = np.zeros(count), 0
-    for index, stamp in enumerate([*stamps, *[None] * (count - len(stamps))]):
-        if stamp is None or (index and stamp <= times[index - 1]):
-            stamp = times[index - 1] + float(1 / fps) if index else 0.0
-            repaired += 1
-        times[index] = stamp
-    return times, repaired
-
-
-def actual_rate(times: np.ndarray, nominal: Fraction) -> Fraction:
-    """The nominal rate where the time stamps bear it out, otherwise their mean rate.
-
-    They do when their mean is within 1% of it, or when nine steps in ten are: some frames are missing then.
-    """
-    if len(times) < 2:
-        return nominal
-    steps = np.diff(times)
-    near = np.abs(steps - float(1 / nominal)) <= max(0.01 / nominal, 0.002)
-    if abs(steps.mean() * nominal - 1) <= 0.01 or near.mean() >= 0.9:
-        return nominal
-    return Fraction(1 / steps.mean()).limit_denominator(1001)
-
-
-class ImageReader(VideoReader):
-    """Images as the frames of a clip.
-
-    Images of different sizes lie at the top left of a frame that holds the largest, the rest black, so that
-    pixel positions in each image stay true; `warnings` says so, and names images that cannot be read.
-    """
-
-    kind = "images"
-    has_audio = False
-
-    def __init__(self, path: str, files: list[Path], fps: Fraction) -> None:
-        super().__init__(path)
-        self.fps, self.estimated_frames, self._files = fps, len(files), files
-        sizes = {file: size for file in files if (size := image_size(file)) is not None}
-        if not sizes:
-            raise InputError(f"{path}: no image can be decoded", hint="check it in an image viewer")
-        self.width = max(width for width, _ in sizes.values())
-        self.height = max(height for _, height in sizes.values())
-        self._odd = next((file for file, size in sizes.items() if size != (self.width, self.height)), None)
-
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        times: list[float] = []
-        unreadable: list[str] = []
-        for position, file in enumerate(self._files):
-            image = read_image(file)
-            if image is None:
-                unreadable.append(file.name)
-                continue
-            yield len(times), on_canvas(image, self.height, self.width)
-            times.append(float(position / self.fps))
-        self._finish(times, unreadable)
-
-    def _finish(self, times: list[float], unreadable: list[str]) -> None:
-        if not times:
-            raise InputError(f"{self.path}: no image can be decoded", hint="check it in an image viewer")
-        warnings = []
-        if self._odd is not None:
-            warnings.append(
-                f"{self.path}: the images differ in size ({self._odd.name} is not {self.width}x"
-                f"{self.height}); the smaller ones are padded with black at the right and bottom"
-            )
-        if unreadable:
-            warnings.append(
-                f"{self.path}: {len(unreadable)} images cannot be decoded and are left out: "
-                + ", ".join(unreadable[:5])
-                + (", …" if len(unreadable) > 5 else "")
-            )
-        self._complete(np.array(times), self.fps, warnings)
