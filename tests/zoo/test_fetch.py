@@ -160,3 +160,9 @@ def test_demo_says_once_on_a_terminal_that_better_ones_can_be_had(home: Path, mo
     tell_of_better_models()
     tell_of_better_models()
     assert capsys.readouterr().err.count("vibe models fetch recommended") == 1
+
+
+def test_nothing_is_fetched_before_the_licence_is_agreed_to(vibe, home: Path, server: Server, monkeypatch) -> None:
+    monkeypatch.setattr("click.confirm", lambda *_, **__: False)
+    answer = vibe("models", "fetch", "yolox-nano")
+    assert answer.code == 2 and "Apache-2.0" in answer.lines[0] and "--yes" in answer.lines[-1] and not server.asked

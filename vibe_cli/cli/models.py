@@ -91,8 +91,12 @@ def fetch_command(name: str, yes: bool, mirrors: tuple[str, ...], file: Path | N
         raise UsageError(f"one file or mirror for {len(models)} models", hint="fetch them one at a time")
     for model in models:
         click.echo(f"{model.name}: {model.what}, about {model.megabytes} MB; licence: {model.licence}", err=True)
-    if not yes:
-        click.confirm("Fetch, under this licence?", abort=True, err=True)
+    try:
+        agreed = yes or click.confirm("Fetch, under this licence?", err=True)
+    except click.Abort:  # nobody is there to answer
+        agreed = False
+    if not agreed:
+        raise UsageError("the licence was not agreed to, and nothing was fetched", hint="agree with: --yes")
     for model in models:
         click.echo(fetch(model, mirrors, file, name == "recommended", terminal_progress()))
     if find_spec("onnxruntime") is None:

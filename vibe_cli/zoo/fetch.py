@@ -131,7 +131,7 @@ def _install(model: Fetchable, source: Path, folder: Path) -> None:
         if model.sha256 not in (None, checksum):
             raise ModelError(
                 f"{model.name}: not the file that was published (SHA-256 {checksum[:12]}, not {model.sha256[:12]})",
-                hint="run it again, or use another --mirror",
+                hint="run it again, or use another --mirror; a file of yours is named by its path: --detector FILE",
             )
         read_onnx(part / ONNX_FILE)
         config = {"task": model.task, "format": "onnx", "licence": model.licence, "sha256": checksum}
