@@ -180,3 +180,11 @@ def test_a_stopwatch_adds_up_visits_and_counts_no_second_twice(monkeypatch: pyte
             for _ in watch.each(frames(), "decode"):
                 now[0] += 5
     assert watch.seconds == {"detect": 22, "decode": 12} and sum(watch.seconds.values()) == now[0]
+
+
+def test_a_linked_clip_keeps_the_name_that_the_user_gave_it(tmp_path: Path) -> None:
+    (tmp_path / "3f2a.bin").write_bytes(b"x")
+    (tmp_path / "dance.mp4").symlink_to(tmp_path / "3f2a.bin")
+    from vibe_cli.run_folder import plan_folders
+
+    assert plan_folders([tmp_path / "dance.mp4"], tmp_path / "out") == [tmp_path / "out" / "dance"]

@@ -35,10 +35,11 @@ def plan_folders(inputs: Sequence[Path], output: Path) -> list[Path]:
     if len(set(resolved)) < len(resolved):
         twice = next(path for path, full in zip(inputs, resolved, strict=True) if resolved.count(full) > 1)
         raise UsageError(f"{twice}: given twice", hint="name each clip once")
-    shared = _shared_folder(resolved)
+    named = [Path(os.path.abspath(path)) for path in inputs]  # a link keeps the name that the user gave it
+    shared = _shared_folder(named)
     for keep_suffix in (False, True):
         for base in (shared, *shared.parents):
-            folders = [output / _below(path, base, keep_suffix) for path in resolved]
+            folders = [output / _below(path, base, keep_suffix) for path in named]
             apart = len({os.path.normcase(folder) for folder in folders}) == len(folders)
             if apart and not any(map(_holds_another, folders, resolved)):
                 return folders
