@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 CLIP ?= examples/dance.mp4
+WORKERS ?= auto
 BUDGET ?= 150
 
 ifeq ($(OS),Windows_NT)
@@ -11,11 +12,13 @@ else
 BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
+# One thread for each process: more wait for one another. What is asked for by name stays.
+ALONE := OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1)
 TOO_OLD := this is Python %d.%d, and 3.10 or newer is needed: make PYTHON=python3.12 demo
 NO_VENV := this Python cannot make virtual environments: apt install python3-venv, or make PYTHON=... demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint weights mocap clean distclean
+.PHONY: help setup demo test test-slow coverage lint types format format-check weights mocap clean distclean
 
 help:  ## list the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -26,14 +29,26 @@ setup: $(READY)  ## a virtual environment with vibe in it; `source .venv/bin/act
 demo: $(READY)  ## recover the motion of the example clip and draw it (CLIP=... for yours)
 	$(BIN)/vibe demo "$(CLIP)" --render
 
-test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest
+test: lint format-check  ## check style and layout, then run the tests, in as many processes as there are processors (WORKERS=)
+	$(ALONE) $(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(READY)  ## run the long tests too
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(ALONE) $(BIN)/python -m pytest -n $(WORKERS) -m "slow or not slow"
+
+coverage: $(READY)  ## run the tests and print what they reach
+	$(ALONE) $(BIN)/python -m pytest -n $(WORKERS) --cov=vibe_cli --cov-report=term:skip-covered
 
 lint: $(READY)  ## check the style
 	$(BIN)/ruff check .
+
+types: $(READY)  ## check the types: not yet clean, and so not part of `make test`
+	$(BIN)/python -m mypy
+
+format: $(READY)  ## lay the code out
+	$(BIN)/ruff format .
+
+format-check: $(READY)  ## check that it is laid out so
+	$(BIN)/ruff format --check .
 
 weights: mocap $(VENV)/.ready-synth  ## train the shipped models: MOCAP=folder or .tar, BUDGET=150 (minutes, or 5min, 2h), BACKGROUNDS=
 	$(BIN)/python -m vibe_cli.training.recipe --mocap "$(MOCAP)" --minutes "$(call minutes,$(BUDGET))" \
