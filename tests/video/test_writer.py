@@ -221,10 +221,8 @@ def test_what_ffmpeg_says_when_it_fails_is_passed_on(
 def test_ctrl_c_leaves_no_partial_file_and_no_process(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import itertools, signal
-        from vibe_cli.video import ffmpeg as video_ffmpeg
-from vibe_cli.video import writer as video_writer
-from vibe_cli.video.reader import open_video
-from vibe_cli.video.writer import VideoWriter
+        from vibe_cli.video.reader import open_video
+        from vibe_cli.video.writer import VideoWriter
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
         with open_video({str(make_clip(tmp_path / "a.mp4"))!r}) as reader:
             with VideoWriter({str(tmp_path / "out.mp4")!r}, 64, 48, reader.fps) as writer:
