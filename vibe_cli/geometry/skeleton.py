@@ -1,4 +1,8 @@
-"""SMPL's skeleton and the 49 joints, as numbers; shared by bodies, file readers and exporters."""
+"""The one table of joints: 54 names, SMPL's tree, what mirrors what, and the 49 joints that results hold.
+
+Joints 0..23 are SMPL's skeleton, 24..34 points of face and feet on the skin, 35..44 finger tips, 45..53 joints that are
+regressed from the mesh. A joint is named in code by `JOINT["l_knee"]`, never by its number.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,20 @@ JOINT_NAMES = (
     "r_hand",
 )
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+JOINTS_54 = (
+    *JOINT_NAMES,
+    *("nose", "r_eye", "l_eye", "r_ear", "l_ear"),
+    *("l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel"),
+    *("l_thumb_tip", "l_index_tip", "l_middle_tip", "l_ring_tip", "l_pinky_tip"),
+    *("r_thumb_tip", "r_index_tip", "r_middle_tip", "r_ring_tip", "r_pinky_tip"),
+    *("r_hip_lsp", "l_hip_lsp", "neck_lsp", "head_top_lsp"),
+    *("pelvis_mpii", "thorax_mpii", "spine_h36m", "jaw_h36m", "head_h36m"),
+)
+JOINT = {name: number for number, name in enumerate(JOINTS_54)}  # number, of the 54, by name
+_OTHER_SIDE = {"l_": "r_", "r_": "l_"}
+# Of every one of the 54 the joint that it becomes in a mirror image; those of the middle are their own.
+MIRRORED_54 = tuple(JOINT[_OTHER_SIDE.get(name[:2], name[:2]) + name[2:]] for name in JOINTS_54)
 
 OPENPOSE_25 = (24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34)
 LSP_14 = (8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from vibe_cli.geometry.skeleton import JOINTS_49
+from vibe_cli.geometry.skeleton import JOINT, JOINTS_49
 
-# of the 54 joints (geometry/skeleton.py), left and right: knee; ankle; toes, toes, heel
-KNEE, ANKLE, FOOT = (4, 5), (7, 8), ((29, 32), (30, 33), (31, 34))
+# of the 54 joints, left and right
+KNEE, ANKLE, *FOOT = ((JOINT[f"l_{n}"], JOINT[f"r_{n}"]) for n in ("knee", "ankle", "big_toe", "small_toe", "heel"))
 CLEARLY = 0.8  # exchanged sides must fit better than this share of the distance as they are
 TOGETHER = 0.04  # of the crop's side: keypoints nearer than this are one place
 APART = 0.08  # of the crop's side: expected places farther than this are two

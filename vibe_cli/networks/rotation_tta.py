@@ -18,11 +18,11 @@ from torch.nn.functional import grid_sample
 from vibe_cli.networks.flip_test import predict_flipped
 from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
 from vibe_cli.networks.lifter import EDGE, OUTSIDE, KeypointPrediction, decode_maps
-from vibe_cli.networks.skeleton import KEYPOINTS_OF_54
+from vibe_cli.networks.skeleton import pair
 
 TTA = {"flip_test": True, "rotation_tta": True}  # test-time augmentation of encoders that are made now
 LEANS = math.radians(45)  # from which a trunk is turned
-HIPS, SHOULDERS = ([KEYPOINTS_OF_54.index(joint) for joint in pair] for pair in ([1, 2], [16, 17]))
+HIPS, SHOULDERS = list(pair("hip")), list(pair("shoulder"))
 
 
 def predict_tta(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
+from vibe_cli.geometry.skeleton import JOINT
 from vibe_cli.motion.pose_prior import JOINTS, SIZE, PosePrior
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS
 from vibe_cli.synth.mocap import Clip
@@ -24,7 +25,7 @@ from vibe_cli.synth.poses import HOLD_OUT_EVERY, mirrored, random_pose
 from vibe_cli.zoo.writer import write_model
 
 # Joints whose turn from the mean the capture gets wrong at times, and the most that is believed, radians.
-LIMITS = {7: 1.6, 8: 1.6, 20: 2.2, 21: 2.2}
+LIMITS = {JOINT["l_ankle"]: 1.6, JOINT["r_ankle"]: 1.6, JOINT["l_wrist"]: 2.2, JOINT["r_wrist"]: 2.2}
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from vibe_cli.geometry.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.networks.keypoints import YAW_BINS
 from vibe_cli.networks.lifter import KeypointPrediction
 from vibe_cli.networks.rotation_tta import LEANS, turned
-from vibe_cli.networks.skeleton import COUNT, FOLLOWERS, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
+from vibe_cli.networks.skeleton import COUNT, FOLLOWERS, MIRRORED_KEYPOINTS, pair
 from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.keypoints import yaw_target
 
 TUMBLED = 0.1  # share of the people who are turned in the picture by any angle
 SHAKE = 9  # frames over which a tracker's box is steady
-LEGS = [k for k, joint in enumerate(KEYPOINTS_OF_54) if joint in (4, 5, 7, 8, 10, 11, *range(29, 35))]
+LEGS = sorted(k for name in ("knee", "ankle", "foot", "big_toe", "small_toe", "heel") for k in pair(name))
 BELOW = {(a, b): [(a, b), *FOLLOWERS[a, b]] for a, b in FOLLOWERS}  # what goes with a wrist or an ankle
 
 
@@ -134,8 +134,8 @@ def _confuse(seen: KeypointPrediction, count: int, length: int) -> KeypointPredi
     for pairs in BELOW.values():
         for onto in (0, 1):
             there = _spells(count, length, 0.2)
-            for pair in pairs:
-                swap[:, pair[1 - onto]] = torch.where(there, swap[:, pair[onto]], swap[:, pair[1 - onto]])
+            for both in pairs:
+                swap[:, both[1 - onto]] = torch.where(there, swap[:, both[onto]], swap[:, both[1 - onto]])
     turned = whole & (torch.rand(count) < 0.5).repeat_interleave(length)
     yaw[turned] = yaw[turned].roll(yaw.shape[1] // 2, 1)
     take = swap[..., None].expand(-1, -1, 2)
