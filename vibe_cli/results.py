@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +18,7 @@ import numpy as np
 from vibe_cli.errors import InputError, ModelError
 from vibe_cli.geometry import camera
 from vibe_cli.importing.safe_read import read_npz
+from vibe_cli.run_folder import replacing_file
 
 FORMAT = "vibe-result"
 FORMAT_VERSION = 1
@@ -261,18 +261,12 @@ def _check_header(video: VideoInfo, people: list[Person]) -> None:
 
 def write_npz(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays to a compressed .npz, byte-identical for equal arrays, and rename it into place."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, value in arrays.items():
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, np.asanyarray(value), allow_pickle=False)
-                archive.writestr(
-                    zipfile.ZipInfo(name + ".npy", (1980, 1, 1, 0, 0, 0)),
-                    buffer.getvalue(),
-                    compress_type=zipfile.ZIP_DEFLATED,
-                )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing_file(Path(path)) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asanyarray(value), allow_pickle=False)
+            archive.writestr(
+                zipfile.ZipInfo(name + ".npy", (1980, 1, 1, 0, 0, 0)),
+                buffer.getvalue(),
+                compress_type=zipfile.ZIP_DEFLATED,
+            )

@@ -12,6 +12,7 @@ import numpy as np
 
 from vibe_cli.errors import ModelError
 from vibe_cli.evaluation.report import Row, spread
+from vibe_cli.run_folder import replacing_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +114,6 @@ def _legend(figure: Figure, axis: Axes, count: int) -> None:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    with replacing_file(path) as part:
+        figure.savefig(part, format="png")
     return path

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from vibe_cli._version import __version__
+from vibe_cli.run_folder import replacing_file
 
 FORMAT, VERSION = "vibe-evaluation", 1
 NOTHING = "–"
@@ -163,9 +164,8 @@ class Report:
             folder / "table.md": self.markdown(),
         }
         for path, text in files.items():
-            part = path.with_name(path.name + ".part")
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
+            with replacing_file(path) as part:
+                part.write_text(text, encoding="utf-8")
         return list(files)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vibe_cli.errors import InputError
+from vibe_cli.run_folder import replacing_file
 from vibe_cli.training.distributed import ProcessContext
 
 MEMORY = 0.99  # of the losses that are told
@@ -197,24 +198,23 @@ class Loop:
         """Write the checkpoint, whole or not at all."""
         if self.out is None or not self.context.is_main:
             return
-        part = self.out.with_name(self.out.name + ".part")
-        torch.save(
-            {
-                "net": self.network.state_dict(),
-                "averaged": self.averaged.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "steps": self.steps,
-                "spent": self.spent,
-                "recent": self._recent,
-                "plateau": self._plateau,
-                "torch_rng": torch.get_rng_state(),
-                "scaler": self._scaler.state_dict(),
-                "others": {name: other.state_dict() for name, other in self.others.items()},
-                **self.facts,
-            },
-            part,
-        )
-        part.replace(self.out)
+        with replacing_file(self.out) as part:
+            torch.save(
+                {
+                    "net": self.network.state_dict(),
+                    "averaged": self.averaged.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                    "steps": self.steps,
+                    "spent": self.spent,
+                    "recent": self._recent,
+                    "plateau": self._plateau,
+                    "torch_rng": torch.get_rng_state(),
+                    "scaler": self._scaler.state_dict(),
+                    "others": {name: other.state_dict() for name, other in self.others.items()},
+                    **self.facts,
+                },
+                part,
+            )
         if self.saved is not None:
             self.saved(self.out)
 

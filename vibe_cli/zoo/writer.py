@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vibe_cli.networks import describe
+from vibe_cli.run_folder import replacing_file
 
 LICENCE = "yours, as far as the motions and pictures that it learned from allow"
 
@@ -25,14 +25,14 @@ def write_model(folder: Path, facts: dict, weights: dict[str, Tensor], config: o
     that of the facts, else LICENCE: what is shipped gets its own by hand, for people know what their data allow.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "weights.safetensors.part"
-    save_file({name: value.contiguous() for name, value in weights.items()}, part)
-    part.chmod(0o644)  # safetensors leaves it readable by its owner alone, and it is to be shipped
-    content = {"licence": LICENCE, **facts, "sha256": hashlib.sha256(part.read_bytes()).hexdigest()}
+    with replacing_file(folder / "weights.safetensors") as part:
+        save_file({name: value.contiguous() for name, value in weights.items()}, part)
+        part.chmod(0o644)  # safetensors leaves it readable by its owner alone, and it is to be shipped
+        content = {"licence": LICENCE, **facts, "sha256": hashlib.sha256(part.read_bytes()).hexdigest()}
     if config is not None:
         content["network"] = dict(config) if isinstance(config, Mapping) else describe(config)
-    os.replace(part, folder / "weights.safetensors")
-    (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    with replacing_file(folder / "config.yaml") as part:
+        part.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
