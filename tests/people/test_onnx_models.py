@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.helpers.onnx_models import save, write_constant, write_seen, yolox_rows
+from tests.helpers.tiny import install_model, make_walk
 from vibe_cli.errors import ModelError
 from vibe_cli.geometry.boxes import to_corners
 from vibe_cli.geometry.skeleton import JOINTS_49
@@ -18,7 +19,7 @@ from vibe_cli.people.keypoint_sources import open_keypoints
 from vibe_cli.people.onnx_detectors import OnnxDetector
 from vibe_cli.people.onnx_keypoints import OnnxKeypoints, crop, decode_heatmaps, widen
 from vibe_cli.people.onnx_session import OnnxNetwork, fit_frame
-from vibe_cli.results import Track
+from vibe_cli.results import Result, Track
 
 SIZE = (64, 96)
 PEOPLE = [(8, 3, 2, 16, 32, 0.9, 0), (16, 4, 2, 20, 40, 0.8, 1), (32, 2, 1, 24, 30, 0.7, 0), (8, 3, 3, 16, 32, 0.5, 0)]
@@ -221,3 +222,19 @@ def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, monkeypatch) -> 
     with pytest.raises(ModelError, match="need onnxruntime") as caught:
         OnnxDetector(tmp_path / "any.onnx")
     assert "pip install 'vibe-cli[onnx]'" in caught.value.hint and caught.value.exit_code == 4
+
+
+def test_demo_takes_a_detector_and_keypoints_in_onnx_files(vibe, home: Path) -> None:
+    """The detector says that somebody stands where the post of the clip begins, in every frame."""
+    finds = np.array([[[0, 4, 60, 62, 0.9]]])
+    along_x, along_y = np.zeros((1, 17, 96)), np.zeros((1, 17, 128))
+    along_x[0, :, 48], along_y[0, :, 64] = 0.9, 0.9
+    detector = write_constant(home / "d.onnx", {"dets": finds}, SIZE)
+    keypoints = write_constant(home / "k.onnx", {"x": along_x, "y": along_y}, (64, 48))
+    install_model(home / ".vibe" / "models")
+    clip = make_walk(home / "walk.mp4", frames=6)
+    chosen = ["--model", "tiny", "--device", "cpu", "--detector", detector, "--keypoints", keypoints]
+    answer = vibe("demo", clip, *chosen)
+    assert answer.code == 0, answer.err
+    (person,) = Result.load(home / "output" / "walk" / "result.npz").people
+    assert len(person.frames) == 6 and person.keypoints[:, 0] == pytest.approx(np.array([[30, 33, 0.9]] * 6), abs=0.1)
