@@ -36,7 +36,7 @@ def test_yolox_candidates_of_all_strides_are_people_in_the_frames_pixels(tmp_pat
     assert found.boxes[0] == pytest.approx([*middle[0], 32, 64], abs=1e-3)
     corners = [middle[1][0] - 24, middle[1][1] - 30, middle[1][0] + 24, middle[1][1] + 30]
     assert to_corners(found.boxes)[1] == pytest.approx([*corners[:3], min(corners[3], 128)], abs=1e-3)
-    assert detector.believed_from == 0.4 and detector.name == "any"
+    assert detector.min_mean_score == 0.4 and detector.name == "any"
 
 
 def test_of_two_candidates_on_one_person_the_better_is_kept(tmp_path: Path) -> None:

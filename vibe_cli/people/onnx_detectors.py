@@ -32,7 +32,7 @@ HINT = "use an export of YOLOX, such as yolox_nano.onnx (vibe models fetch yolox
 class OnnxDetector:
     """A YOLOX of one class or of COCO's in an ONNX file."""
 
-    believed_from = MEAN_SCORE
+    min_mean_score = MEAN_SCORE
 
     def __init__(self, path: str | Path, device: torch.device | str = "cpu", threshold: float = LEAST_SCORE) -> None:
         self.network, self.threshold = OnnxNetwork(path, device), threshold
