@@ -16,6 +16,7 @@ import pytest
 
 from tests.synth.test_bundle import make_clips
 from vibe_cli.paths import models_dir
+from vibe_cli.people.yolo_weights import _ultralytics_kept_quiet
 from vibe_cli.synth import crop_data, studio, video_data
 from vibe_cli.synth.bodies import SynthBody
 from vibe_cli.synth.bundle import write_bundle
@@ -75,8 +76,9 @@ def test_crops_come_with_labels_and_equal_seeds_give_equal_files(bundle: Path, h
 
 
 def test_yolo_data_is_what_ultralytics_reads(bundle: Path, home: Path, vibe) -> None:
-    yolo = pytest.importorskip("ultralytics.data")
-    from ultralytics.data.utils import check_det_dataset
+    with _ultralytics_kept_quiet():  # else PIL opens pictures by ultralytics' function in every test after this one
+        yolo = pytest.importorskip("ultralytics.data")
+        from ultralytics.data.utils import check_det_dataset
 
     answer = vibe(
         "synth",
