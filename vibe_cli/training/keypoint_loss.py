@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from vibe_cli.geometry.rotations import matrix_from_6d
 from vibe_cli.networks.heatmap_decoding import cell_centres
-from vibe_cli.networks.keypoints import YAW_BINS, KeypointMaps
+from vibe_cli.networks.keypoints import KeypointMaps
 from vibe_cli.training.augment import TrainingCrops
+from vibe_cli.training.keypoints import TARGET_SPREAD, yaw_target
 
-TARGET_SPREAD = 0.8  # cells, of a target's Gaussian
 LEAST_PAIR = 0.3  # mass of a pair's targets inside the crop, from which it counts
 SCALES = {"heat": 1.0, "soft": 1.0, "depth": 6.0, "union": 0.4, "yaw": 1.0, "root": 0.3}
 
@@ -65,10 +63,3 @@ def blobs(points: Tensor, size: int) -> Tensor:
     along = torch.exp(-(away**2) / (2 * TARGET_SPREAD**2))
     grid = along[..., 1, :, None] * along[..., 0, None, :]
     return grid / (grid.sum((-2, -1), keepdim=True) + 1e-6)
-
-
-def yaw_target(root: Tensor) -> Tensor:
-    """(N, 3, 3) root rotations → (N, YAW_BINS) soft bins of the facing direction; bin 0 faces the camera."""
-    yaw = torch.atan2(root[:, 0, 2], -root[:, 2, 2])
-    bins = torch.arange(YAW_BINS, device=root.device) * (2 * math.pi / YAW_BINS)
-    return (torch.cos(yaw[:, None] - bins) * 12).softmax(-1)
