@@ -58,7 +58,7 @@ mocap:
 	@test -n "$(MOCAP)" || { echo "say where motion capture lies: make weights MOCAP=cmu_mocap.tar.xz"; exit 2; }
 
 clean:  ## remove what was built and tested, keep .venv, output and models
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find vibe_cli models tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## remove .venv as well
