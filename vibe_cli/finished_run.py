@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from vibe_cli.body.body_models import Body
     from vibe_cli.results import Result
+    from vibe_cli.video.reader import VideoReader
 
 
 def picture_name(style: str) -> str:
@@ -25,7 +26,7 @@ def picture_name(style: str) -> str:
 
 
 def draw(
-    result: Result, clip: Path, body: Body, style: str, target: Path, progress: Progress = quiet
+    result: Result, clip: Path | VideoReader, body: Body, style: str, target: Path, progress: Progress = quiet
 ) -> tuple[str, list[str]]:
     """Draw a result over its clip into a video file; the renderer's name, and what could not be kept."""
     from vibe_cli.rendering.renderer import make_renderer, output_size, render_result
@@ -36,7 +37,8 @@ def draw(
     with open_video(clip) as video:
         if (video.width, video.height) != (info.width, info.height):
             raise InputError(
-                f"{clip}: {video.width}x{video.height} pixels, and the result was made from {info.width}x{info.height}",
+                f"{video.path}: {video.width}x{video.height} pixels, and the result was made from "
+                f"{info.width}x{info.height}",
                 hint="name the right clip with --video",
             )
         size = output_size(style, info.width, info.height)
@@ -44,16 +46,16 @@ def draw(
             target,
             *size,
             info.fps,
-            audio_from=clip if info.has_audio else None,
+            audio_from=Path(video.path) if info.has_audio else None,
             times=info.times if info.kind == "video" else None,
         )
         with make_renderer(info.width, info.height) as renderer, sink:
-            frames = progress(_all_of(video, info.frames, clip), f"Drawing {style}", info.frames)
+            frames = progress(_all_of(video, info.frames, video.path), f"Drawing {style}", info.frames)
             render_result(result, frames, body, style, renderer, sink)
     return renderer.name, sink.warnings
 
 
-def _all_of(video: Iterable[tuple[int, np.ndarray]], count: int, clip: Path) -> Iterator[tuple[int, np.ndarray]]:
+def _all_of(video: Iterable[tuple[int, np.ndarray]], count: int, clip: str) -> Iterator[tuple[int, np.ndarray]]:
     """The frames of a clip; InputError as soon as they are not as many as the result has."""
     seen = 0
     for seen, (number, frame) in enumerate(video, start=1):

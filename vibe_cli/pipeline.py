@@ -56,7 +56,7 @@ class Run:
 
 
 def recover(
-    path: str | Path,
+    path: str | Path | VideoReader,
     model: Model | None = None,
     options: Options | None = None,
     progress: Progress = quiet,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from fractions import Fraction
 from importlib import metadata
@@ -29,6 +29,44 @@ LIBRARIES = (
     "pyrender",
     "imageio-ffmpeg",
 )
+
+
+@dataclass(frozen=True)
+class PersonFacts:
+    """One person of a result: where in the clip, and how many of the boxes were filled in."""
+
+    id: int
+    frames: int
+    first: int
+    last: int
+    filled: int
+
+
+@dataclass(kw_only=True)
+class Facts:
+    """What run.json says, in its order."""
+
+    report_version: int = REPORT_VERSION
+    input: dict[str, Any]  # the clip, as it was given and as it was decoded
+    options: dict[str, Any]  # all choices, those of the model first
+    versions: dict[str, str | None]
+    device: str
+    detector: str
+    model: str
+    body: str
+    renderer: str | None = None  # where something was drawn
+    frames: int
+    people: list[PersonFacts]
+    filled_frames: int
+    dropped_tracks: int
+    unsure_tracks: int  # of those dropped
+    left_out_tracks: int  # by choice
+    jitter: dict[str, Any]
+    warnings: list[str]
+    seconds: dict[str, float]  # by stage
+    total_seconds: float = 0.0
+    peak_memory_mb: float | None = None
+    files: list[str]  # in the clip's folder, as far as they are of this run
 
 
 def versions() -> dict[str, str | None]:
@@ -105,15 +143,15 @@ def clip_facts(result: Result, path: Path) -> dict[str, Any]:
     return plain({"path": path, "resolved": path.resolve(), **facts})
 
 
-def people_facts(result: Result) -> list[dict[str, Any]]:
+def people_facts(result: Result) -> list[PersonFacts]:
     """Who was found, where, and how many of the boxes were filled in."""
     return [
-        {
-            "id": person.id,
-            "frames": len(person),
-            "first": int(person.frames[0]),
-            "last": int(person.frames[-1]),
-            "filled": int(person.filled.sum()),
-        }
+        PersonFacts(
+            id=person.id,
+            frames=len(person),
+            first=int(person.frames[0]),
+            last=int(person.frames[-1]),
+            filled=int(person.filled.sum()),
+        )
         for person in result.people
     ]

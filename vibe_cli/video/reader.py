@@ -41,13 +41,15 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.+)")
 _OF_TIMES = re.compile(r"\b[dp]ts\b|time ?stamps?", re.IGNORECASE)
 
 
-def open_video(path: str | Path, image_fps: Fraction | float | None = None) -> VideoReader:
-    """Open a video file, a folder of images or one image.
+def open_video(path: str | Path | VideoReader, image_fps: Fraction | float | None = None) -> VideoReader:
+    """Open a video file, a folder of images or one image; a clip that is open already is itself.
 
     `image_fps` is the rate at which images are taken to follow each other, IMAGE_FPS where neither it nor their
     names tell; a video file has its own.
     InputError when there is nothing at `path` that can be decoded.
     """
+    if isinstance(path, VideoReader):
+        return path
     name, path = os.fspath(path), Path(path)
     try:
         if path.is_dir():

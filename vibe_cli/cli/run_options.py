@@ -1,0 +1,153 @@
+"""The options of the commands that recover motion, and what they choose as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vibe_cli.cli.options import default, path_option
+from vibe_cli.device import DEVICES, PRECISIONS
+from vibe_cli.export import FORMATS, ExportOptions
+from vibe_cli.options import MotionOptions
+from vibe_cli.people.track import TrackOptions
+from vibe_cli.pipeline import Options
+from vibe_cli.rendering.renderer import STYLES
+from vibe_cli.run import ModelChoice, RunOptions
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+DEFAULT_STYLE = next(iter(STYLES))
+
+OPTIONS = (
+    click.option("-r", "--render", is_flag=True, help="Draw the bodies over the clip as well."),
+    click.option(
+        "-s",
+        "--style",
+        type=click.Choice(list(STYLES)),
+        help=f"How --render draws; choosing a style implies it. [default: {DEFAULT_STYLE}]",
+    ),
+    click.option(
+        "-f",
+        "--format",
+        "formats",
+        type=click.Choice(list(FORMATS)),
+        multiple=True,
+        help="Export as well; may be given several times.",
+    ),
+    click.option(
+        "--model",
+        metavar="NAME",
+        help="Temporal model: vibe, tcmr, dts-vibe, sps-net, a name of the zoo, or a model's folder.",
+    ),
+    click.option(
+        "--detector", metavar="NAME", help="Person detector: a name of the zoo, YOLO weights (.pt), or YOLOX (.onnx)."
+    ),
+    path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the model was made for]"),
+    click.option(
+        "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run."
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        help="auto takes bfloat16 where that is faster.",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=default(Options, "batch_size"),
+        show_default=True,
+        metavar="N",
+        help="Pictures that a network sees at once; changes speed and memory only.",
+    ),
+    click.option(
+        "--window",
+        type=click.IntRange(1),
+        default=default(MotionOptions, "window"),
+        metavar="N",
+        help="Frames that the temporal model sees at once. [default: as it was trained]",
+    ),
+    click.option(
+        "--stride",
+        type=click.IntRange(1),
+        default=default(MotionOptions, "stride"),
+        metavar="N",
+        help="Frames from one window to the next, where a window estimates several. [default: half a window]",
+    ),
+    click.option(
+        "--refine/--no-refine",
+        default=default(MotionOptions, "refine"),
+        show_default=True,
+        help="Fit pose, shape and camera to the 2D keypoints, where there are any.",
+    ),
+    click.option(
+        "--keypoints",
+        default=default(Options, "keypoints"),
+        metavar="FILE|FOLDER",
+        help="2D keypoints in place of the encoder's: OpenPose's folder of JSON, COCO's JSON, an ultralytics "
+        "pose model (.pt), or RTMPose, ViTPose or RTMO (.onnx, or a fetched name); encoder for the shipped one.",
+    ),
+    click.option(
+        "--smooth",
+        type=click.FloatRange(0),
+        default=default(MotionOptions, "smooth"),
+        show_default=True,
+        metavar="STRENGTH",
+        help="Smoothing over time; 0 is off, 2 is twice as strong.",
+    ),
+    click.option(
+        "--min-track",
+        type=click.IntRange(1),
+        default=default(TrackOptions, "min_track"),
+        metavar="N",
+        show_default=True,
+        help="Leave out people seen in fewer frames (never over half of the clip's).",
+    ),
+    click.option(
+        "--max-people",
+        type=click.IntRange(1),
+        default=default(TrackOptions, "max_people"),
+        metavar="N",
+        help="Keep the N people who are largest and longest in the picture. [default: everybody]",
+    ),
+    click.option(
+        "--person",
+        "persons",
+        type=click.IntRange(1),
+        default=default(TrackOptions, "persons"),
+        multiple=True,
+        metavar="ID",
+        help="Keep only the person of this id; may be given several times.",
+    ),
+)
+
+
+def run_options(function: Function) -> Function:
+    """All options of a command that recovers motion, in the order of OPTIONS."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def chosen_model(choices: dict[str, Any]) -> ModelChoice:
+    """The model that was chosen."""
+    body: Path | None = choices["body"]
+    return ModelChoice(choices["model"], choices["detector"], body, choices["device"], choices["precision"])
+
+
+def chosen_run(choices: dict[str, Any]) -> RunOptions:
+    """Everything else that was chosen."""
+    from vibe_cli.zoo.fetched import find_keypoints
+
+    tracking = TrackOptions(**{key: choices[key] for key in ("min_track", "max_people", "persons")})
+    motion = MotionOptions(**{key: choices[key] for key in ("window", "stride", "refine", "smooth")})
+    style = choices["style"] or (DEFAULT_STYLE if choices["render"] else None)
+    return RunOptions(
+        Options(tracking, motion, choices["batch_size"], find_keypoints(choices["keypoints"])),
+        style,
+        tuple(dict.fromkeys(choices["formats"])),
+        ExportOptions(),
+    )
