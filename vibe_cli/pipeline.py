@@ -16,7 +16,7 @@ import numpy as np
 from vibe_cli.device import halving_batches
 from vibe_cli.errors import UsageError
 from vibe_cli.geometry.boxes import square
-from vibe_cli.geometry.camera import crop_points_to_image
+from vibe_cli.geometry.camera import crop_points_to_image, image_points_to_crop
 from vibe_cli.options import MotionOptions
 from vibe_cli.people.track import TrackOptions, TrackReport, link_tracks, smooth_boxes
 from vibe_cli.progress import Progress, Stopwatch, quiet
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from vibe_cli.people.keypoint_sources import KeypointSource
     from vibe_cli.video.reader import VideoReader
     from vibe_cli.zoo.model import Model
+
+
+LEAST_GIVEN = 4  # keypoints of a user's from which a body can be told
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,24 @@ def encode_tracks(
         return observed
     from vibe_cli.people.keypoint_sources import give_keypoints
 
-    return give_keypoints(observed, source, video.info.frames)
+    given = give_keypoints(observed, source, video.info.frames)
+    return [lift_keypoints(seen, model) for seen in given]
+
+
+def lift_keypoints(seen: TrackFeatures, model: Model) -> TrackFeatures:
+    """The same with features lifted from a user's keypoints, in the frames that have some, where the encoder can."""
+    import torch
+
+    if not getattr(model.encoder, "lifts_keypoints", False):
+        return seen
+    told = (seen.keypoints[..., 2] > 0).sum(axis=1) >= LEAST_GIVEN
+    points = image_points_to_crop(seen.keypoints[told, :, :2], seen.boxes[told])
+    keypoints = torch.from_numpy(np.concatenate([points, seen.keypoints[told, :, 2:]], axis=-1).astype(np.float32))
+    features = seen.features.copy()
+    with torch.inference_mode():
+        lifted = model.encoder.lift(keypoints.to(model.device)).float().cpu().numpy()
+    features[told, : lifted.shape[1]] = lifted  # those of a flow stream follow
+    return replace(seen, features=features)
 
 
 class Cut(NamedTuple):

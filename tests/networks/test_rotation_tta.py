@@ -125,7 +125,13 @@ def test_what_is_put_back_beyond_the_crop_counts_for_little() -> None:
     points = torch.zeros(1, COUNT, 2)
     points[0, 0], points[0, 1] = torch.tensor([0.9, 0.9]), torch.tensor([0.98, 0.9])
     seen = KeypointPrediction(
-        points, torch.ones(1, COUNT), torch.zeros(1, COUNT), torch.zeros(1, 12), torch.ones(1, 6), torch.zeros(1, 8)
+        points,
+        torch.ones(1, COUNT),
+        torch.zeros(1, COUNT),
+        torch.zeros(1, 12),
+        torch.ones(1, 6),
+        torch.zeros(1, 8),
+        torch.ones(1),
     )
     back = turn_back(seen, torch.tensor([math.radians(50)]))
     assert back.points[0, 0].abs().max() > 1

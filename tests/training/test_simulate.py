@@ -11,7 +11,8 @@ from vibe_cli.paths import models_dir
 from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.mocap import Clip
 from vibe_cli.synth.poses import PoseBank, random_pose
-from vibe_cli.training.simulate import _spells, _stood_up, _views, simulate, simulate_clips
+from vibe_cli.training.noise import _stood_up
+from vibe_cli.training.simulate import _spells, _views, simulate, simulate_clips
 
 COUNT_CLIPS, LENGTH, POOLED = 40, 16, 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -26,8 +27,9 @@ class KeypointPrediction:
     yaw: Tensor  # (N, YAW_BINS) probabilities of the facing direction
     root: Tensor  # (N, 6) root rotation in 6D
     pooled: Tensor  # (N, 8·width) features of the whole crop; zeros where there was no picture
+    solid: Tensor  # (N,) 1 where depth, facing and root are known, 0 where points and confidence are all
 
-    def map(self, function: object) -> KeypointPrediction:
+    def map(self, function: Callable[[Tensor], Tensor]) -> KeypointPrediction:
         """The same with every tensor passed through a function."""
         return KeypointPrediction(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
@@ -37,13 +39,31 @@ def decode_maps(maps: KeypointMaps) -> KeypointPrediction:
     points, probability, depth = decode_apart(maps.heat, maps.union, maps.depth)
     inside = (points.abs() < EDGE).all(-1)
     confidence = (probability / FULL_CONFIDENCE).clamp(0, 1) * torch.where(inside, 1.0, OUTSIDE)
-    return KeypointPrediction(points, confidence, depth, maps.yaw.softmax(-1), maps.root, maps.pooled)
+    solid = torch.ones_like(depth[:, 0])
+    return KeypointPrediction(points, confidence, depth, maps.yaw.softmax(-1), maps.root, maps.pooled, solid)
 
 
 def decode_points(maps: KeypointMaps) -> tuple[Tensor, Tensor]:
     """Points (N, K, 2) in −1..1 and how sure they are (N, K): their peak's probability, 0 at the crop's border."""
     points, probability, _ = decode_peaks(maps.heat, maps.depth)
     return points, probability * (points.abs() < EDGE).all(-1)
+
+
+def points_alone(points: Tensor, confidence: Tensor) -> KeypointPrediction:
+    """Keypoints of elsewhere, points (N, K, 2) in −1..1 of the crop and confidence (N, K), as a prediction.
+
+    What has no confidence is missing. Depth, facing and the crop's features are unknown.
+    """
+    points, count = points * (confidence > 0)[..., None], len(points)
+    return KeypointPrediction(
+        points,
+        confidence,
+        torch.zeros_like(confidence),
+        points.new_zeros(count, YAW_BINS),
+        points.new_zeros(count, 6),
+        points.new_zeros(count, 0),
+        points.new_zeros(count),
+    )
 
 
 @dataclass(frozen=True)
@@ -53,18 +73,27 @@ class LifterConfig:
     features: int = 512  # F, width of the features it gives
     hidden: int = 768  # width of its residual blocks
     blocks: int = 2
-    pooled: int = 256  # width of the keypoint network's pooled features
+    pooled: int = 0  # width of the crop's features that it reads as well; 0: none, and any subset of the points will do
     dropout: float = 0.1  # in the residual blocks, in training
 
 
 class Lifter(nn.Module):
-    """A residual multi-layer perceptron over points, depths, confidences and facing."""
+    """A residual multi-layer perceptron over points, depths, confidences and facing.
+
+    Martinez et al. 2017 ("A simple yet effective baseline for 3d human pose estimation"), here from any subset of the
+    points, each with its confidence, with or without what a network told of depth and facing.
+    """
 
     def __init__(self, config: LifterConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or LifterConfig()
-        self.seen = nn.Linear(4 * COUNT + YAW_BINS + 6 + 3, config.hidden)
-        self.picture = nn.Sequential(nn.LayerNorm(config.pooled), nn.Linear(config.pooled, config.hidden, bias=False))
+        self.any_subset = not config.pooled
+        inputs = 4 * COUNT + YAW_BINS + 6 + 3
+        self.seen = nn.Linear(inputs + COUNT + 1 if self.any_subset else inputs, config.hidden)
+        if config.pooled:
+            self.picture = nn.Sequential(
+                nn.LayerNorm(config.pooled), nn.Linear(config.pooled, config.hidden, bias=False)
+            )
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.LayerNorm(config.hidden),
@@ -84,10 +113,13 @@ class Lifter(nn.Module):
         offset = seen.points - centre
         size = ((offset**2 * weight).sum((1, 2)) / weight.sum((1, 2))).sqrt()[:, None] + 1e-3
         flat = (offset / size[..., None] * seen.confidence[..., None]).flatten(1)
-        x = torch.cat(
-            [flat, seen.depth * seen.confidence, seen.confidence, seen.yaw, seen.root, centre[:, 0], size.log()], dim=1
-        )
-        x = self.seen(x) + self.picture(seen.pooled)
+        known = seen.solid[:, None] if self.any_subset else 1.0
+        depth = seen.depth * seen.confidence * known
+        x = [flat, depth, seen.confidence, seen.yaw * known, seen.root * known, centre[:, 0], size.log()]
+        if self.any_subset:
+            x = self.seen(torch.cat([*x, (seen.confidence > 0).float(), seen.solid[:, None]], dim=1))
+        else:
+            x = self.seen(torch.cat(x, dim=1)) + self.picture(seen.pooled)
         for block in self.blocks:
             x = x + block(x)
         return self.out(x)

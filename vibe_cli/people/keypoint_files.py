@@ -28,6 +28,8 @@ LAYOUTS = {
     17: COCO_17,
     23: COCO_17 + (29, 30, 31, 32, 33, 34),  # the body of COCO-WholeBody: left toes and heel, then right
     26: COCO_17 + (48, 12, 0, 29, 32, 30, 33, 31, 34),  # Halpe: head top, neck, middle of the hips, feet
+    # BlazePose: nose, corners and middles of the eyes, ears, mouth, limbs, hands, heels, toes; −1 is none of ours
+    33: (24, -1, 26, -1, -1, 25, -1, 28, 27, -1, -1, *COCO_17[5:11], *[-1] * 6, *COCO_17[11:], 31, 34, 29, 32),
 }
 _HINT = "give OpenPose's folder of *_keypoints.json (BODY_25), or one COCO keypoint JSON (17 keypoints)"
 
@@ -64,7 +66,7 @@ def count_from_zero(numbered: People, frames: int, path: Path) -> People:
 
 
 def spread_to_49(points: np.ndarray) -> np.ndarray:
-    """Keypoints (…, 17, 18, 23, 25 or 26, 3) → the 49 (…, 49, 3); what the layout lacks has no confidence."""
+    """Keypoints (…, 17, 18, 23, 25, 26 or 33, 3) → the 49 (…, 49, 3); what the layout lacks has no confidence."""
     layout = LAYOUTS[points.shape[-2]]
     found = np.zeros((*points.shape[:-2], 49, 3), np.float32)
     for row, joint in enumerate(JOINTS_49):

@@ -64,7 +64,8 @@ class TrainingInputs:
                 hint="remove seen_*.pt and keypoints.pt of that folder, and look anew: python -m "
                 "vibe_cli.training.cache_predictions",
             )
-        return KeypointPrediction(**state["seen"]), state["truth"]
+        seen = {"solid": torch.ones(len(state["seen"]["depth"])), **state["seen"]}  # files of before do not say
+        return KeypointPrediction(**seen), state["truth"]
 
     def describe(self) -> dict:
         """What to write of it into checkpoints."""

@@ -28,6 +28,7 @@ from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.keypoints import LESS_CERTAIN, to_input
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.losses import aligned
+from vibe_cli.training.noise import subsets_of
 from vibe_cli.training.simulate import simulate
 
 EASY, FRONTAL = 0.5, 0.05  # shares of the crops looked at that are easy, and that are extra frontal views
@@ -42,6 +43,7 @@ class LiftingTraining:
     simulated_steps: int | None = None  # budgets of steps instead
     seen_steps: int | None = None
     simulated_share: float = 0.3  # of the second stage's batches
+    subsets: float = 0.3  # share of what was seen that is shown without depth, and in part, as keypoints from elsewhere
     shaken: bool = True  # whether what was seen is shaken a little, every time anew
     stills: int = 20000  # poses drawn for the first stage where there is no cache of stills
     batch: int = 256
@@ -155,6 +157,7 @@ def mirror(seen: KeypointPrediction, truth: dict[str, Tensor]) -> tuple[Keypoint
         yaw,
         root.flatten(1),
         torch.zeros_like(seen.pooled),
+        seen.solid,
     ), tensors(labels)
 
 
@@ -210,7 +213,8 @@ def train_lifter(
         index = torch.from_numpy(rng.integers(len(seen[1]["betas"]), size=options.batch))
         batch = seen[0].map(lambda x: x[index]), {k: v[index] for k, v in seen[1].items()}
         batch = mirror(*batch) if rng.random() < 0.3 else batch
-        return (shaken(batch[0]), batch[1]) if options.shaken else batch
+        points = shaken(batch[0]) if options.shaken else batch[0]
+        return (subsets_of(points, options.subsets) if lifter.any_subset else points), batch[1]
 
     first, second = ((options.simulated_minutes, options.simulated_steps), (options.seen_minutes, options.seen_steps))
     if seen is None:

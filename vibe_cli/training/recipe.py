@@ -190,14 +190,14 @@ def _train_lifter(work: Path, minutes: float, report: Callable[[str], None]) -> 
     from vibe_cli.networks.lifter import Lifter, LifterConfig
     from vibe_cli.networks.regressor import Regressor, RegressorConfig
     from vibe_cli.synth.crops import CropSource
-    from vibe_cli.training.cache_predictions import load_keypoints, save
+    from vibe_cli.training.cache_predictions import save
     from vibe_cli.training.inputs import open_inputs
     from vibe_cli.training.lifting import LiftingTraining, tensors, together, train_lifter
 
     if (work / "lifter.pt").exists():
         return
-    inputs, keypoint_net = open_inputs(work), load_keypoints(work)
-    lifter = Lifter(LifterConfig(pooled=8 * keypoint_net.config.width))
+    inputs = open_inputs(work)
+    lifter = Lifter(LifterConfig())
     width = lifter.config.features
     regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
     seen = together(inputs.seen("stills"), inputs.seen("clips"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from vibe_cli.networks.lifter import LifterConfig
 from vibe_cli.networks.open_encoder import OpenEncoderConfig
 from vibe_cli.networks.rotation_tta import TTA
 
@@ -96,7 +97,9 @@ def write_encoder(
     tensors = {f"keypoint_net.{k}": v for k, v in keypoint_net.items()} | {
         f"lifter.{k}": v for k, v in lifter["lifter"].items()
     }
-    widths = {k: lifter["lifter_config"][k] for k in ("features", "hidden", "blocks")}
+    config = LifterConfig(**lifter["lifter_config"])
+    widths = {"features": config.features, "hidden": config.hidden, "blocks": config.blocks}
+    widths["any_subset"] = not config.pooled
     write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, **tta))
 
 

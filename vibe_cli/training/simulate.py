@@ -7,20 +7,18 @@ is nearer to the truth, but little of it can be had.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
-from vibe_cli.geometry.rotations import matrix_from_axis_angle, sixd_from_matrix
-from vibe_cli.networks.keypoints import YAW_BINS
 from vibe_cli.networks.lifter import KeypointPrediction
-from vibe_cli.networks.rotation_tta import LEANS, turned
 from vibe_cli.networks.skeleton import COUNT, FOLLOWERS, MIRRORED_KEYPOINTS, pair
 from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.poses import PoseBank
-from vibe_cli.training.keypoints import yaw_target
+from vibe_cli.training.noise import predictions
 
 TUMBLED = 0.1  # share of the people who are turned in the picture by any angle
 SHAKE = 9  # frames over which a tracker's box is steady
@@ -31,14 +29,17 @@ BELOW = {(a, b): [(a, b), *FOLLOWERS[a, b]] for a, b in FOLLOWERS}  # what goes 
 def simulate(
     rng: np.random.Generator, labels: dict[str, Tensor], count: int, pooled: int
 ) -> tuple[KeypointPrediction, dict[str, Tensor]]:
-    """Random labels from random views with simulated predictions: noise, outliers, missing and exchanged points."""
+    """Random labels from random views with simulated predictions: noise, outliers, missing and exchanged points.
+
+    A lifter that reads no `pooled` features sees keypoints of elsewhere as well (`noise.GIVEN`).
+    """
     index = torch.from_numpy(rng.integers(len(labels["betas"]), size=count))
     rotations, points = labels["rotations"][index].clone(), labels["points"][index]
     turn = _views(count)
     rotations[:, 0], points = turn @ rotations[:, 0], points @ turn.transpose(1, 2)
     pixels = _frame(points[:, None])[:, 0]
     truth = {"rotations": rotations, "betas": labels["betas"][index], "points": points, "pixels": pixels}
-    return _err(truth, pooled), truth
+    return predictions(truth, pooled), truth
 
 
 def simulate_clips(
@@ -53,7 +54,7 @@ def simulate_clips(
     points = body(rotations.flatten(0, 1), betas.flatten(0, 1)).unflatten(0, (count, length))
     truth = {"rotations": rotations, "betas": betas, "points": points, "pixels": _frame(points)}
     flat = {k: v.flatten(0, 1) for k, v in truth.items()}
-    return _confuse(_err(flat, pooled, length), count, length), flat
+    return _confuse(predictions(flat, pooled, length), count, length), flat
 
 
 def _frame(points: Tensor) -> Tensor:
@@ -84,43 +85,6 @@ def _views(count: int) -> Tensor:
     return about_z @ about_x @ about_y
 
 
-def _stood_up(root: Tensor) -> Tensor:
-    """Root rotations (N, 3, 3) of people whose crop is turned until they stand, where they lean that much."""
-    lean = torch.atan2(root[:, 0, 1], -root[:, 1, 1])
-    lean = torch.where(lean.abs() > LEANS, lean, 0)[:, None]
-    return torch.stack([*turned(root[:, 0], root[:, 1], -lean), root[:, 2]], 1)
-
-
-def _err(truth: dict[str, Tensor], pooled: int, length: int = 1) -> KeypointPrediction:
-    """Noise, outliers and missing points of N frames; how well people are seen is one throw for each `length`."""
-    frames = len(truth["betas"])
-
-    def throw(*shape: int) -> Tensor:
-        return torch.rand(frames // length, *shape).repeat_interleave(length, 0)
-
-    sigma = torch.exp(throw(1, 1) * 2.5 - 4.2)
-    points = truth["pixels"] + torch.randn(frames, COUNT, 2) * sigma * torch.exp(torch.randn(frames, COUNT, 1) * 0.5)
-    outlier = torch.rand(frames, COUNT, 1) < 0.05
-    points = torch.where(outlier, truth["pixels"][:, torch.randperm(COUNT)] + 0.1 * torch.randn_like(points), points)
-    depth = truth["points"][..., 2] + torch.randn(frames, COUNT) * (0.03 + sigma[..., 0] * 1.5)
-    confidence = torch.exp(0.35 - sigma[..., 0] * 4 + torch.randn(frames, COUNT) * 0.3).clamp(0, 1)
-    missing = torch.rand(frames, COUNT) < torch.where(throw(1) < 0.4, 0.35, 0.03)
-    middle = truth["pixels"][..., 1].median(1, keepdim=True).values + torch.randn(frames, 1) * 0.2
-    half = (throw(1) < 0.2) & (truth["pixels"][..., 1] > middle)
-    sure = throw(1)
-    yaw = yaw_target(_stood_up(truth["rotations"][:, 0])) * sure + (1 - sure) / YAW_BINS
-    off = (torch.randn(frames // length, 3).repeat_interleave(length, 0) + torch.randn(frames, 3)) * 0.4 * (1.1 - sure)
-    root = sixd_from_matrix(truth["rotations"][:, 0] @ matrix_from_axis_angle(off))
-    return KeypointPrediction(
-        points,
-        confidence.masked_fill(missing | half, 0),
-        depth,
-        yaw,
-        root * torch.exp(1 + 0.6 * torch.randn(frames, 1)),
-        torch.zeros(frames, pooled),
-    )
-
-
 def _confuse(seen: KeypointPrediction, count: int, length: int) -> KeypointPrediction:
     """Errors of a side that last for some frames: everything exchanged, the legs only, or one limb's end on the other.
 
@@ -139,8 +103,12 @@ def _confuse(seen: KeypointPrediction, count: int, length: int) -> KeypointPredi
     turned = whole & (torch.rand(count) < 0.5).repeat_interleave(length)
     yaw[turned] = yaw[turned].roll(yaw.shape[1] // 2, 1)
     take = swap[..., None].expand(-1, -1, 2)
-    return KeypointPrediction(
-        points.gather(1, take), seen.confidence.gather(1, swap), depth.gather(1, swap), yaw, seen.root, seen.pooled
+    return replace(
+        seen,
+        points=points.gather(1, take),
+        confidence=seen.confidence.gather(1, swap),
+        depth=depth.gather(1, swap),
+        yaw=yaw,
     )
 
 

@@ -39,6 +39,7 @@ from vibe_cli.training.adversary import Adversary, captured
 from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.lifting import mirror, predict_crops, shaken, tensors, together
 from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.noise import subsets_of
 from vibe_cli.training.objective import Objective, Weights
 from vibe_cli.training.simulate import simulate_clips
 
@@ -59,6 +60,7 @@ class TemporalTraining:
     weights: Weights = Weights()
     simulated_share: float = 0.5  # of the batches
     mirrored_share: float = 0.35  # of the drawn batches
+    subsets: float = 0.3  # share of the drawn clips shown without depth, and in part, as keypoints from elsewhere
     discriminator: bool = False
     discriminator_rate: float = 4e-4
     discriminator_hidden: int = 256
@@ -188,7 +190,10 @@ class Clips:
         frames = min(frames, self.length)
         at = int(rng.integers(self.length - frames + 1))
         window = slice(at, at + frames)
-        return observed.map(lambda x: x[clips, window].flatten(0, 1)), {k: v[clips, window] for k, v in labels.items()}
+        seen = observed.map(lambda x: x[clips, window].flatten(0, 1))
+        if not self.pooled:  # such a lifter reads any keypoints
+            seen = subsets_of(seen, o.subsets, frames)
+        return seen, {k: v[clips, window] for k, v in labels.items()}
 
 
 def _check_middle(network: TemporalNetwork, options: TemporalTraining, length: int | None) -> None:
