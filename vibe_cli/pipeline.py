@@ -83,7 +83,7 @@ def recover(
     options = replace(options, tracking=options.tracking.with_min_mean_score(model.detector.min_mean_score))
     source = open_keypoints(options.keypoints, model.device) if options.keypoints is not None else None
     with open_video(path) as video:
-        found = follow_people(video, model.detector, options, run)
+        found = follow_people(video, model.detector, options, run, source)
         observed = encode_tracks(video, found.tracks, model, options.batch_size, run, source)
         run.warnings.extend(video.warnings)
         info = video.info
@@ -106,12 +106,22 @@ def recover(
     return Result(video=info, people=people, model=model.name, body=model.body.kind, metadata=metadata)
 
 
-def follow_people(video: VideoReader, detector: Detector, options: Options, run: Run) -> TrackReport:
-    """Pass 1: find people in every frame and link them into tracks."""
+def follow_people(
+    video: VideoReader, detector: Detector, options: Options, run: Run, source: KeypointSource | None = None
+) -> TrackReport:
+    """Pass 1: find people in every frame and link them into tracks.
+
+    The people of a source of keypoints that needs no tracks are among them, whether the detector found them or not.
+    """
+    from vibe_cli.people.keypoint_sources import join_people
+
     decoded = run.progress(run.watch.each(video, "decode"), "Finding people", video.estimated_frames)
-    frames = (frame for _, frame in decoded)
+    finding = source is not None and source.finds_people
+    frames = (frame for _, frame in (source.watch(decoded) if finding else decoded))
     with run.watch("detect and track"):
-        found = halving_batches(detector.detect, frames, options.batch_size, run.warnings.append)
+        found = list(halving_batches(detector.detect, frames, options.batch_size, run.warnings.append))
+        if finding:
+            found = join_people(found, source.people(len(found)), (video.info.width, video.info.height))
         return link_tracks(found, options.tracking)
 
 
@@ -125,14 +135,15 @@ def encode_tracks(
 ) -> list[TrackFeatures]:
     """Pass 2: cut every tracked person out of every frame and encode them, in batches over all of them.
 
-    A source of keypoints looks at the frames as well, and its keypoints replace the encoder's.
+    A source of keypoints that needs tracks looks at the frames as well; its keypoints replace the encoder's.
     """
     if not tracks:
         return []
     steady = [smooth_boxes(track, float(video.info.fps)) for track in tracks]
     squares = [square(track.boxes, model.crop_scale) for track in steady]
     decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
-    decoded = source.watch(decoded, tracks) if source is not None else decoded
+    if source is not None and not source.finds_people:
+        decoded = source.watch(decoded, tracks)
     cuts = cut_people(decoded, tracks, squares, model.crop_size, before=model.flow is not None)
     crops = run.watch.each(cuts, "crop")
     seen = [_Rows(len(track)) for track in tracks]

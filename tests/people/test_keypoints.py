@@ -15,9 +15,9 @@ from vibe_cli.errors import InputError, ModelError
 from vibe_cli.geometry.skeleton import JOINTS_49
 from vibe_cli.motion.smplify import OPEN_KEYPOINTS, FitOptions
 from vibe_cli.people.keypoint_files import count_from_zero, read_keypoints, spread_to_49
-from vibe_cli.people.keypoint_sources import PoseModel, match_people
+from vibe_cli.people.keypoint_sources import PoseModel, join_people, match_people
 from vibe_cli.people.yolo_weights import _ultralytics_kept_quiet
-from vibe_cli.results import Result, Track
+from vibe_cli.results import Detections, Result, Track
 
 
 def openpose_person(x: float = 100.0, count: int = 25) -> list[float]:
@@ -302,3 +302,33 @@ def test_bad_keypoints_are_one_line_and_exit_3(name: str, says: str, vibe, home:
 def test_one_file_of_keypoints_does_not_go_with_two_clips(vibe, home: Path, tiny) -> None:  # noqa: F811
     answer = demo(vibe, "a.mp4", "b.mp4", "--keypoints", "kp")
     assert answer.code == 2 and "keypoints of one clip for 2" in answer.lines[0]
+
+
+def test_people_of_a_file_become_tracks_where_the_detector_finds_nobody(vibe, home: Path, tiny) -> None:  # noqa: F811
+    clip = make_walk(home / "dark.mp4", frames=12, people=0)
+    assert demo(vibe, clip, "-o", "alone").code == 3
+    assert demo(vibe, clip, "-o", "given", "--keypoints", write_openpose(home / "kp", walking(12))).code == 0
+    (person,) = Result.load(home / "given" / "dark" / "result.npz").people
+    brought = np.reshape([people[0] for people in walking(12)], (12, 25, 3))
+    assert person.frames.tolist() == list(range(12)) and np.allclose(person.keypoints[:, :25], brought, atol=1e-3)
+
+
+def test_who_both_found_is_one_person_with_the_box_of_the_keypoints() -> None:
+    rng = np.random.default_rng(0)
+    person = np.zeros((49, 3), np.float32)
+    person[:17] = np.column_stack([rng.uniform(40, 60, 17), rng.uniform(10, 90, 17), np.full(17, 0.8)])
+    found = Detections(np.array([[50, 50, 40, 60], [150, 50, 20, 60]], np.float32), np.array([0.9, 0.6], np.float32))
+    stray = person.copy()
+    stray[:, 0] += 500  # outside of the picture
+    (joined,) = join_people([found], {0: np.stack([person, stray])}, (200, 100))
+    assert len(joined) == 2 and joined.scores.tolist() == pytest.approx([0.9, 0.6])
+    points = person[:17, :2]
+    assert joined.boxes[0, 2:] == pytest.approx(np.ptp(points, axis=0) * 1.15, rel=1e-4)
+    assert joined.boxes[1].tolist() == [150, 50, 20, 60]
+
+
+def test_a_few_stray_keypoints_are_nobody() -> None:
+    few = np.zeros((1, 49, 3), np.float32)
+    few[0, :4] = [50, 50, 0.9]
+    (joined,) = join_people([Detections.empty()], {0: few}, (200, 100))
+    assert len(joined) == 0

@@ -18,7 +18,7 @@ from vibe_cli.people.detectors import MOST_PEOPLE, OVERLAP, YOLO_GREY, YOLO_SIZE
 from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoints, spread_to_49
 from vibe_cli.people.track import assign
 from vibe_cli.people.yolo_weights import POSE_HINT, fetch_yolo, read_yolo
-from vibe_cli.results import Track, TrackFeatures
+from vibe_cli.results import Detections, Track, TrackFeatures
 
 if TYPE_CHECKING:
     import torch
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 FARTHEST = 0.75  # of the larger side of a track's box: how far the middle of a person's keypoints may lie from its own
 MARGIN = 1.15  # a person's box over that of its keypoints, which end at the ankles and ears
 FOUND = 0.05  # confidence from which a keypoint counts for the box
+LEAST_SEEN = 5  # of the 49 keypoints, from which a person of a source is somebody to be followed
 Frames = Iterable[tuple[int, np.ndarray]]
 
 
 class KeypointSource(Protocol):
     """Where keypoints come from."""
+
+    finds_people: bool  # whether it needs no tracks, so that its people become tracks themselves
 
     def watch(self, frames: Frames, tracks: Sequence[Track] = ()) -> Frames:
         """The same frames, looked at on their way, where the tracks' people are."""
@@ -43,6 +46,8 @@ class KeypointSource(Protocol):
 
 class KeypointFile:
     """A file or folder of keypoints; read when made, so that a bad one is found before any work."""
+
+    finds_people = True
 
     def __init__(self, path: Path) -> None:
         """OpenPose's folder or COCO's JSON; InputError when it is neither."""
@@ -62,6 +67,8 @@ class PoseModel:
 
     `weights` is a .pt file, or the name of one that ultralytics publishes and that is fetched.
     """
+
+    finds_people = True
 
     def __init__(
         self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25, size: int = YOLO_SIZE
@@ -113,6 +120,33 @@ def open_keypoints(choice: str | Path, device: torch.device | str = "cpu") -> Ke
 
         return OnnxKeypoints(choice, device)
     return PoseModel(choice, device) if str(choice).endswith(".pt") else KeypointFile(Path(choice))
+
+
+def join_people(found: list[Detections], people: People, size: tuple[int, int]) -> list[Detections]:
+    """What a detector found in every frame, joined by the people of a source of keypoints, who are there for certain.
+
+    Who both found gets the box of the keypoints, which does not change from one kind to the other. People without
+    `LEAST_SEEN` keypoints inside the picture of `size` (width, height) are nobody.
+    """
+    return [_joined(one, people[frame], size) if frame in people else one for frame, one in enumerate(found)]
+
+
+def _joined(found: Detections, people: np.ndarray, size: tuple[int, int]) -> Detections:
+    inside = (people[..., :2] >= 0).all(-1) & (people[..., :2] < size).all(-1) & (people[..., 2] > FOUND)
+    people = people[inside.sum(axis=1) >= LEAST_SEEN]
+    if not len(people):
+        return found
+    boxes = np.stack([_box(person) for person in people])
+    sure = people[..., 2] > FOUND
+    scores = (people[..., 2] * sure).sum(axis=1) / sure.sum(axis=1)
+    kept = np.ones(len(found), bool)
+    for one, other in _pairs(found.boxes.astype(np.float64), boxes):
+        kept[one] = False
+        scores[other] = max(scores[other], found.scores[one])
+    return Detections(
+        np.concatenate([boxes, found.boxes[kept]]).astype(np.float32),
+        np.concatenate([scores, found.scores[kept]]).astype(np.float32),
+    )
 
 
 def give_keypoints(observed: list[TrackFeatures], source: KeypointSource, frames: int) -> list[TrackFeatures]:

@@ -59,6 +59,11 @@ class OnnxKeypoints:
                 self.found[index] = self.people_in(frame, np.stack(boxes[index]))
             yield index, frame
 
+    @property
+    def finds_people(self) -> bool:
+        """Whether it sees whole frames, as RTMO does; others are shown the tracks."""
+        return self.head == "rtmo"
+
     def people(self, frames: int) -> People:
         """The people of each frame that was watched, (P, 49, 3)."""
         return self.found
