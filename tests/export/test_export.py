@@ -16,6 +16,7 @@ from tests.helpers.people import HEIGHT, WIDTH, make_person, make_result
 from vibe_cli.body.body_models import Body, joints_of, load_body, vertices_of
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.export import CHUNK, FORMATS, ExportOptions, chunks, format_writer
+from vibe_cli.export.npz import REST_PELVIS
 from vibe_cli.geometry.rotations import matrix_from_axis_angle
 from vibe_cli.progress import quiet
 from vibe_cli.results import Result, write_npz
@@ -86,7 +87,7 @@ def test_npz_has_amass_fields_and_says_what_they_mean(body: Body, tmp_path: Path
     (folder,) = write("npz", result, body, tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["person_001.npz", "person_012.npz"]
     with np.load(folder / "person_012.npz", allow_pickle=False) as file:
-        assert [file[name].shape for name in ("poses", "trans", "betas")] == [(5, 72), (5, 3), (10,)]
+        assert [file[name].shape for name in ("poses", "trans", "betas")] == [(5, 156), (5, 3), (10,)]
         assert [str(file[name]) for name in ("gender", "up_axis", "body")] == ["neutral", "z", "open"]
         for name in ("mocap_frame_rate", "mocap_framerate"):
             assert float(file[name]) == pytest.approx(29.97, abs=0.001)
@@ -101,11 +102,13 @@ def test_npz_says_whose_body_it_is(body: Body, tmp_path: Path, monkeypatch: pyte
 
 
 def test_npz_stands_upright_faces_the_camera_and_walks_to_the_right(body: Body, tmp_path: Path) -> None:
-    """The mesh as AMASS readers pose it: z up, the camera at the origin looking along +y."""
+    """The mesh as AMASS readers pose it: z up, the camera above the origin looking along +y."""
     result = make_result()
-    (folder,) = write("npz", result, body, tmp_path)
+    (folder,) = write("npz", result, body, tmp_path, layout="smpl")
     with np.load(folder / "person_001.npz") as file:
-        poses, trans, betas = (torch.from_numpy(file[name]) for name in ("poses", "trans", "betas"))
+        poses, trans, betas = (torch.from_numpy(file[name]) for name in ("poses", "trans", "open_betas"))
+        height = float(file["camera_height"])
+    trans = trans + torch.from_numpy(REST_PELVIS["smpl"]).float() - body.rest_joints(betas[None])[0, 0]
     rotations = matrix_from_axis_angle(poses.reshape(-1, 24, 3))
     output = body(rotations, betas[None].expand(len(poses), -1))
     vertices = (output.vertices + trans[:, None]).numpy()
@@ -117,20 +120,7 @@ def test_npz_stands_upright_faces_the_camera_and_walks_to_the_right(body: Body, 
     pelvis = vertices.mean(1)
     assert np.all(np.diff(pelvis[:, 0]) > 0), "what moves right in the picture moves right"
     in_camera = vertices_of(result.people[0], body) + result.people[0].translation(result.video)[:, None]
-    assert np.allclose(vertices, in_camera[..., [0, 2, 1]] * [1, 1, -1], atol=1e-4)
-
-
-def test_npz_makes_up_for_a_template_whose_pelvis_is_not_at_the_origin(body: Body, tmp_path: Path) -> None:
-    """SMPL's template has its pelvis about 0.2 m below the origin; `trans` makes up for it."""
-    shifted = load_body(None)
-    shift = torch.tensor([0.0, -0.22, 0.03])
-    shifted.v_template += shift
-    shifted.joint_template += shift
-    for kind, one in (("a", body), ("b", shifted)):
-        (tmp_path / kind).mkdir()
-        write("npz", make_result(), one, tmp_path / kind)
-    a, b = (np.load(tmp_path / kind / "npz" / "person_001.npz")["trans"] for kind in "ab")
-    assert np.allclose(a - b, shift.numpy(), atol=1e-5)
+    assert np.allclose(vertices, in_camera[..., [0, 2, 1]] * [1, 1, -1] + [0, 0, height], atol=1e-4)
 
 
 def test_obj_is_upright_faces_plus_z_and_stands_where_the_person_stood(body: Body, tmp_path: Path) -> None:

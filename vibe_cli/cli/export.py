@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import click
 
 from vibe_cli.cli.options import (
+    RATE,
     chosen_result,
     debug_option,
     default,
@@ -18,7 +20,7 @@ from vibe_cli.cli.options import (
     writing_to,
 )
 from vibe_cli.cli.progress import terminal_progress
-from vibe_cli.export import FORMATS, ExportOptions, format_writer
+from vibe_cli.export import FORMATS, LAYOUTS, ExportOptions, format_writer
 
 FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.items())
 
@@ -52,6 +54,20 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     show_default=True,
     help="pkl: write the mesh's vertices as well, 83 kB a person and frame.",
 )
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    default=default(ExportOptions, "layout"),
+    show_default=True,
+    help="npz: whose joints the poses have: SMPL-H's 156 numbers, SMPL's 72 or SMPL-X's 165.",
+)
+@click.option(
+    "--fps",
+    type=RATE,
+    metavar="RATE",
+    help="npz, obj: frames a second, for example 30 or 30000/1001. [default: the clip's nominal rate]",
+)
+@click.option("--from-start", is_flag=True, help="npz: everybody begins with the clip, standing still at first.")
 @output_option
 @debug_option
 def command(
@@ -62,13 +78,16 @@ def command(
     every: int,
     centred: bool,
     vertices: bool,
+    layout: str,
+    fps: Fraction | None,
+    from_start: bool,
     output: Path,
 ) -> None:
     """Write a finished run in another program's format.
 
     RESULT is a result.npz or the folder that holds it; left out, the newest run under the output folder.
     """
-    options = ExportOptions(vertices=vertices, every=every, centred=centred)
+    options = ExportOptions(vertices, every, centred, layout, fps, from_start)
     path = chosen_result(result, output)
 
     from vibe_cli.results import Result

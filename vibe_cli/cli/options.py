@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,24 @@ import click
 from vibe_cli.run_folder import DEFAULT_OUTPUT, find_result, make_writable, newest_result, remove_if_empty
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Rate(click.ParamType):
+    """Frames a second: a number or a fraction."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        try:
+            rate = Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is no rate; give for example 30 or 30000/1001", param, ctx)
+        if not 0 < rate <= 10_000:
+            self.fail(f"{value} frames a second is no rate; give for example 30 or 30000/1001", param, ctx)
+        return rate.limit_denominator(1001)
+
+
+RATE = _Rate()
 
 
 def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:

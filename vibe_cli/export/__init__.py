@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 # name → the module that writes it (in its class `Writer`), and one line for people; nothing is imported here
 FORMATS: dict[str, tuple[str, str]] = {
     "pkl": ("vibe_cli.export.pkl", "vibe_output.pkl in VIBE's layout, for joblib.load"),
-    "npz": ("vibe_cli.export.npz", "npz/person_001.npz …, AMASS's layout, z up, for the SMPL Blender add-on"),
+    "npz": ("vibe_cli.export.npz", "npz/person_001.npz …, AMASS's layout, z up, for Blender's add-ons and retargeting"),
     "obj": ("vibe_cli.export.obj", "obj/person_001/000000.obj … a mesh a frame, y up, metres"),
 }
+LAYOUTS = ("smplh", "smpl", "smplx")  # of npz's poses, the default first
 CHUNK = 64  # frames whose meshes are in memory at once
 
 
@@ -33,10 +35,17 @@ class ExportOptions:
     vertices: bool = True  # pkl: write the mesh's vertices as well, 83 kB a person and frame
     every: int = 1  # obj: one mesh every so many frames of the clip
     centred: bool = False  # obj: each pelvis at the origin instead of where the person stands
+    layout: str = LAYOUTS[0]  # npz: whose joints `poses` has
+    fps: Fraction | None = None  # npz, obj: the constant rate; None: the clip's nominal one
+    from_start: bool = False  # npz: everybody begins with the clip, in their first pose until they enter
 
     def __post_init__(self) -> None:
         if self.every < 1:
             raise UsageError(f"every {self.every} frames: at least 1 is needed", hint="use --every 1 or more")
+        if self.layout not in LAYOUTS:
+            raise UsageError(f"no such layout: {self.layout}", hint="choose one of: " + ", ".join(LAYOUTS))
+        if self.fps is not None and self.fps <= 0:
+            raise UsageError(f"{self.fps} frames a second is no rate", hint="give a positive number, for example 30")
 
 
 class FormatWriter(Protocol):

@@ -1,4 +1,4 @@
-"""Wavefront `.obj`, a mesh a frame in one folder a person, numbered by the clip's frames.
+"""Wavefront `.obj`, a mesh a frame in one folder a person, numbered by the clip's frames at a constant rate.
 
 The camera's axes are turned by 180° about x: x right, y up, z towards the camera, so that a person who faces
 the camera faces +z. Metres; people stand where they stood before the camera, which is the origin.
@@ -14,6 +14,7 @@ import numpy as np
 
 from vibe_cli.errors import UsageError
 from vibe_cli.export import ExportOptions, chunks, person_name, select
+from vibe_cli.export.clock import steady
 from vibe_cli.progress import Progress
 from vibe_cli.run_folder import replacing_folder
 
@@ -32,6 +33,7 @@ class Writer:
 
     def write(self, result: Result, body: Body, folder: Path, options: ExportOptions, progress: Progress) -> list[Path]:
         """Write obj/person_001/000000.obj and so on; the folder, or nothing when nobody is in the result."""
+        result = steady(result, options.fps)
         people = [some for person in result.people if len(some := thinned(person, options.every))]
         if not people:
             if result.people:

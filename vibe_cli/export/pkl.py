@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from vibe_cli.export import ExportOptions, chunks
 from vibe_cli.geometry import camera
+from vibe_cli.geometry.skeleton import JOINT_NAMES, JOINTS_49, JOINTS_54
 from vibe_cli.progress import Progress
 from vibe_cli.run_folder import replacing_file
 
@@ -37,11 +39,30 @@ class Writer:
             for person in progress(result.people, "Exporting pkl", len(result.people)):
                 people[person.id] = person_fields(person, result, body)
                 if options.vertices:
+                    people[person.id]["faces"] = body.faces.astype(np.int32)
                     people[person.id]["verts"] = _vertices(person, body, Path(scratch) / f"{person.id}.npy")
-            with replacing_file(path) as part:
-                joblib.dump(people, part, protocol=PICKLE_PROTOCOL)
+            with replacing_file(path) as part, open(part, "wb") as file:
+                joblib.dump(people, Unpadded(file), protocol=PICKLE_PROTOCOL)
             people.clear()  # closes the scratch files, which Windows cannot delete while they are open
         return [path]
+
+
+class Unpadded:
+    """A file whose place joblib cannot ask for, so that it puts no padding before arrays.
+
+    joblib pads them since 1.2, for mapping into memory, and earlier ones cannot read that; every one reads this.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, data: Any) -> int:
+        """Write bytes, or what has a buffer of them."""
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        """Not known."""
+        raise io.UnsupportedOperation("tell")
 
 
 def person_fields(person: Person, result: Result, body: Body) -> dict[str, Any]:
@@ -61,6 +82,9 @@ def person_fields(person: Person, result: Result, body: Body) -> dict[str, Any]:
         "joints2d_img_coord": pixels.astype(np.float32),
         "bboxes": person.boxes,
         "frame_ids": person.frames,
+        "times": result.video.times[person.frames],
+        "joint_names": [JOINTS_54[joint] for joint in JOINTS_49],
+        "pose_joint_names": list(JOINT_NAMES),
         "body": result.body,
     }
 
