@@ -23,7 +23,9 @@ from vibe_cli.synth.layers import Placement
 from vibe_cli.synth.mocap import Clip
 from vibe_cli.synth.people import SIZE, draw_look, draw_person, draw_poses
 from vibe_cli.synth.pictures import Pictures
-from vibe_cli.training.keypoints import keypoint_loss, to_input, yaw_target
+from vibe_cli.training.augment import TrainingCrops
+from vibe_cli.training.keypoint_loss import keypoint_loss, yaw_target
+from vibe_cli.training.keypoints import to_input
 
 BODY = models_dir() / "open-body" / "weights.safetensors"
 
@@ -213,7 +215,8 @@ def test_the_loss_is_least_for_the_right_heat_maps(cache: Path) -> None:
     at = (torch.from_numpy(labels.pixels) * 0.5 + 0.5) * 8 - 0.5
     right = -((cells - at[..., 0, None, None]) ** 2 + (cells[:, None] - at[..., 1, None, None]) ** 2) / (2 * 0.8**2)
     better = type(maps)(**{**vars(maps), "heat": right})
-    assert keypoint_loss(better, labels)[1]["heat"] < 0.7 * keypoint_loss(maps, labels)[1]["heat"]
+    batch = TrainingCrops.of_drawn(crops, labels)
+    assert keypoint_loss(better, batch)[1]["heat"] < 0.7 * keypoint_loss(maps, batch)[1]["heat"]
 
 
 def test_a_motion_clip_is_as_long_as_asked_and_continuous(bank: poses.PoseBank) -> None:

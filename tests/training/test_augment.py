@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -25,8 +27,10 @@ def sample() -> Sample:
         known_pairs(points),
         np.ones(len(LEFT_RIGHT_PAIRS)),
         np.array([100.0, 100, 80, 80]),
-        depth=np.arange(COUNT, dtype=float),
-        root=np.diag([1.0, -1, -1]),
+        np.arange(COUNT, dtype=float),
+        np.ones(COUNT),
+        np.diag([1.0, -1, -1]),
+        1.0,
     )
 
 
@@ -68,9 +72,9 @@ def test_without_augmentation_the_box_fills_its_share_of_the_crop(sample: Sample
     np.testing.assert_allclose(row.points[0], (sample.points - 100) / (40 * Augmentation.scale), atol=1e-5)
 
 
-def test_people_without_depth_are_marked_so(sample: Sample) -> None:
-    flat = Sample(*(getattr(sample, k) for k in ("image", "points", "weights", "pairs", "pair_weights", "box")))
+def test_depth_that_is_not_known_stays_without_weight(sample: Sample) -> None:
+    flat = replace(sample, depth_weights=np.zeros(COUNT), root_weight=0.0)
     rng = np.random.default_rng(0)
     batch = TrainingCrops.stack([cut(rng, one, SIZE, Augmentation()) for one in (sample, flat)])
-    assert batch.solid.tolist() == [1, 0]
+    assert batch.root_weights.tolist() == [1, 0] and batch.depth_weights.any(axis=1).tolist() == [True, False]
     assert batch.crops.shape == (2, SIZE, SIZE, 3)

@@ -30,9 +30,12 @@ class Marks:
         self.blazepose[..., :2] = [100, 12]
         self.blazepose[0, BLAZE, :2] = self.limbs
         self.blazepose[0, 29, :2] = self.limbs[0] + [-4, 6]
+        self.world = np.zeros((1, 33, 3))
+        self.world[0, BLAZE, :2] = (self.limbs - [100, 95]) / 100
+        self.world[0, BLAZE[0], 2] = 0.3  # the left foot is set back
 
     def labels(self) -> PhotoLabels:
-        return agree(self.human, self.movenet, self.blazepose)
+        return agree(self.human, self.movenet, self.blazepose, self.world)
 
 
 @pytest.fixture
@@ -89,3 +92,18 @@ def test_a_heel_is_taken_from_a_network_that_has_the_ankle_right(marks: Marks) -
     np.testing.assert_allclose(marks.labels().points[0, HEEL], marks.blazepose[0, 29, :2], atol=1e-4)
     marks.blazepose[0, BLAZE[0], :2] += 40
     assert marks.labels().weights[0, HEEL] == 0
+
+
+def test_depth_and_facing_are_blazeposes_where_its_trunk_lies_right(marks: Marks) -> None:
+    labels = marks.labels()
+    assert labels.depth[0, ANKLES].tolist() == pytest.approx([0.3, 0]) and (labels.depth_weights[0, OURS] > 0).all()
+    left, _, forward = labels.roots[0].T
+    # in these marks the left side is to the right, and shoulders lie below hips: upside down, seen from behind
+    assert left[0] > 0.9 and forward[2] > 0.9 and labels.root_weights[0] > 0
+    np.testing.assert_allclose(labels.roots[0].T @ labels.roots[0], np.eye(3), atol=1e-5)
+
+
+def test_nothing_is_known_of_depth_where_blazepose_has_two_joints_wrong(marks: Marks) -> None:
+    marks.blazepose[0, BLAZE[4:6], :2] += 70
+    labels = marks.labels()
+    assert not labels.depth_weights.any() and not labels.root_weights.any()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.photographs import write_photographs
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.geometry.rotations import matrix_from_axis_angle
 from vibe_cli.networks.keypoints import KeypointConfig
@@ -465,6 +466,7 @@ def test_a_bundle_leads_to_every_open_model_on_such_a_machine(tmp_path: Path, bu
     clips = [*kept.clips, *(Clip(f"{clip.name} again", clip.rotations) for clip in kept.clips)]
     body = SynthBody.load(models_dir() / "open-body" / "weights.safetensors", faces=None)
     write_bundle(tmp_path / "bundle.npz", body, clips, Pictures([noise]))
+    write_photographs(tmp_path / "photos")
     done = start(
         tmp_path,
         "bundle.npz",
@@ -474,7 +476,8 @@ from vibe_cli.training import cache_predictions
 from vibe_cli.synth import draw
 sys.argv[1:] = [bundle, 'work', '--stills', '40', '--clips', '4', '--backgrounds', '3', '--workers', '1']
 draw.main()
-assert main(['keypoints', *tiny, '--data', 'work', '--set', 'batch=2', '--set', 'workers=1']) == 0
+more = ['--set', 'workers=1', '--set', 'photos=photos', '--set', 'real=0.5']
+assert main(['keypoints', *tiny, '--data', 'work', '--set', 'batch=2', *more]) == 0
 sys.argv[1:] = ['work', 'runs/keypoints', '--crops', '192']
 cache_predictions.main()
 assert main(['lifter', *tiny, '--data', 'work', '--set', 'batch=4']) == 0

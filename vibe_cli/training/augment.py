@@ -9,20 +9,23 @@ from dataclasses import dataclass, fields
 import cv2
 import numpy as np
 
-from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, LEFT_RIGHT_PAIRS, MIRRORED_KEYPOINTS
+from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS, MIRRORED_KEYPOINTS, keypoints, pair
+from vibe_cli.synth.crops import Labels
 from vibe_cli.synth.faults import degrade
 
 FLIP = np.diag([-1.0, 1, 1])
-# What a crop may be cut to: arms and head, trunk and arms, head and shoulders, all but the feet, legs.
+# Nobody can see where exactly these are: spine, collars and hands, which count less
+LESS_CERTAIN = [*keypoints("spine1", "spine2", "spine3"), *pair("collar"), *pair("hand")]
+LESS_CERTAIN_WEIGHT = 0.5
+_HEAD, _SHOULDERS, _HIPS = keypoints("neck_lsp", "head_top_lsp"), pair("shoulder"), pair("hip_lsp")
+_ARMS = [*_SHOULDERS, *pair("elbow"), *pair("wrist")]
+# What a crop may be cut to: arms and head, trunk and arms, head and shoulders, all but the feet, legs
 PARTS = [
-    [KEYPOINTS_OF_54.index(joint) for joint in part]
-    for part in (
-        (16, 17, 18, 19, 20, 21, 47, 48),
-        (16, 17, 18, 19, 20, 21, 45, 46, 47, 48),
-        (16, 17, 47, 48),
-        (16, 17, 18, 19, 20, 21, 45, 46, 47, 48, 4, 5),
-        (4, 5, 7, 8, 45, 46),
-    )
+    [*_ARMS, *_HEAD],
+    [*_ARMS, *_HIPS, *_HEAD],
+    [*_SHOULDERS, *_HEAD],
+    [*_ARMS, *_HIPS, *_HEAD, *pair("knee")],
+    [*pair("knee"), *pair("ankle"), *_HIPS],
 ]
 LEAST_PART = 0.2  # of the person's side
 
@@ -37,8 +40,10 @@ class Sample:
     pairs: np.ndarray  # (P, 2, 2) pixels, two places of a pair
     pair_weights: np.ndarray  # (P,)
     box: np.ndarray  # (4,) centre x, centre y, width, height
-    depth: np.ndarray | None = None  # (K,) metres behind the pelvis, where it is known
-    root: np.ndarray | None = None  # (3, 3) root rotation in camera axes, where it is known
+    depth: np.ndarray  # (K,) metres behind the pelvis
+    depth_weights: np.ndarray  # (K,) 0..1
+    root: np.ndarray  # (3, 3) root rotation in camera axes
+    root_weight: float  # 0..1
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +55,49 @@ class TrainingCrops:
     weights: np.ndarray  # (N, K)       float32
     pairs: np.ndarray  # (N, P, 2, 2) float32
     pair_weights: np.ndarray  # (N, P)       float32
-    depth: np.ndarray  # (N, K)       float32
+    depth: np.ndarray  # (N, K)       float32  metres behind the pelvis
+    depth_weights: np.ndarray  # (N, K)       float32
     root: np.ndarray  # (N, 3, 3)    float32
-    solid: np.ndarray  # (N,)         float32  1 where depth and root are known
+    root_weights: np.ndarray  # (N,)         float32
 
     @classmethod
     def stack(cls, rows: Sequence[TrainingCrops]) -> TrainingCrops:
         """Several as one."""
         return cls(**{f.name: np.concatenate([getattr(row, f.name) for row in rows]) for f in fields(cls)})
+
+    @classmethod
+    def of_drawn(cls, crops: np.ndarray, labels: Labels) -> TrainingCrops:
+        """Drawn people, of whom everything is known: crops (N, S, S, 3) and their labels."""
+        count = len(crops)
+        weights = np.ones((count, COUNT), np.float32)
+        weights[:, LESS_CERTAIN] = LESS_CERTAIN_WEIGHT
+        return cls(
+            crops,
+            labels.pixels,
+            weights,
+            known_pairs(labels.pixels),
+            np.ones((count, len(LEFT_RIGHT_PAIRS)), np.float32),
+            labels.points[..., 2],
+            weights,
+            labels.rotations[:, 0],
+            np.ones(count, np.float32),
+        )
+
+    def mirrored(self) -> TrainingCrops:
+        """The mirror images, of crops whose pixels were reversed: the grid starts at −1 but ends a pixel before 1."""
+        shift = np.array([2 / self.crops.shape[1], 0], np.float32)
+        flip, across = FLIP.astype(np.float32), np.array([-1, 1], np.float32)
+        return TrainingCrops(
+            self.crops[:, :, ::-1],
+            self.points[:, MIRRORED_KEYPOINTS] * across - shift,
+            self.weights[:, MIRRORED_KEYPOINTS],
+            self.pairs[:, :, ::-1] * across - shift,
+            self.pair_weights,
+            self.depth[:, MIRRORED_KEYPOINTS],
+            self.depth_weights[:, MIRRORED_KEYPOINTS],
+            flip @ self.root @ flip,
+            self.root_weights,
+        )
 
 
 @dataclass(frozen=True)
@@ -65,14 +105,14 @@ class Augmentation:
     """How a crop may differ from the person's box."""
 
     scale: float = 1.2  # side of the crop over the larger side of the box
-    closer: float = 0.25  # largest logarithm by which it is smaller than that
-    wider: float = 0.3  # and larger
-    shift: float = 0.09  # of the side
-    leaning: float = 0.58  # share of the crops that are turned a little,
-    lean: float = 0.35  # radians, standard deviation
-    turned: float = 0.12  # share of the crops that are turned by any angle
-    part: float = 0.12  # share of the crops that are cut to a part of the person
-    hidden: float = 0.28  # share of the crops with things before the person
+    closer: float = 0.22  # largest logarithm by which it is smaller than that
+    wider: float = 0.25  # and larger
+    shift: float = 0.07  # of the side
+    leaning: float = 0.52  # share of the crops that are turned a little,
+    lean: float = 0.3  # radians, standard deviation
+    turned: float = 0.08  # share of the crops that are turned by any angle
+    part: float = 0.1  # share of the crops that are cut to a part of the person
+    hidden: float = 0.25  # share of the crops with things before the person
 
 
 @dataclass(frozen=True)
@@ -126,20 +166,19 @@ def cut(
     pairs, root = view.points(sample.pairs), sample.root
     if view.flip:
         order, pairs = MIRRORED_KEYPOINTS, pairs[:, ::-1]
-    solid = sample.depth is not None and root is not None
-    if root is not None:
-        c, s = math.cos(view.angle), math.sin(view.angle)
-        root = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ root
-        root = FLIP @ root @ FLIP if view.flip else root
+    c, s = math.cos(view.angle), math.sin(view.angle)
+    root = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ root
+    root = FLIP @ root @ FLIP if view.flip else root
     values = {
         "crops": cv2.cvtColor(crop, cv2.COLOR_BGR2RGB),
         "points": view.points(sample.points)[order],
         "weights": sample.weights[order],
         "pairs": pairs,
         "pair_weights": sample.pair_weights,
-        "depth": sample.depth[order] if sample.depth is not None else np.zeros(len(sample.points)),
-        "root": root if root is not None else np.eye(3),
-        "solid": np.float32(solid),
+        "depth": sample.depth[order],
+        "depth_weights": sample.depth_weights[order],
+        "root": root,
+        "root_weights": sample.root_weight,
     }
     return TrainingCrops(**{k: v[None] if k == "crops" else np.float32(v)[None] for k, v in values.items()})
 

@@ -23,7 +23,9 @@ from vibe_cli.training.papers import EPOCH, PaperTraining
 from vibe_cli.training.temporal import TemporalTraining
 
 SHARES = (
+    "real",
     "share_3d",
+    "subsets",
     "simulated_share",
     "mirrored_share",
     "small_share",
@@ -51,7 +53,7 @@ CONFIGS: dict[str, Named] = {
     "open-dts-vibe": Named("DTS-VIBE on the open encoder's features and drawn flow", TemporalTraining(), "dts-vibe"),
     "open-sps-net": Named("SPS-Net on the open encoder's features", TemporalTraining(), "sps-net"),
     "mposer": Named("VIBE's motion prior on motion capture", MposerTraining()),
-    "keypoints": Named("the open encoder's keypoint network on drawn crops", KeypointTraining()),
+    "keypoints": Named("the open encoder's keypoint network on drawn crops and photographs", KeypointTraining()),
     "detector": Named("the open detector on drawn scenes", DetectorTraining()),
     "lifter": Named("the open encoder's lifter and the single-frame regressor", LiftingTraining()),
     "vibe": Named("VIBE as its paper has it, on data sets", PaperTraining(), "vibe"),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from vibe_cli.geometry.rotations import matrix_from_6d
 from vibe_cli.networks.heatmap_decoding import cell_centres
-from vibe_cli.networks.keypoints import KeypointMaps
+from vibe_cli.networks.keypoints import YAW_BINS, KeypointMaps
 from vibe_cli.training.augment import TrainingCrops
-from vibe_cli.training.keypoints import TARGET_SPREAD, yaw_target
 
+TARGET_SPREAD = 0.8  # cells
+YAW_SHARPNESS = 12.0  # of the soft bins of the facing direction
 LEAST_PAIR = 0.3  # mass of a pair's targets inside the crop, from which it counts
-SCALES = {"heat": 1.0, "soft": 1.0, "depth": 6.0, "union": 0.4, "yaw": 1.0, "root": 0.3}
+KNOWN = ("points", "weights", "pairs", "pair_weights", "depth", "depth_weights", "root", "root_weights")
+SCALES = {"heat": 0.75, "soft": 0.75, "depth": 6.0, "union": 0.4, "yaw": 1.0, "root": 0.3}
 
 
 def keypoint_loss(maps: KeypointMaps, crops: TrainingCrops) -> tuple[Tensor, dict[str, Tensor]]:
@@ -22,9 +27,8 @@ def keypoint_loss(maps: KeypointMaps, crops: TrainingCrops) -> tuple[Tensor, dic
     maps of pairs; depth at the points, facing and root rotation of those of whom they are known.
     """
     device, size = maps.heat.device, maps.heat.shape[-1]
-    points, weights, pairs, pair_weights, depth, root, solid = (
-        torch.from_numpy(getattr(crops, name)).to(device)
-        for name in ("points", "weights", "pairs", "pair_weights", "depth", "root", "solid")
+    points, weights, pairs, pair_weights, depth, depth_weights, root, root_weights = (
+        torch.from_numpy(np.ascontiguousarray(getattr(crops, name))).to(device) for name in KNOWN
     )
     weight = weights * inside(points)
     target = blobs(points, size)
@@ -34,21 +38,28 @@ def keypoint_loss(maps: KeypointMaps, crops: TrainingCrops) -> tuple[Tensor, dic
     both = (blobs(pairs, size) * inside(pairs)[..., None, None]).sum(2)
     mass = both.sum((2, 3))
     log_union = maps.union.flatten(2).log_softmax(-1)
-    yaw, share = yaw_target(root), solid.mean().clamp_min(1e-6)
-    total = weight.sum().clamp_min(1e-6)
+    yaw, roots = yaw_target(root), root_weights.sum().clamp_min(1e-6)
+    total, deep = weight.sum().clamp_min(1e-6), depth_weights * inside(points)
     parts = {
         "heat": -((target.flatten(2) * log_heat).sum(-1) * weight).sum() / total,
         "soft": ((soft - points).abs().sum(-1) * weight).sum() / total,
-        "depth": (((maps.depth * target).sum((2, 3)) - depth).abs() * weight * solid[:, None]).mean() / share,
+        "depth": (((maps.depth * target).sum((2, 3)) - depth).abs() * deep).sum() / deep.sum().clamp_min(1e-6),
         "union": -(
             ((both / (mass[..., None, None] + 1e-6)).flatten(2) * log_union).sum(-1)
             * (mass > LEAST_PAIR)
             * pair_weights
         ).mean(),
-        "yaw": -((yaw * (maps.yaw.log_softmax(-1) - (yaw + 1e-9).log())).sum(-1) * solid).mean() / share,
-        "root": (((matrix_from_6d(maps.root) - root) ** 2).sum((1, 2)) * solid).mean() / share,
+        "yaw": -((yaw * (maps.yaw.log_softmax(-1) - (yaw + 1e-9).log())).sum(-1) * root_weights).sum() / roots,
+        "root": (((matrix_from_6d(maps.root) - root) ** 2).sum((1, 2)) * root_weights).sum() / roots,
     }
     return torch.stack([SCALES[name] * part for name, part in parts.items()]).sum(), parts
+
+
+def yaw_target(root: Tensor) -> Tensor:
+    """(N, 3, 3) root rotations → (N, YAW_BINS) soft bins of the facing direction; bin 0 faces the camera."""
+    yaw = torch.atan2(root[:, 0, 2], -root[:, 2, 2])
+    centres = torch.arange(YAW_BINS, device=root.device) * (2 * math.pi / YAW_BINS)
+    return (torch.cos(yaw[:, None] - centres) * YAW_SHARPNESS).softmax(-1)
 
 
 def inside(points: Tensor) -> Tensor:

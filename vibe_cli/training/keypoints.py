@@ -1,4 +1,4 @@
-"""Train the keypoint network on synthetic crops, for a stated time, resumable.
+"""Train the keypoint network on drawn people and, where there are some, photographs; for a stated time, resumable.
 
 Heat maps by spatial cross-entropy with a light soft-argmax term; left/right-blind union maps, the facing
 direction and the root rotation as auxiliaries. Views are nearly uniform from the start, else backs are drawn as
@@ -8,9 +8,8 @@ fronts.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,21 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from vibe_cli.errors import UsageError
-from vibe_cli.geometry.rotations import matrix_from_6d
-from vibe_cli.networks.heatmap_decoding import cell_centres
 from vibe_cli.networks.keypoints import (
     PIXEL_MEAN,
     PIXEL_STD,
-    YAW_BINS,
     KeypointConfig,
-    KeypointMaps,
     KeypointNet,
 )
-from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
-from vibe_cli.synth.crops import CropSource, Labels, mirror_labels
+from vibe_cli.synth.crops import CropSource
 from vibe_cli.synth.studio import one_thread_each
+from vibe_cli.training.augment import TrainingCrops
 from vibe_cli.training.distributed import ProcessContext
+from vibe_cli.training.keypoint_loss import keypoint_loss
 from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.photograph_crops import Photographs, photograph_crops
 from vibe_cli.training.weights import pictures_weights, take_over
 
-LESS_CERTAIN = [3, 6, 9, 13, 14, 22, 23]  # spine, collars and fingers: half the weight
-TARGET_SPREAD = 0.8  # cells
 FILTERS = (1, 3, 5)  # pixels, sides of random filters
 
 
@@ -48,6 +43,8 @@ class KeypointTraining:
 
     minutes: float = 60.0
     steps: int | None = None  # a budget of steps instead: then equal seeds give equal weights
+    photos: str | None = None  # folder of labelled photographs (photographs.py); None: drawn people alone
+    real: float = 0.65  # share of the crops that are photographs, where there are some
     batch: int = 64
     rate: float = 1e-3  # peak learning rate, cosine to zero
     frontal_start: float = 0.15  # share of extra frontal views; 0.6 at first was tried: facing is never learned
@@ -72,14 +69,6 @@ def to_input(crops: np.ndarray | Tensor) -> Tensor:
     """(N, S, S, 3) uint8 RGB → (N, 3, S, S) as the keypoint network expects."""
     x = torch.as_tensor(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float()
     return ((x / 255 - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
-
-
-def yaw_target(root: Tensor) -> Tensor:
-    """(N, 3, 3) root rotations → (N, YAW_BINS) soft bins of the facing direction; bin 0 faces the camera."""
-    yaw = torch.atan2(root[:, 0, 2], -root[:, 2, 2])
-    centres = torch.arange(YAW_BINS, device=root.device) * (2 * math.pi / YAW_BINS)
-    near = torch.cos(yaw[:, None] - centres)
-    return (near * 12).softmax(-1)
 
 
 def through_filters(rng: np.random.Generator, crops: Tensor, share: float) -> Tensor:
@@ -108,12 +97,14 @@ class _Stream(IterableDataset):
         self.folder, self.options, self.size = folder, options, size
         self.progress, self.start = progress, start
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, Labels]]:
+    def __iter__(self) -> Iterator[TrainingCrops]:
         import cv2
 
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         source, o = CropSource(self.folder), self.options
+        photographs = Photographs(Path(o.photos)) if o.photos is not None else None
+        real = round(o.batch * o.real) if photographs is not None else 0
         for number in turns(self.start):
             rng, done = np.random.default_rng([o.seed, number]), float(self.progress)
             if o.steps is not None:
@@ -121,7 +112,11 @@ class _Stream(IterableDataset):
             frontal = o.frontal_start + (o.frontal_end - o.frontal_start) * done
             easy = o.easy_start + (o.easy_end - o.easy_start) * done
             size = o.small if done < o.small_share else self.size
-            yield source.batch(rng, source.draw(rng, o.batch, frontal), size, easy=easy)
+            drawn = source.batch(rng, source.draw(rng, o.batch - real, frontal), size, easy=easy)
+            parts = [TrainingCrops.of_drawn(*drawn)]
+            if photographs is not None:
+                parts.append(photograph_crops(photographs, rng, o.seed, number * real, real, size))
+            yield TrainingCrops.stack(parts)
 
 
 def turns(start: int) -> Iterator[int]:
@@ -130,61 +125,13 @@ def turns(start: int) -> Iterator[int]:
     return itertools.count(start + (worker.id if worker else 0), worker.num_workers if worker else 1)
 
 
-def _uses(loader: Iterator, times: int) -> Iterator[tuple[Tensor, Labels]]:
+def _uses(loader: Iterator[TrainingCrops], times: int) -> Iterator[tuple[Tensor, TrainingCrops]]:
     """Every batch as it is and, where `times` is 2, mirrored."""
-    for crops, labels in loader:
-        x = to_input(crops)
-        yield x, labels
+    for batch in loader:
+        x = to_input(batch.crops)
+        yield x, batch
         if times > 1:
-            yield x.flip(3), _one_pixel_left(mirror_labels(labels), x.shape[-1])
-
-
-def _one_pixel_left(labels: Labels, size: int) -> Labels:
-    """Labels of a crop whose pixels were reversed: the grid starts at −1 but ends a pixel before 1."""
-    return replace(labels, pixels=labels.pixels - np.array([2 / size, 0], np.float32))
-
-
-def keypoint_loss(maps: KeypointMaps, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of a batch and its parts; points outside the crop count for nothing."""
-    device = maps.heat.device
-    pixels, points, root = (
-        torch.from_numpy(x).to(device) for x in (labels.pixels, labels.points, labels.rotations[:, 0])
-    )
-    weight = torch.ones(COUNT, device=device)
-    weight[LESS_CERTAIN] = 0.5
-    inside = (pixels.abs() < 1).all(-1).float() * weight
-    h, w = maps.heat.shape[-2:]
-    cells = (pixels * 0.5 + 0.5) * torch.tensor([w, h], device=device) - 0.5
-    dx = torch.arange(w, device=device) - cells[..., 0, None]
-    dy = torch.arange(h, device=device) - cells[..., 1, None]
-    target = torch.exp(-(dy[..., None] ** 2 + dx[..., None, :] ** 2) / (2 * TARGET_SPREAD**2))
-    target = target / (target.sum((2, 3), keepdim=True) + 1e-6)
-    log_heat = maps.heat.flatten(2).log_softmax(-1)
-    probability = log_heat.exp().view_as(maps.heat)
-    soft = torch.stack(
-        [
-            (probability.sum(2) * cell_centres(w).to(device)).sum(-1),
-            (probability.sum(3) * cell_centres(h).to(device)).sum(-1),
-        ],
-        -1,
-    )
-    depth = (maps.depth * target).sum((2, 3))
-    seen = target * inside[..., None, None]
-    left, right = zip(*LEFT_RIGHT_PAIRS, strict=False)
-    union = seen[:, list(left)] + seen[:, list(right)]
-    mass = union.sum((2, 3))
-    log_union = maps.union.flatten(2).log_softmax(-1)
-    yaw = yaw_target(root)
-    parts = {
-        "heat": -((target.flatten(2) * log_heat).sum(-1) * inside).mean(),
-        "soft": ((soft - pixels).abs().sum(-1) * inside).mean(),
-        "depth": ((depth - points[..., 2]).abs() * inside).mean(),
-        "union": -(((union / (mass[..., None, None] + 1e-6)).flatten(2) * log_union).sum(-1) * (mass > 0.3)).mean(),
-        "yaw": -(yaw * (maps.yaw.log_softmax(-1) - (yaw + 1e-9).log())).sum(-1).mean(),
-        "root": ((matrix_from_6d(maps.root) - root) ** 2).sum((1, 2)).mean(),
-    }
-    scale = {"heat": 1.0, "soft": 1.0, "depth": 6.0, "union": 0.6, "yaw": 1.0, "root": 0.25}
-    return sum(scale[k] * v for k, v in parts.items()), parts
+            yield x.flip(3), batch.mirrored()
 
 
 def train_keypoints(
@@ -218,12 +165,12 @@ def train_keypoints(
     for _ in range(loop.steps % options.uses):  # what was used already of the batch that was cut
         next(batches)
     while loop.goes_on():
-        crops, labels = next(batches)
+        crops, batch = next(batches)
         progress[0] = loop.done
         crops = through_filters(loop.step_rng(), crops, options.filtered)
         with context.pictures():
             maps = net(crops.to(context.device))
-        loop.step(*keypoint_loss(maps, labels))
+        loop.step(*keypoint_loss(maps, batch))
     return loop
 
 

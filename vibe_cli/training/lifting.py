@@ -24,8 +24,9 @@ from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
 from vibe_cli.synth.crops import FLIP, CropSource, Labels, mirror_labels
 from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.poses import PoseBank
+from vibe_cli.training.augment import LESS_CERTAIN
 from vibe_cli.training.distributed import ProcessContext
-from vibe_cli.training.keypoints import LESS_CERTAIN, to_input
+from vibe_cli.training.keypoints import to_input
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.losses import aligned
 from vibe_cli.training.noise import subsets_of

@@ -19,7 +19,7 @@ from vibe_cli.errors import InputError
 from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.importing.safe_read import read_npz
 from vibe_cli.synth.faults import degrade
-from vibe_cli.training.mixture import FIRST_VALIDATION, decode, number_of, read_archive
+from vibe_cli.training.photograph_crops import FIRST_VALIDATION, MAKERS, decode, number_of, read_archive
 from vibe_cli.training.photographs import agree
 
 GREY = 115  # of what lies beyond a picture
@@ -118,7 +118,7 @@ def read_single(folder: Path) -> list[BoxedPicture]:
     content = read_npz(folder / "lspet_labels.npz")
     names = [str(name) for name in content["names"]]
     packed = read_archive(folder / "lspet.tar", set(names))
-    marked = agree(content["human"], content["movenet"], content["blazepose"]).boxes
+    marked = agree(*(content[maker] for maker in MAKERS)).boxes
     found, row = content["boxes"], content["boxes_picture"]
     there = np.isfinite(found).all(axis=1) & (found[:, 4] > DOUBTED)
     found, row = found[there], row[there]

@@ -18,7 +18,7 @@ from vibe_cli.networks.lifter import KeypointPrediction
 from vibe_cli.networks.rotation_tta import LEANS, turned
 from vibe_cli.networks.skeleton import COUNT, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.people.keypoint_files import LAYOUTS
-from vibe_cli.training.keypoints import yaw_target
+from vibe_cli.training.keypoint_loss import yaw_target
 
 LIMBS = [JOINT[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist", "knee", "ankle") for side in "lr"]
 # What users bring: the layouts that we read, all of the 49 joints, or the twelve of the limbs alone

@@ -5,11 +5,13 @@ A folder holds `lspet.tar` (pictures) and `lspet_labels.npz`, arrays of N pictur
     human (N, 14, 3)            Leeds Sports Pose's joints by hand: x, y, visible; (0, 0, 0) where none is marked
     movenet (N, 2, 17, 3)       COCO's keypoints by a network on two crops: x, y, score
     blazepose (N, 33, 4)        BlazePose's landmarks: x, y, visibility, presence
+    blazepose_world (N, 33, 3)  their metres from the hips' middle: right, down, into the picture
     boxes (M, 5), boxes_picture (M,)   everybody's x, y, width, height and score, and the row of their picture
 Marks by hand are sometimes wrong, and sometimes of a person whose left and right are exchanged; networks err where
 poses are rare. A joint counts fully where the hand and a network agree, less where the hand stands alone, and nothing
 where they contradict each other. Where they agree but for the sides, the two places are known and not whose they are:
-that is said of pairs (`PhotoLabels.pairs`), which the left/right-blind maps learn from.
+that is said of pairs (`PhotoLabels.pairs`), which the left/right-blind maps learn from. Depth and facing are
+BlazePose's, of those whose trunk and limbs it has where they are.
 """
 
 from __future__ import annotations
@@ -18,25 +20,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, LEFT_RIGHT_PAIRS
+from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS, keypoints, pair
 
-COUNT, PAIRS = len(KEYPOINTS_OF_54), len(LEFT_RIGHT_PAIRS)
+PAIRS = len(LEFT_RIGHT_PAIRS)
 # The limbs' joints in each maker's order, left before right: ankle, knee, hip, wrist, elbow, shoulder
 HUMAN = [5, 0, 4, 1, 3, 2, 11, 6, 10, 7, 9, 8]
 COCO = [15, 16, 13, 14, 11, 12, 9, 10, 7, 8, 5, 6]
 BLAZE = [27, 28, 25, 26, 23, 24, 15, 16, 13, 14, 11, 12]
-OURS = [KEYPOINTS_OF_54.index(joint) for joint in (7, 8, 4, 5, 46, 45, 20, 21, 18, 19, 16, 17)]
+OURS = [k for name in ("ankle", "knee", "hip_lsp", "wrist", "elbow", "shoulder") for k in pair(name)]
 OPPOSITE = [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]
 HUMAN_NECK, HUMAN_TOP = 12, 13
-NECK, TOP = KEYPOINTS_OF_54.index(47), KEYPOINTS_OF_54.index(48)
+NECK, TOP = keypoints("neck_lsp", "head_top_lsp")
 # nose, left eye, right eye, left ear, right ear: ours, COCO's, BlazePose's
-FACE = [(KEYPOINTS_OF_54.index(a), b, c) for a, b, c in ((24, 0, 0), (26, 1, 2), (25, 2, 5), (28, 3, 7), (27, 4, 8))]
+FACE = list(zip(keypoints("nose", "l_eye", "r_eye", "l_ear", "r_ear"), range(5), (0, 2, 5, 7, 8), strict=True))
 # What lies beyond a limb's joint and BlazePose alone tells: row of the limb, ours, BlazePose's (the mean of several)
 BEYOND = [
-    (row, KEYPOINTS_OF_54.index(joint), landmarks)
-    for row, joint, landmarks in (
-        (0, 29, [31]), (0, 31, [29]), (1, 32, [32]), (1, 34, [30]), (6, 22, [17, 19]), (7, 23, [18, 20]))
-]  # fmt: skip
+    (row, *keypoints(f"{side}_{name}"), [landmark + row % 2 for landmark in landmarks])
+    for row, name, landmarks in (
+        *((row, name, [landmark]) for row in (0, 1) for name, landmark in (("big_toe", 31), ("heel", 29))),
+        *((row, "hand", [17, 19]) for row in (6, 7)),
+    )
+    for side in "lr"[row % 2]
+]
 NEAR = 0.09  # of a person's larger side: marks of the same joint
 FACE_NEAR = 0.05
 APART = 0.15  # left and right that are this far from each other can be told to be exchanged
@@ -44,6 +49,9 @@ SURE, LANDMARK_SURE, QUITE_SURE = 0.25, 0.3, 0.5  # scores of networks' marks th
 MISTAKEN = 0.25  # share of the limbs exchanged, from which the hand's other marks of a person are in doubt
 ALONE, BY_NETWORKS, BEYOND_WEIGHT, SIDES_UNKNOWN = 0.6, 0.7, 0.6, 0.8  # weights; what is agreed on has 1
 MARGIN = 1.1  # a person's box over that of the joints
+TRUNK = [4, 5, 10, 11]  # hips and shoulders among the limbs' joints; all but one of them BlazePose must have right
+DEPTH_WEIGHT, ROOT_WEIGHT = 0.5, 0.6  # of what one network alone tells
+SECTORS, EVENED = 12, (0.3, 2.0)  # directions that people face, and how much their weights are evened out
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +63,10 @@ class PhotoLabels:
     pairs: np.ndarray  # (N, P, 2, 2) float32  two places of a pair
     pair_weights: np.ndarray  # (N, P)       float32
     boxes: np.ndarray  # (N, 4)       float32  centre x, centre y, width, height, around all that is known
+    depth: np.ndarray  # (N, K)       float32  metres behind the pelvis
+    depth_weights: np.ndarray  # (N, K)       float32
+    roots: np.ndarray  # (N, 3, 3)    float32  root rotation in camera axes
+    root_weights: np.ndarray  # (N,)         float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +89,7 @@ class _Limbs:
         return _distance(a, b) < NEAR * self.side
 
 
-def agree(human: np.ndarray, movenet: np.ndarray, blazepose: np.ndarray) -> PhotoLabels:
+def agree(human: np.ndarray, movenet: np.ndarray, blazepose: np.ndarray, world: np.ndarray) -> PhotoLabels:
     """Labels of what the makers agree on; arrays as in the module's text."""
     marked = np.where(human[..., 2:] > 0.5, human[..., :2], np.nan).astype(np.float64)
     side = MARGIN * np.nanmax(np.nanmax(marked, 1) - np.nanmin(marked, 1), axis=1)[:, None]
@@ -104,7 +116,39 @@ def agree(human: np.ndarray, movenet: np.ndarray, blazepose: np.ndarray) -> Phot
         np.nan_to_num(pairs).astype(np.float32),
         pair_weights.astype(np.float32),
         _boxes(np.concatenate([known, marked], axis=1)),
+        *_solid(points[:, OURS], weights[:, OURS], side, blazepose, world),
     )
+
+
+def _solid(
+    points: np.ndarray, weights: np.ndarray, side: np.ndarray, blazepose: np.ndarray, world: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Depth (N, K), its weights, roots (N, 3, 3) and their weights, of limbs' points (N, 12, 2) and weights (N, 12).
+
+    The root's axes are the hips' line and the trunk. Most of those whom BlazePose has right face the camera: each
+    direction weighs as if it were about as common as any other, or a network takes every back for a front.
+    """
+    off = _distance(points, blazepose[:, BLAZE, :2]) / side
+    known = (weights > QUITE_SURE) & np.isfinite(off)
+    right = known & (off < NEAR) & (blazepose[:, BLAZE, 2] > LANDMARK_SURE)
+    wrong = known & (off > APART)
+    good = (right[:, TRUNK].sum(1) >= len(TRUNK) - 1) & (wrong.sum(1) <= 1) & np.isfinite(world).all((1, 2))
+    world = np.where(good[:, None, None], world, 0)
+    depth, depth_weights = np.zeros((2, len(points), COUNT), np.float32)
+    left_hip, right_hip, left_shoulder, right_shoulder = (world[:, BLAZE[row]] for row in TRUNK)
+    hips = (left_hip + right_hip) / 2
+    depth[:, OURS] = world[:, BLAZE, 2] - hips[:, None, 2]
+    depth_weights[:, OURS] = DEPTH_WEIGHT * (good[:, None] & right)
+    across = _unit(left_hip - right_hip)
+    up = (left_shoulder + right_shoulder) / 2 - hips
+    up = _unit(up - (up * across).sum(-1, keepdims=True) * across)
+    roots = np.stack([across, up, np.cross(across, up)], axis=-1)
+    roots[~good] = np.eye(3)
+    yaw = np.arctan2(roots[:, 0, 2], -roots[:, 2, 2])
+    sector = np.round(yaw / (2 * np.pi) * SECTORS).astype(int) % SECTORS
+    share = np.bincount(sector[good], minlength=SECTORS) / max(1, good.sum())
+    even = np.clip(1 / SECTORS / np.maximum(share[sector], 1e-3), *EVENED)
+    return depth, depth_weights, roots.astype(np.float32), (ROOT_WEIGHT * good * even).astype(np.float32)
 
 
 def _settle(limbs: _Limbs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -186,6 +230,10 @@ def _boxes(points: np.ndarray) -> np.ndarray:
 def _sure(marks: np.ndarray, least: float) -> np.ndarray:
     """Marks (…, 3 or more) with a score of at least so much → (…, 2), NaN elsewhere."""
     return np.where(marks[..., 2:3] > least, marks[..., :2], np.nan).astype(np.float64)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
