@@ -23,6 +23,7 @@ FLOORS = (
     ("motion",),
     ("pipeline", "finished_run", "report"),
     ("run", "synth"),
+    ("batch",),
     ("datasets",),  # above synth, which composes the clips of its work folders
     ("training", "evaluation"),
     ("cli",),

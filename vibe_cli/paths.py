@@ -40,3 +40,15 @@ def user_models_dir() -> Path:
     else:
         data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return data / "vibe" / "models"
+
+
+def printable(text: str) -> str:
+    """A text, such as a file's name, that does nothing to a terminal: what is no character to be seen is written as
+    an escape, and so is what turns the direction of writing."""
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character == " " or character.isprintable():
+        return character
+    return character.encode("ascii", "backslashreplace").decode() if ord(character) > 127 else repr(character)[1:-1]

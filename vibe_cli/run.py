@@ -14,11 +14,12 @@ from vibe_cli.finished_run import draw, picture_name
 from vibe_cli.options import MotionOptions
 from vibe_cli.pipeline import Options, recover
 from vibe_cli.progress import Progress, Stopwatch, quiet
-from vibe_cli.run_folder import REPORT_NAME, RESULT_NAME, make_writable, remove_if_empty, write_json
+from vibe_cli.run_folder import PICTURE_NAME, REPORT_NAME, RESULT_NAME, make_writable, remove_if_empty, write_json
 
 if TYPE_CHECKING:
     from vibe_cli.body.body_models import Body
     from vibe_cli.results import Result
+    from vibe_cli.video.limits import Limits
     from vibe_cli.video.reader import VideoReader
     from vibe_cli.zoo.model import Model
 
@@ -62,6 +63,7 @@ class Job:
     output: Path  # in which their folders lie
     choice: ModelChoice
     options: RunOptions
+    limits: Limits | None = None  # on what is taken of a clip
 
     @cached_property
     def model(self) -> Model:
@@ -77,6 +79,7 @@ class Outcome:
     files: list[Path]
     facts: report.Facts
     failure: VibeError | None = None  # why the clip counts as failed, although all that could be written is
+    made: dict[str, list[Path]] = field(default_factory=dict)  # export:npz, render:side … → its files
 
 
 def run_clip(path: Path, folder: Path, job: Job, progress: Progress = quiet) -> Outcome:
@@ -86,11 +89,9 @@ def run_clip(path: Path, folder: Path, job: Job, progress: Progress = quiet) -> 
     a renderer that fails is a warning. A format that cannot be exported is the outcome's failure and costs nothing
     else; so is nobody in the clip, NobodyFound, whose result is empty but valid.
     """
-    from vibe_cli.video.reader import open_video
-
     make_writable(folder)
     try:
-        with open_video(path) as video:
+        with open_clip(path, job.limits) as video:
             watch = Stopwatch()
             result = recover(video, job.model, job.options.recover, progress, watch)
             with watch("save"):
@@ -102,6 +103,15 @@ def run_clip(path: Path, folder: Path, job: Job, progress: Progress = quiet) -> 
     if not result.people:
         outcome.failure = _nobody(path, folder, outcome.facts)
     return outcome
+
+
+def open_clip(path: Path, limits: Limits | None) -> VideoReader:
+    """A clip, of which no more is taken than the limits say."""
+    from vibe_cli.video.limits import LimitedReader
+    from vibe_cli.video.reader import open_video
+
+    video = open_video(path)
+    return video if limits is None else LimitedReader(video, limits)
 
 
 def add_to_run(
@@ -151,7 +161,7 @@ def _nobody(path: Path, folder: Path, facts: report.Facts) -> NobodyFound:
 
 def _leftovers(outcome: Outcome, folder: Path) -> list[str]:
     """A warning about files of earlier runs, which show another result than the one just written."""
-    known = {REPORT_NAME, *(file.name for file in outcome.files)}
+    known = {REPORT_NAME, PICTURE_NAME, *(file.name for file in outcome.files)}
     old = sorted(entry.name for entry in folder.iterdir() if entry.name not in known and not entry.name.startswith("."))
     return [f"left from an earlier run in {folder}: {', '.join(old)}"] if old else []
 
@@ -196,10 +206,12 @@ def _try_to_export(
 ) -> VibeError | None:
     """Write the result in a format; a failure becomes a warning and comes back."""
     try:
-        outcome.files.extend(format_writer(name).write(outcome.result, body, folder, options, progress))
+        files = format_writer(name).write(outcome.result, body, folder, options, progress)
     except VibeError as error:
         outcome.facts.warnings.append(_told(f"{name} was not exported", error))
         return error
+    outcome.files.extend(files)
+    outcome.made[f"export:{name}"] = files
     return None
 
 
@@ -216,6 +228,7 @@ def _try_to_draw(
         warnings = [f"nothing was drawn: {type(error).__name__}: {error}"]
     else:
         outcome.files.append(target)
+        outcome.made[f"render:{style}"] = [target]
     outcome.facts.warnings.extend(warnings)
 
 

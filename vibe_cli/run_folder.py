@@ -22,6 +22,7 @@ DEFAULT_OUTPUT = Path("output")
 RESULT_NAME = "result.npz"
 REPORT_NAME = "run.json"
 OVERLAY_NAME = "overlay.mp4"
+PICTURE_NAME = "picture.jpg"  # that a batch shows on its page
 CLUTTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # which file managers leave in every folder that they show
 
 

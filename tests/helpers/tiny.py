@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -11,8 +13,11 @@ import yaml
 from safetensors.torch import save_file
 
 from vibe_cli.networks import build_network
+from vibe_cli.options import MotionOptions
 from vibe_cli.results import Detections
+from vibe_cli.run import ModelChoice
 from vibe_cli.video.writer import VideoWriter
+from vibe_cli.zoo.model import Model
 
 ENCODER = {
     "network": "open_encoder",
@@ -91,6 +96,17 @@ class BrightDetector:
         ends = np.flatnonzero(np.diff(columns, append=0) == -1) + 1
         boxes = [[(a + b) / 2, HEIGHT / 2, b - a, HEIGHT * 0.75] for a, b in zip(starts, ends, strict=True)]
         return Detections(np.array(boxes).reshape(-1, 4), np.full(len(boxes), 0.9))
+
+
+@dataclass(frozen=True)
+class TinyChoice(ModelChoice):
+    """A choice of model whose detector finds what is bright; a worker process can be given it."""
+
+    def load(self, motion: MotionOptions) -> Model:
+        """The model `tiny` with the detector, its networks on one thread."""
+        torch.set_num_threads(1)
+        with mock.patch("vibe_cli.zoo.reader.load_detector", lambda *_: (BrightDetector(), "bright")):
+            return super().load(motion)
 
 
 def make_walk(path: Path, frames: int = 40, people: int = 1) -> Path:

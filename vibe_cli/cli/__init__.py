@@ -15,6 +15,7 @@ from vibe_cli.cli.failures import Settings, ending_cleanly, report
 # command → its one line of help; its code is `command` in the module of its name, imported when it is used
 COMMANDS = {
     "demo": "Recover everybody's 3D motion in clips or image folders.",
+    "batch": "Recover everybody's motion in all clips under folders; goes on where it stopped.",
     "export": "Write a finished run in another program's format.",
     "render": "Draw a finished run again, in any style; nothing is recomputed.",
     "info": "Say what is in a result, a video, a model or a body file.",

@@ -21,6 +21,7 @@ from vibe_cli.errors import (
     EXIT_USAGE,
     VibeError,
 )
+from vibe_cli.paths import printable
 
 ISSUES = "run it again with --debug and report what it shows"
 DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -62,7 +63,7 @@ def report(error: BaseException, debug: bool = False) -> int:
     if message:
         click.echo(f"error: {message}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(f"hint: {printable(hint)}", err=True)
     return code
 
 
@@ -102,5 +103,5 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks."""
-    return " ".join(text.split())
+    """The text without line breaks, and without what a terminal would obey."""
+    return printable(" ".join(text.split()))
