@@ -25,11 +25,19 @@ def write_photographs(folder: Path) -> Path:
         movenet=np.full((4, 2, 17, 3), 0.1, np.float32),
         blazepose=np.full((4, 33, 4), 0.1, np.float32),
         blazepose_world=np.zeros((4, 33, 3), np.float32),
+        boxes=np.array([[10, 10, 90, 90, 0.8], [0, 0, 20, 30, 0.2]], np.float32),
+        boxes_picture=np.array([0, 2]),
     )
-    with tarfile.open(folder / "lspet.tar", "w") as archive:
-        for value, name in enumerate(names):
-            packed = cv2.imencode(".jpg", np.full((120, 120, 3), 60 * value, np.uint8))[1].tobytes()
-            info = tarfile.TarInfo(f"lspet/{name}")
-            info.size = len(packed)
-            archive.addfile(info, io.BytesIO(packed))
+    shades = (np.full((120, 120, 3), 60 * value, np.uint8) for value in range(len(names)))
+    packed = (cv2.imencode(".jpg", shade)[1].tobytes() for shade in shades)
+    write_archive(folder / "lspet.tar", {f"lspet/{n}": data for n, data in zip(names, packed, strict=True)})
     return folder
+
+
+def write_archive(path: Path, files: dict[str, bytes]) -> None:
+    """A tar of those files."""
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))

@@ -1,58 +1,50 @@
-"""What the open detector learns from: scenes with their boxes, and the maps it is to give for them."""
+"""The detector's training: photographs, drawn scenes, and ImageNet's backbone."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
-from tests.synth.test_synth import bank, body, cache, pictures  # noqa: F401 (fixtures)
-from vibe_cli.networks.keypoints import STRIDE
-from vibe_cli.synth import scenes
-from vibe_cli.synth.scenes import LEAST_SIDE, MIN_VISIBLE, SceneSource
-from vibe_cli.training.detector import targets
+from tests.helpers.photographs import write_archive, write_photographs
+from vibe_cli.networks.centre import CentreConfig, CentreNet
+from vibe_cli.training.detector import DetectorTraining, train_detector
 
-
-def test_scenes_have_boxes_in_the_picture_and_are_the_same_by_seed(cache: Path) -> None:  # noqa: F811
-    source, counts = SceneSource(cache, 128), []
-    for seed in range(12):
-        image, boxes, visible = source.scene(np.random.default_rng(seed))
-        again = source.scene(np.random.default_rng(seed))
-        assert image.shape == (128, 128, 3) and image.dtype == np.uint8
-        assert all(np.array_equal(a, b) for a, b in zip((image, boxes, visible), again, strict=True))
-        low, high = boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
-        assert (low >= 0).all() and (high <= 128).all() and (visible >= 0).all() and (visible <= 1).all()
-        counts.append(len(boxes))
-    assert min(counts) == 0 and max(counts) > 2
+CONFIG = CentreConfig(backbone="lite0", channels=8, size=64)
 
 
-def test_boxes_hold_the_person_and_blots_are_not_wanted(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(scenes, "degrade", lambda rng, image, borders: image)
-    monkeypatch.setattr(SceneSource, "_backdrop", lambda self, rng: np.full((self.size, self.size, 3), 255, np.uint8))
-    monkeypatch.setattr(SceneSource, "_occlude", lambda *_: None)
-    source, alone, small = SceneSource(cache, 128), 0, 0
-    for seed in range(60):
-        image, boxes, visible = source.scene(np.random.default_rng(seed))
-        blots = boxes[:, 2:].max(axis=1, initial=0) < LEAST_SIDE if len(boxes) else np.zeros(0, bool)
-        assert (visible[blots] == 0).all()
-        small += int(blots.sum())
-        if len(boxes) == 1 and not blots[0]:
-            rows, columns = np.nonzero((image < 200).any(axis=-1))
-            x, y, w, h = boxes[0]
-            seen = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-            assert np.abs(np.array(seen) - [x - w / 2, y - h / 2, x + w / 2, y + h / 2]).max() <= 4
-            assert visible[0] == pytest.approx(1)
-            alone += 1
-    assert alone > 3 and small > 3
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Photographs with everybody boxed, and one everyday scene."""
+    folder = write_photographs(tmp_path / "photos")
+    scene = cv2.imencode(".jpg", np.full((80, 90, 3), 120, np.uint8))[1].tobytes()
+    write_archive(folder / "scenes.tar", {"a.jpg": scene})
+    entry = {"file_name": "a.jpg", "people": [{"box": [10, 10, 30, 50], "crowd": False}], "yolox": []}
+    (folder / "scenes.json").write_text(json.dumps([entry]))
+    return folder
 
 
-def test_maps_want_who_is_seen_and_pass_over_who_is_hidden() -> None:
-    boxes = np.array([[40, 40, 32, 48], [96, 96, 24, 24]], np.float32)
-    heat, weight, corners, near = targets(boxes, np.array([1.0, MIN_VISIBLE / 2]), 128)
-    row = column = 40 // STRIDE
-    assert heat[row, column] == 1 == near[row, column] and (heat == 1).sum() == 1
-    assert corners[row, column].tolist() == [24, 16, 56, 64]
-    hidden = weight == 0
-    assert hidden[96 // STRIDE, 96 // STRIDE] and hidden.sum() == 4 and (heat[hidden] < 0.01).all()
-    assert not near[hidden].any()
+def test_photographs_alone_train_a_detector_whose_first_blocks_stay(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    imagenet = CentreNet(CONFIG).backbone.state_dict()
+    monkeypatch.setattr("vibe_cli.training.detector.lite0_weights", lambda: imagenet)
+    options = DetectorTraining(
+        steps=2, photos=str(photos), real=1.0, backbone="lite0", frozen=3, batch=2, size=64, workers=0, threads=1
+    )
+    loop = train_detector(tmp_path / "nothing drawn", tmp_path / "run.pt", None, CONFIG, options, lambda line: None)
+    learnt = loop.averaged.backbone.state_dict()
+    assert loop.steps == 2
+    assert torch.equal(learnt["stem.weight"], imagenet["stem.weight"])
+    assert torch.equal(learnt["blocks.2.project.weight"], imagenet["blocks.2.project.weight"])
+    assert not torch.equal(learnt["blocks.3.project.weight"], imagenet["blocks.3.project.weight"])
+
+
+def test_a_detector_on_lite0_gives_maps_of_stride_8() -> None:
+    heat, sides = CentreNet(CONFIG).eval()(torch.zeros(2, 3, 64, 96))
+    assert heat.shape == (2, 1, 8, 12) and sides.shape == (2, 4, 8, 12)

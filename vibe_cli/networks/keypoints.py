@@ -95,11 +95,11 @@ class Backbone(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Brings the three maps of a Backbone together at stride 8."""
+    """Brings three maps, at strides 8, 16 and 32 and of so many `inputs` channels, together at stride 8."""
 
-    def __init__(self, width: int, channels: int) -> None:
+    def __init__(self, inputs: Sequence[int], channels: int) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(_block(width * k, channels, 1) for k in (2, 4, 8))
+        self.lateral = nn.ModuleList(_block(count, channels, 1) for count in inputs)
         self.smooth = nn.ModuleList(_block(channels, channels, 3) for _ in range(2))
 
     def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -116,7 +116,7 @@ class KeypointNet(nn.Module):
         super().__init__()
         self.config = config = config or KeypointConfig()
         self.backbone = Backbone(config.width, config.layers)
-        self.pyramid = Pyramid(config.width, config.channels)
+        self.pyramid = Pyramid([config.width * k for k in (2, 4, 8)], config.channels)
         self.heat = nn.Conv2d(config.channels, COUNT, 1)
         self.depth = nn.Conv2d(config.channels, COUNT, 1)
         self.union = nn.Conv2d(config.channels, len(LEFT_RIGHT_PAIRS), 1)

@@ -1,4 +1,7 @@
-"""Train the open person detector on synthetic scenes, starting from the keypoint network's backbone."""
+"""Train the open person detector on photographs and drawn scenes.
+
+It begins with EfficientNet-lite0's ImageNet weights, or with the backbone of a keypoint network.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from vibe_cli.networks.keypoints import STRIDE
 from vibe_cli.synth.scenes import MIN_VISIBLE, SceneSource
 from vibe_cli.training.keypoints import load, picture_loop, to_input, turns
 from vibe_cli.training.loop import Loop
+from vibe_cli.training.mosaics import PhotoScenes
+from vibe_cli.training.pretrained import lite0_weights
 from vibe_cli.training.weights import pictures_weights, take_over
 
 
@@ -27,6 +32,10 @@ class DetectorTraining:
 
     minutes: float = 25.0
     steps: int | None = None  # a budget of steps instead: then equal seeds give equal weights
+    photos: str | None = None  # folder of photographs with people boxed (mosaics.py); None: drawn scenes alone
+    real: float = 0.8  # share of the scenes that are photographs, where there are some
+    backbone: str = "resnet"  # or lite0
+    frozen: int = 3  # blocks of lite0, besides the stem, that do not learn
     batch: int = 12
     size: int = 256  # pixels of a training scene
     rate: float = 8e-4
@@ -78,11 +87,15 @@ class _Stream(IterableDataset):
 
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
-        source = SceneSource(self.folder, self.options.size)
+        o = self.options
+        real = round(o.batch * o.real) if o.photos is not None else 0
+        photographs = PhotoScenes(Path(o.photos), o.size) if o.photos is not None else None
+        drawn = SceneSource(self.folder, o.size) if real < o.batch else None
+        sources = [photographs] * real + [drawn] * (o.batch - real)
         for number in turns(self.start):
-            rng = np.random.default_rng([self.options.seed, number])
-            scenes = [source.scene(rng) for _ in range(self.options.batch)]
-            maps = [targets(boxes, visible, self.options.size) for _, boxes, visible in scenes]
+            rng = np.random.default_rng([o.seed, number])
+            scenes = [source.scene(rng) for source in sources if source is not None]
+            maps = [targets(boxes, visible, o.size) for _, boxes, visible in scenes]
             yield np.stack([image for image, _, _ in scenes]), *(np.stack(m) for m in zip(*maps, strict=False))
 
 
@@ -137,7 +150,7 @@ def train_detector(
     **loop_options: Any,
 ) -> Loop:
     """Train until the budget is spent; resumes from `out`, else starts from a detector's checkpoint, or from the
-    backbone of a keypoint network's."""
+    backbone of a keypoint network's, or from ImageNet's weights of lite0."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     net = CentreNet(config)
@@ -147,6 +160,10 @@ def train_detector(
         for name in ("backbone", "pyramid", *(("heat", "sides") if whole else ())):
             part = {k.removeprefix(name + "."): v for k, v in weights.items() if k.startswith(name + ".")}
             take_over(getattr(net, name), part)
+    elif net.lite and not out.exists():
+        net.backbone.load_state_dict(lite0_weights())
+    if net.lite:
+        net.backbone.frozen = options.frozen
     net = net.to(memory_format=torch.channels_last)
     loop, context = picture_loop(net, config, options, report, "detector", out, loop_options)
     if not loop.goes_on():

@@ -233,7 +233,8 @@ def _sure(marks: np.ndarray, least: float) -> np.ndarray:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    with np.errstate(invalid="ignore"):  # of who is not known, and is not asked for
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

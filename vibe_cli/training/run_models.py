@@ -69,10 +69,12 @@ def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) ->
     elif kind == "DetectorTraining":
         from vibe_cli.zoo.reader import find_model
 
-        rescore = find_model(SHIPPED[1]).config["rescore"]  # as the shipped one's second look believes
+        second_look = {}
+        if weights["config"]["backbone"] == "resnet":  # lite0 needs none; others' is as the shipped one's believes
+            second_look = {"rescore": find_model(SHIPPED[1]).config["rescore"]}
         write_model(
             out,
-            {"task": "detector", "rescore": rescore, **facts},
+            {"task": "detector", **second_look, **facts},
             halved(weights["averaged"]),
             {"network": "centre", **weights["config"]},
         )

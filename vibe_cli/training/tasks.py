@@ -172,7 +172,7 @@ def _keypoints(job: Job) -> tuple[list[Loop], dict]:
 
 def _detector(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "detector")
-    config = CentreConfig(layers=DEEP)
+    config = CentreConfig(job.settings.backbone, layers=DEEP, size=job.settings.size)
     loop = train_detector(
         job.inputs.need_folder(), job.checkpoint, job.start, config, job.settings, job.report, **job.loop_options
     )
