@@ -11,7 +11,7 @@ from torch import nn
 
 from vibe_cli.errors import UsageError
 from vibe_cli.networks.outputs import EncoderOutput
-from vibe_cli.people.track import smooth_boxes
+from vibe_cli.people.steady import smooth_boxes
 from vibe_cli.pipeline import Options, Run, cut_people, encode_tracks
 from vibe_cli.progress import quiet
 from vibe_cli.results import Track
@@ -39,6 +39,10 @@ class Clip:
         return self
 
     fps = 25
+
+    @property
+    def times(self) -> np.ndarray:
+        return np.arange(self.frames) / self.fps
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         for index in range(self.frames):
@@ -145,7 +149,7 @@ def test_crops_are_cut_by_steady_boxes() -> None:
     track = make_track(1, 0, 30)
     track.boxes[:, 0] += np.random.default_rng(0).normal(0, 3, 31)
     (seen,) = encode_tracks(Clip(31), [track], Reading(), 4, Run(quiet))
-    assert np.allclose(seen.boxes[:, 0], smooth_boxes(track, 25).boxes[:, 0])
+    assert np.allclose(seen.boxes[:, 0], smooth_boxes(track).boxes[:, 0])
     assert seen.boxes[:, 0].std() < track.boxes[:, 0].std() / 2
 
 

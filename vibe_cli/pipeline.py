@@ -18,7 +18,8 @@ from vibe_cli.errors import UsageError
 from vibe_cli.geometry.boxes import square
 from vibe_cli.geometry.camera import crop_points_to_image, image_points_to_crop
 from vibe_cli.options import MotionOptions
-from vibe_cli.people.track import TrackOptions, TrackReport, link_tracks, smooth_boxes
+from vibe_cli.people.steady import smooth_boxes
+from vibe_cli.people.track import TrackOptions, TrackReport, link_tracks
 from vibe_cli.progress import Progress, Stopwatch, quiet
 from vibe_cli.results import Person, Result, Track, TrackFeatures
 
@@ -88,7 +89,7 @@ def recover(
         run.warnings.extend(video.warnings)
         info = video.info
     people = [
-        estimate_person(seen, model, options.motion, float(info.fps), run)
+        estimate_person(seen, model, options.motion, info.times, run)
         for seen in progress(observed, "Recovering motion", len(observed))
     ]
     metadata = {
@@ -122,7 +123,7 @@ def follow_people(
         found = list(halving_batches(detector.detect, frames, options.batch_size, run.warnings.append))
         if finding:
             found = join_people(found, source.people(len(found)), (video.info.width, video.info.height))
-        return link_tracks(found, options.tracking)
+        return link_tracks(found, options.tracking, video.info.times)
 
 
 def encode_tracks(
@@ -139,7 +140,7 @@ def encode_tracks(
     """
     if not tracks:
         return []
-    steady = [smooth_boxes(track, float(video.info.fps)) for track in tracks]
+    steady = [smooth_boxes(track, video.info.times) for track in tracks]
     squares = [square(track.boxes, model.crop_scale) for track in steady]
     decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
     if source is not None and not source.finds_people:
@@ -241,15 +242,18 @@ def encode(model: Model, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.nda
     return list(zip(numbers, features, output.keypoints.float().cpu().numpy(), strict=True))
 
 
-def estimate_person(seen: TrackFeatures, model: Model, options: MotionOptions, fps: float, run: Run) -> Person:
-    """One track's features → its motion, smoothed; the run keeps the jitter before and after, mm/frame²."""
+def estimate_person(seen: TrackFeatures, model: Model, options: MotionOptions, times: np.ndarray, run: Run) -> Person:
+    """One track's features → its motion, smoothed; the clip's frames are at `times` seconds.
+
+    The run keeps the jitter before and after, mm/frame².
+    """
     from vibe_cli.motion.regress import estimate_motion
     from vibe_cli.motion.smooth import jitter_of, smooth_person
 
     with run.watch("regress"):
         person = estimate_motion(seen, model, options)
     with run.watch("smooth"):
-        smooth = smooth_person(person, options.smooth, fps)
+        smooth = smooth_person(person, options.smooth, times=times)
         jitter = {"before": jitter_of(person, model.body), "after": jitter_of(smooth, model.body)}
     run.jitter[str(person.id)] = jitter
     return smooth

@@ -186,3 +186,15 @@ def test_jitter_is_the_second_difference_in_millimetres() -> None:
     zigzag = np.zeros((10, 2, 3))
     zigzag[1::2, :, 1] = 0.001  # a millimetre up and down: second differences of 2 mm
     assert jitter(zigzag) == pytest.approx(2.0)
+
+
+def test_time_stamps_rule_over_the_rate() -> None:
+    """What comes after a pause does not pull at what was before."""
+    times = np.concatenate([np.arange(40) / 60, 10 + np.arange(40) / 60])
+    motion = turns(np.repeat([0.0, 0.05], 40))
+    by_time = smooth_rotations(motion, 1.0, times=times)
+    by_count = smooth_rotations(motion, 1.0, 60)
+    errors = [between(smooth, motion).max() for smooth in (by_time, by_count)]
+    assert errors[0] < 0.1 * errors[1]
+    even = np.arange(80) / 60
+    assert np.allclose(smooth_rotations(motion, 1.0, times=even), by_count)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vibe_cli.errors import UsageError
-from vibe_cli.people.track import Sort, TrackOptions, TrackReport, associate, link_tracks, smooth_boxes
+from vibe_cli.people.steady import smooth_boxes
+from vibe_cli.people.track import Sort, TrackOptions, TrackReport, associate, link_tracks
 from vibe_cli.results import Detections, Track
 
 WIDTH, HEIGHT = 40.0, 100.0
@@ -156,7 +157,7 @@ def test_an_empty_clip_has_nobody() -> None:
 
 
 def test_short_tracks_are_dropped_and_counted() -> None:
-    clip = [frame((100 + t, 200), (400, 200) if t < 24 else None) for t in range(60)]
+    clip = [frame((100 + t, 200), (400, 200) if 36 <= t else None) for t in range(60)]
     report = link_tracks(clip)
     assert len(report.tracks) == 1 and report.dropped == 1 and report.min_track == 25 and report.unsure == 0
     assert len(link_tracks(clip, TrackOptions(min_track=24)).tracks) == 2
@@ -280,7 +281,7 @@ def test_box_smoothing_spans_the_same_time_at_every_rate() -> None:
     for fps in (25, 100):
         boxes = np.tile([0.0, 200, 50, 120], (fps * 4, 1))
         boxes[2 * fps :, 0] = 100
-        x = smooth_boxes(track_of(boxes), fps).boxes[:, 0]
+        x = smooth_boxes(track_of(boxes), np.arange(len(boxes)) / fps).boxes[:, 0]
         widths.append(((x > 5) & (x < 95)).sum() / fps)
     assert widths[0] == pytest.approx(widths[1], rel=0.25)
 

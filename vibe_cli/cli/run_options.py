@@ -104,7 +104,7 @@ OPTIONS = (
         default=default(TrackOptions, "min_track"),
         metavar="N",
         show_default=True,
-        help="Leave out people seen in fewer frames (never over half of the clip's).",
+        help="Leave out people seen for a shorter time, in 25ths of a second (never over half of a scene).",
     ),
     click.option(
         "--max-people",

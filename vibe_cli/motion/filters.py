@@ -44,27 +44,32 @@ def one_euro(
     return filtered
 
 
-def smooth_rotations(matrices: np.ndarray, strength: float = 1.0, fps: float = 25.0) -> np.ndarray:
+def smooth_rotations(
+    matrices: np.ndarray, strength: float = 1.0, fps: float = 25.0, times: np.ndarray | None = None
+) -> np.ndarray:
     """Rotations (T, J, 3, 3) smoothed over time, without lag → (T, J, 3, 3) rotations of the same dtype.
 
     Quaternions are unwrapped in time (so half turns do not matter) and filtered as vectors with one cutoff a
     joint, from its angular speed: turning the camera or the joint's rest axes turns the result alike.
-    Strength 0 is off; the cutoffs are divided by it.
+    Strength 0 is off; the cutoffs are divided by it. `times` (T,) are seconds, and rule over `fps`.
     """
     if _is_off(strength) or len(matrices) < 3:
         return matrices
     quaternions = _unwrapped_quaternions(matrices)
     cutoff, beta = ROTATION_CUTOFF_HZ / strength, 2 * ROTATION_BETA / strength  # |dq/dt| is half the speed
-    smoothed = _two_way(quaternions, cutoff, beta, fps)
+    smoothed = _two_way(quaternions, cutoff, beta, _steps(len(matrices), fps, times))
     return _matrices(smoothed).astype(matrices.dtype)
 
 
-def smooth_camera(cameras: np.ndarray, strength: float = 1.0, fps: float = 25.0) -> np.ndarray:
+def smooth_camera(
+    cameras: np.ndarray, strength: float = 1.0, fps: float = 25.0, times: np.ndarray | None = None
+) -> np.ndarray:
     """Crop cameras (T, 3) s, tx, ty smoothed over time, without lag → (T, 3); strength as for rotations."""
     if _is_off(strength) or len(cameras) < 3:
         return cameras
     columns = np.asarray(cameras, np.float64)[..., None]
-    smoothed = _two_way(columns, CAMERA_CUTOFF_HZ / strength, CAMERA_BETA / strength, fps)
+    steps = _steps(len(cameras), fps, times)
+    smoothed = _two_way(columns, CAMERA_CUTOFF_HZ / strength, CAMERA_BETA / strength, steps)
     return smoothed[..., 0].astype(cameras.dtype)
 
 
@@ -92,8 +97,13 @@ def _published_weight(cutoff: float | np.ndarray, step: float) -> float | np.nda
     return turn / (turn + 1)
 
 
-def _low_pass(values: np.ndarray, min_cutoff: float, beta: float, step: float) -> np.ndarray:
-    """One-euro filter of vectors (T, N, D), whose D numbers share the cutoff given by their speed's norm.
+def _steps(count: int, fps: float, times: np.ndarray | None) -> np.ndarray:
+    """(T − 1,) the seconds from each row to the next."""
+    return np.full(count - 1, 1 / fps) if times is None else np.diff(np.asarray(times, np.float64))
+
+
+def _low_pass(values: np.ndarray, min_cutoff: float, beta: float, steps: np.ndarray) -> np.ndarray:
+    """One-euro filter of vectors (T, N, D), `steps` (T − 1,) apart, whose D numbers share a cutoff: their speed's norm.
 
     Unlike the paper's, the same at every frame rate: speed is that between raw values (from the filtered one
     it would grow with the rate), and weights are those of the continuous low pass over a step.
@@ -101,22 +111,23 @@ def _low_pass(values: np.ndarray, min_cutoff: float, beta: float, step: float) -
     filtered = np.empty_like(values)
     filtered[:1] = values[:1]
     slope = np.zeros(values.shape[1:])
-    slope_weight = -np.expm1(-2 * np.pi * SPEED_CUTOFF_HZ * step)
+    slope_weights = -np.expm1(-2 * np.pi * SPEED_CUTOFF_HZ * steps)
     for t in range(1, len(values)):
-        slope = slope + slope_weight * ((values[t] - values[t - 1]) / step - slope)
+        step = steps[t - 1]
+        slope = slope + slope_weights[t - 1] * ((values[t] - values[t - 1]) / step - slope)
         cutoff = min_cutoff + beta * np.sqrt((slope * slope).sum(-1, keepdims=True))
         filtered[t] = filtered[t - 1] - np.expm1(-2 * np.pi * cutoff * step) * (values[t] - filtered[t - 1])
     return filtered
 
 
-def _two_way(values: np.ndarray, min_cutoff: float, beta: float, fps: float) -> np.ndarray:
+def _two_way(values: np.ndarray, min_cutoff: float, beta: float, steps: np.ndarray) -> np.ndarray:
     """Vectors (T, N, D) low-passed there and back, and back and there, and averaged: zero lag."""
 
-    def once(x: np.ndarray) -> np.ndarray:
-        return _low_pass(x, min_cutoff, beta, 1 / fps)
+    def once(x: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        return _low_pass(x, min_cutoff, beta, steps)
 
-    forward_first = once(once(values)[::-1])[::-1]
-    backward_first = once(once(values[::-1])[::-1])
+    forward_first = once(once(values, steps)[::-1], steps[::-1])[::-1]
+    backward_first = once(once(values[::-1], steps[::-1])[::-1], steps)
     return (forward_first + backward_first) / 2
 
 

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from vibe_cli.results import Person
 
 
-def smooth_person(person: Person, strength: float, fps: float) -> Person:
-    """The same person with pose and camera smoothed over time; strength 0 changes nothing."""
+def smooth_person(person: Person, strength: float, fps: float = 25.0, times: np.ndarray | None = None) -> Person:
+    """The same person with pose and camera smoothed over time; strength 0 changes nothing.
+
+    `times` are the seconds of the clip's frames, which rule over a constant `fps`.
+    """
     import torch
 
     from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
@@ -24,11 +27,14 @@ def smooth_person(person: Person, strength: float, fps: float) -> Person:
     if strength == 0:
         return person
     rotations = matrix_from_axis_angle(torch.from_numpy(person.pose)).numpy()
-    pose = axis_angle_from_matrix(torch.from_numpy(smooth_rotations(rotations, strength, fps))).numpy()
-    return replace(person, pose=pose, camera=smooth_place(person.camera, person.boxes, strength, fps))
+    at = None if times is None else times[person.frames]
+    pose = axis_angle_from_matrix(torch.from_numpy(smooth_rotations(rotations, strength, fps, at))).numpy()
+    return replace(person, pose=pose, camera=smooth_place(person.camera, person.boxes, strength, fps, at))
 
 
-def smooth_place(camera: np.ndarray, boxes: np.ndarray, strength: float, fps: float) -> np.ndarray:
+def smooth_place(
+    camera: np.ndarray, boxes: np.ndarray, strength: float, fps: float = 25.0, times: np.ndarray | None = None
+) -> np.ndarray:
     """Crop cameras (T, 3) of square crops (T, 4), smoothed as what they say about the image → (T, 3).
 
     A crop's box trembles with the detector, and its camera makes up for that; smoothed by itself it would pass
@@ -38,7 +44,7 @@ def smooth_place(camera: np.ndarray, boxes: np.ndarray, strength: float, fps: fl
     ratio = (boxes[:, 2] / fixed[2])[:, None]
     size = camera[:, :1] * ratio  # s in the fixed box
     place = (boxes[:, :2] - fixed[:2]) / (fixed[2] / 2) + size * camera[:, 1:]  # −1..1 of the fixed box
-    smooth = smooth_camera(np.concatenate([size, place], axis=1), strength, fps)
+    smooth = smooth_camera(np.concatenate([size, place], axis=1), strength, fps, times)
     size, place = smooth[:, :1], smooth[:, 1:] - (boxes[:, :2] - fixed[:2]) / (fixed[2] / 2)
     return np.concatenate([size / ratio, place / np.where(size == 0, 1, size)], axis=1)
 

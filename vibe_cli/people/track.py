@@ -1,31 +1,37 @@
-"""From boxes in frames to one track a person: SORT, then gaps filled and boxes smoothed.
+"""From boxes in frames to one track a person: SORT, then gaps filled.
 
 SORT is Bewley et al. 2016 ("Simple online and realtime tracking"): a Kalman filter a person over centre u, v,
 area s and aspect r with constant velocity of u, v and s, and a Hungarian assignment on the IoU of predicted
 and detected boxes. Clips are whole, so more is known here than on line, and this differs in five places:
 a detection left over continues a track left over where one box holds most of the other, for boxes change shape
-faster than people move; a track keeps the hits that came before its birth; it may be unseen for `max_age` frames,
-not one, and the gap is then interpolated between the detections around it; predictions after its last detection
+faster than people move; a track keeps the hits that came before its birth; it may be unseen for `max_age`,
+not for a frame, and the gap is then interpolated between the detections around it; predictions after its last detection
 are not part of it; and only a detection that scores `start_score` starts a track, while weaker ones carry it on.
+
+Time is counted in ticks, 25ths of a second: the constants were chosen where a tick is a frame. So the same scene has
+the same people at every rate, and with frames missing. No track crosses the start of a scene.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from vibe_cli.errors import UsageError
 from vibe_cli.geometry import boxes as box_maths
+from vibe_cli.people.believe import Scene, is_likely, pieces_kept
 from vibe_cli.results import Detections, Track
 
-# Noise as shares of the person's size (square root of the area), so that resolution does not matter.
+# Noise as shares of the person's size (square root of the area), so that resolution does not matter; drift a tick.
 MEASURE_POSITION, MEASURE_AREA, MEASURE_ASPECT = 0.05, 0.2, 0.1
 DRIFT_POSITION, DRIFT_AREA, DRIFT_ASPECT = 0.02, 0.04, 0.05
 DRIFT_VELOCITY, DRIFT_GROWTH = 0.005, 0.001  # larger growth noise loses people while they are unseen
 START_VELOCITY, START_GROWTH = 0.15, 0.1
-BOX_SMOOTHING_S = 0.1
+TICKS = 25.0  # a second
+NEAR = 0.1  # tick: time stamps are rounded
+PAUSE = 3  # steps of the clip's: a longer one, in which a track would end, ends all
 SAME_PERSON = 0.6  # share of the smaller box that a box of another shape has in common with one's own,
 JUST_SEEN = 0.3  # and where that person was seen in the frame before: a box may hold now the one arm, now the other
 MEAN_SCORE = 0.4  # of tracks that are believed, where the detector does not say
@@ -37,9 +43,9 @@ class TrackOptions:
 
     iou: float = 0.3  # least overlap of a prediction and the detection that continues it
     start_score: float = 0.5  # a detection must score this to start a track; any may continue one
-    min_hits: int = 3  # detections in consecutive frames before a track is born
-    max_age: int = 30  # frames without a detection that a track survives (the paper: 1)
-    min_track: int = 25  # shorter tracks are dropped; at most half of the clip's frames is asked
+    min_hits: int = 3  # ticks of detections, none missed for a tick, before a track is born
+    max_age: int = 30  # ticks without a detection that a track survives (the paper: 1)
+    min_track: int = 25  # ticks; shorter tracks are dropped; at most half of a scene's frames is asked
     min_seen: float = 0.5  # tracks detected in a smaller share of their frames are dropped
     mean_score: float | None = None  # tracks that score less on average are dropped; None: see `with_min_mean_score`
     max_people: int | None = None  # keep those with the largest sum over frames of box size; None: all
@@ -75,25 +81,33 @@ class TrackReport:
     dropped: int = 0  # born, but too short or too unsure
     unsure: int = 0  # of those dropped: too seldom detected in their frames, or with too low scores
     left_out: int = 0  # not among `max_people` or `persons`
-    min_track: int = 1  # the least length that was asked, frames
+    min_track: int = 1  # the least length that was asked in the longest scene, frames
 
 
-def link_tracks(detections: Iterable[Detections], options: TrackOptions | None = None) -> TrackReport:
+def link_tracks(
+    detections: Iterable[Detections],
+    options: TrackOptions | None = None,
+    times: np.ndarray | None = None,
+    scenes: Sequence[int] = (0,),
+) -> TrackReport:
     """Link the detections of every frame of a clip, in order and empty ones included, to tracks.
 
-    In a clip shorter than twice `min_track` half its frames are enough (one, in a clip of one), and no more
+    `times` are the frames' seconds, 25 a second where None; `scenes` the first frame of each, which no track crosses.
+    In a scene shorter than twice `min_track` half its frames are enough (one, in a scene of one), and no more
     hits are asked for a birth than frames. UsageError when a wanted id is not among those found.
     """
     options = (options or TrackOptions()).with_min_mean_score(MEAN_SCORE)
     frames = list(detections)
-    least = max(1, min(options.min_track, len(frames) // 2))
-    sort = Sort(replace(options, min_hits=min(options.min_hits, least)))
-    for found in frames:
-        sort.update(found)
-    born = sort.tracks()
-    likely = [track for track in born if _is_likely(track, options)]
-    kept = [track for track in likely if len(track) >= least]
-    dropped, unsure = len(born) - len(kept), len(born) - len(likely)
+    ticks = np.arange(len(frames)) * 1.0 if times is None else np.asarray(times[: len(frames)]) * TICKS
+    kept: list[Track] = []
+    dropped = unsure = 0
+    parts = _scenes(ticks, scenes)
+    for scene in parts:
+        for track in _born(frames, ticks, scene, options):
+            pieces = pieces_kept(track, scene, options)
+            kept += pieces
+            dropped += not pieces
+            unsure += not pieces and not is_likely(track, scene, options)
     total = len(kept)
     if options.max_people is not None:
         kept = sorted(kept, key=_importance, reverse=True)[: options.max_people]
@@ -101,46 +115,72 @@ def link_tracks(detections: Iterable[Detections], options: TrackOptions | None =
     kept = [replace(track, id=number) for number, track in enumerate(kept, start=1)]
     if options.persons and kept:
         kept = _select(kept, options.persons)
+    least = max((scene.least(options) for scene in parts), default=1)
     return TrackReport(kept, dropped, unsure, total - len(kept), least)
 
 
-class Sort:
-    """SORT over one clip: `update` with every frame's detections in order, then `tracks`."""
+def _scenes(ticks: np.ndarray, starts: Sequence[int]) -> list[Scene]:
+    """The scenes of a clip whose frames are at `ticks` (frames,)."""
+    step = float(np.median(np.diff(ticks))) if len(ticks) > 1 else 1.0
+    edges = [start for start in sorted({0, *starts}) if start < len(ticks)] or [0]
+    return [Scene(a, b, step) for a, b in zip(edges, [*edges[1:], len(ticks)], strict=True)]
 
-    def __init__(self, options: TrackOptions | None = None) -> None:
-        self.options = options or TrackOptions()
-        self._frame = 0
+
+def _born(frames: list[Detections], ticks: np.ndarray, scene: Scene, options: TrackOptions) -> list[Track]:
+    """The tracks of one scene, filters aside."""
+    hits = max(scene.frames(options.min_hits), min(2, options.min_hits))
+    sort = Sort(replace(options, min_hits=min(hits, scene.least(options))), scene.step)
+    for frame in range(scene.start, scene.end):
+        sort.update(frames[frame], ticks[frame])
+    return [replace(track, frames=track.frames + scene.start) for track in sort.tracks()]
+
+
+class Sort:
+    """SORT over one scene: `update` with every frame's detections in order, then `tracks`.
+
+    `step` is how many ticks a frame usually lasts; the `min_hits` of the options are frames.
+    """
+
+    def __init__(self, options: TrackOptions | None = None, step: float = 1.0) -> None:
+        self.options, self.step = options or TrackOptions(), step
+        self._ticks: list[float] = []
         self._living: list[_Candidate] = []
         self._ended: list[_Candidate] = []
 
-    def update(self, detections: Detections) -> np.ndarray:
+    def update(self, detections: Detections, tick: float | None = None) -> np.ndarray:
         """Take the next frame → (N,) int64: for each detection the number of its candidate track, or −1.
 
-        Numbers count candidates of this clip from 0; ids are given by `link_tracks`. Boxes that are not
-        finite or have no area are ignored.
+        `tick` is its time, a step after the one before where None. Numbers count candidates of this clip from 0; ids
+        are given by `link_tracks`. Boxes that are not finite or have no area are ignored.
         """
         usable = np.flatnonzero(np.isfinite(detections.boxes).all(axis=1) & (detections.boxes[:, 2:] > 0).all(axis=1))
         boxes, scores = detections.boxes[usable].astype(np.float64), detections.scores[usable]
-        predicted = np.array([candidate.predict() for candidate in self._living]).reshape(-1, 4)
+        before = self._ticks[-1] if self._ticks else 0.0
+        tick = tick if tick is not None else before + self.step
+        self._ticks.append(tick)
+        frame = len(self._ticks) - 1
+        pause = max(self.options.max_age + 1, PAUSE * self.step)
+        self._bury(tick, pause, pause)
+        predicted = np.array([candidate.predict(tick - before) for candidate in self._living]).reshape(-1, 4)
         numbers = np.full(len(detections), -1, np.int64)
         free = set(range(len(boxes)))
         for who, which in self._continue(predicted, boxes):
-            self._living[who].hit(self._frame, boxes[which], float(scores[which]))
+            self._living[who].hit(frame, boxes[which], float(scores[which]))
             numbers[usable[which]] = self._living[who].number
             free.remove(which)
-        self._bury()
+        self._bury(tick, self.options.max_age, 1 - 2 * NEAR)
         for which in sorted(free):
             if scores[which] >= self.options.start_score:
                 number = len(self._living) + len(self._ended)
-                self._living.append(_Candidate(number, self._frame, boxes[which], float(scores[which])))
+                self._living.append(_Candidate(number, frame, boxes[which], float(scores[which])))
                 numbers[usable[which]] = number
-        self._frame += 1
         return numbers
 
     def tracks(self) -> list[Track]:
         """Every track born so far, in order of appearance, numbered from 1, gaps filled."""
         born = [one for one in self._ended + self._living if one.is_born(self.options.min_hits)]
-        tracks = sorted((one.track() for one in born), key=_appearance)
+        ticks = np.array(self._ticks)
+        tracks = sorted((one.track(ticks) for one in born), key=_appearance)
         return [replace(track, id=number) for number, track in enumerate(tracks, start=1)]
 
     def _continue(self, predicted: np.ndarray, boxes: np.ndarray) -> list[tuple[int, int]]:
@@ -150,16 +190,16 @@ class Sort:
         who_left = [i for i in range(len(predicted)) if i not in taken]
         which_left = [i for i in range(len(boxes)) if i not in used]
         common = box_maths.shared(predicted[who_left], boxes[which_left])
-        just_seen = np.array([self._frame - self._living[i].frames[-1] == 1 for i in who_left], bool)
+        just_seen = np.array([len(self._ticks) - self._living[i].frames[-1] == 2 for i in who_left], bool)
         least = np.where(just_seen, JUST_SEEN, SAME_PERSON)[:, None]
         return pairs + [(who_left[a], which_left[b]) for a, b in assign(common, least)]
 
-    def _bury(self) -> None:
-        """End candidates unseen for too long: at once before their birth, after `max_age` frames later."""
+    def _bury(self, tick: float, age: float, unborn_age: float) -> None:
+        """End candidates that are unseen for longer than so many ticks, after their birth or before."""
         living = []
         for one in self._living:
-            unseen = self._frame - one.frames[-1]
-            alive = unseen <= self.options.max_age if one.is_born(self.options.min_hits) else unseen == 0
+            born = one.is_born(self.options.min_hits)
+            alive = tick - self._ticks[one.frames[-1]] <= (age if born else unborn_age) + NEAR
             if alive:
                 living.append(one)
             else:
@@ -184,32 +224,6 @@ def assign(gain: np.ndarray, least: float | np.ndarray) -> list[tuple[int, int]]
     return [(int(a), int(b)) for a, b in pairs if gain[a, b] > 0]
 
 
-def smooth_boxes(track: Track, fps: float = 25.0) -> Track:
-    """The track with its boxes' centre and size smoothed over about `BOX_SMOOTHING_S` seconds to each side.
-
-    A straight line is fitted at every frame to the neighbours under a Gaussian (Cleveland's local
-    regression): no lag, exact for boxes that move and grow at constant velocity, one-sided at the ends.
-    Sizes stay within those seen.
-    """
-    sigma = BOX_SMOOTHING_S * fps
-    reach = min(int(np.ceil(3 * sigma)), len(track) - 1)
-    if reach < 2:
-        return track
-    boxes = track.boxes.astype(np.float64)
-    base = boxes.mean(axis=0)
-    padded = np.pad(boxes - base, ((reach, reach), (0, 0)))
-    there = np.pad(np.ones((len(boxes), 1)), ((reach, reach), (0, 0)))
-    s0, s1, s2, y0, y1 = 0.0, 0.0, 0.0, 0.0, 0.0
-    for offset in range(-reach, reach + 1):
-        rows = slice(reach + offset, reach + offset + len(boxes))
-        weight = np.exp(-0.5 * (offset / sigma) ** 2) * there[rows]
-        s0, s1, s2 = s0 + weight, s1 + weight * offset, s2 + weight * offset**2
-        y0, y1 = y0 + weight * padded[rows], y1 + weight * offset * padded[rows]
-    smoothed = base + (s2 * y0 - s1 * y1) / (s0 * s2 - s1 * s1)
-    smoothed[:, 2:] = np.clip(smoothed[:, 2:], boxes[:, 2:].min(axis=0), boxes[:, 2:].max(axis=0))
-    return replace(track, boxes=smoothed)
-
-
 def _select(tracks: list[Track], wanted: tuple[int, ...]) -> list[Track]:
     """The tracks with these ids, which they keep."""
     known = [track.id for track in tracks]
@@ -219,12 +233,6 @@ def _select(tracks: list[Track], wanted: tuple[int, ...]) -> list[Track]:
                 f"no person {number} in this clip", hint=f"choose among the people found: {', '.join(map(str, known))}"
             )
     return [track for track in tracks if track.id in wanted]
-
-
-def _is_likely(track: Track, options: TrackOptions) -> bool:
-    """Whether it was seen in enough of its frames, and surely enough."""
-    seen = ~track.filled
-    return bool(seen.mean() >= options.min_seen and track.scores[seen].mean() >= options.mean_score)
 
 
 def _importance(track: Track) -> float:
@@ -274,10 +282,10 @@ class _Candidate:
         )
         self._record(self.start, self.box, self.score)
 
-    def predict(self) -> np.ndarray:
-        """Step one frame on → (4,) the box expected there. A shrinking area stops before it vanishes."""
+    def predict(self, ticks: float = 1.0) -> np.ndarray:
+        """Step so many ticks on → (4,) the box expected there. A shrinking area stops before it vanishes."""
         state = self._filter.x[:, 0]
-        if state[2] + state[6] <= 0.1 * state[2]:
+        if state[2] + ticks * state[6] <= 0.1 * state[2]:
             state[6] = 0.0
         size, area, aspect = self._scales()
         self._filter.Q = (
@@ -293,7 +301,8 @@ class _Candidate:
                 ]
             )
             ** 2
-        )
+        ) * ticks
+        self._filter.F = np.eye(7) + ticks * np.eye(7, k=4)
         self._filter.predict()
         u, v, area, aspect = self._filter.x[:4, 0]
         width = np.sqrt(area * aspect)
@@ -314,11 +323,11 @@ class _Candidate:
         """Whether it was seen often enough (before its birth it is ended by the first miss)."""
         return len(self.frames) >= min_hits
 
-    def track(self) -> Track:
-        """Its frames from the first to the last detection, boxes interpolated linearly in between."""
+    def track(self, ticks: np.ndarray) -> Track:
+        """Its frames from the first to the last detection, boxes interpolated in between; `ticks` of all frames."""
         seen = np.array(self.frames)
         frames = np.arange(seen[0], seen[-1] + 1)
-        boxes = np.stack([np.interp(frames, seen, column) for column in np.array(self.boxes).T], axis=1)
+        boxes = np.stack([np.interp(ticks[frames], ticks[seen], column) for column in np.array(self.boxes).T], axis=1)
         scores, filled = np.zeros(len(frames)), np.ones(len(frames), bool)
         scores[seen - seen[0]], filled[seen - seen[0]] = self.scores, False
         return Track(self.number, frames, boxes, scores, filled)
