@@ -65,6 +65,38 @@ COCO_ROWS = {
 }
 
 
+LSP_ORDER = [R_ANKLE, R_KNEE, R_HIP, L_HIP, None, L_ANKLE, R_WRIST, R_ELBOW, R_SHOULDER, L_SHOULDER, L_ELBOW, L_WRIST]
+
+
+def test_lspet_counts_pixels_from_one_and_measures_limbs(tmp_path: Path) -> None:
+    joints = np.concatenate([RNG.uniform(20, 120, (3, 14, 2)), np.ones((3, 14, 1))], axis=2)
+    joints[0, 7] = 0  # as the set writes a joint that is not marked
+    names = ["im09600.jpg", "im09601.jpg", "im09602.jpg"]
+    (tmp_path / "lspet").mkdir()
+    np.savez(tmp_path / "lspet_labels.npz", names=np.array(names), human=joints)
+    validation = list(open_dataset("lspet", tmp_path))
+    assert [one.name for one in validation] == ["im09601", "im09602"]
+    (one,) = open_dataset("lspet", tmp_path, "train")
+    for row, at in enumerate(LSP_ORDER):
+        if at is not None and row != 7:
+            assert one.joints2d[0, at].tolist() == pytest.approx(joints[0, row].tolist(), abs=1e-4)
+    assert one.joints2d[0, R_ELBOW, 2] == 0 and one.joints2d[0, [NECK, HEAD_TOP], 2].tolist() == [0.5, 0.5]
+    marked = np.delete(joints[0], 7, axis=0)[:, :2]
+    assert one.boxes[0, 2:] == pytest.approx(1.1 * np.ptp(marked, axis=0), rel=1e-4)
+
+    (tmp_path / "published" / "images").mkdir(parents=True)
+    scipy.io.savemat(tmp_path / "published" / "joints.mat", {"joints": joints.transpose(1, 2, 0) + [[1], [1], [0]]})
+    first = next(iter(open_dataset("lspet", tmp_path / "published", "train")))
+    assert first.name == "im00001" and np.allclose(first.joints2d[0, R_ANKLE], joints[0, 0], atol=1e-4)
+
+
+def test_lspet_whose_archive_is_still_packed_says_so(tmp_path: Path) -> None:
+    np.savez(tmp_path / "lspet_labels.npz", names=np.array(["im09601.jpg"]), human=np.ones((1, 14, 3)))
+    with pytest.raises(InputError) as caught:
+        list(open_dataset("lspet", tmp_path))
+    assert "lspet.tar unpacked" in caught.value.hint
+
+
 def make_penn(folder: Path, count: int = 3, train: int = -1, **changes: np.ndarray) -> dict:
     """One video."""
     content = {

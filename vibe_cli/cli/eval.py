@@ -100,7 +100,7 @@ def command(
     \b
     3dpw, mpi-inf-3dhp, human36m                      motion in 3D: MPJPE, PA-MPJPE, PVE, Accel, PCK
     synthetic, synth-video, synth-crops               the same, on people of vibe synth
-    coco-keypoints, penn-action, posetrack            keypoints in pictures: PCK
+    coco-keypoints, lspet, penn-action, posetrack     keypoints in pictures: PCK
     coco-people                                       detectors: recall
 
     \b

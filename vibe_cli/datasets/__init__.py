@@ -28,6 +28,7 @@ DATASETS = {
     "kinetics-400": "kinetics",
     "coco-keypoints": "coco",
     "coco-people": "coco_people",
+    "lspet": "lspet",
     "synthetic": "synthetic",
     "synth-video": "synth_video",
     "synth-crops": "synth_crops",

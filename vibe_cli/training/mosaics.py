@@ -15,11 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vibe_cli.datasets.lspet import FIRST_VALIDATION, number_of
 from vibe_cli.errors import InputError
 from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.importing.safe_read import read_npz
 from vibe_cli.synth.faults import degrade
-from vibe_cli.training.photograph_crops import FIRST_VALIDATION, MAKERS, decode, number_of, read_archive
+from vibe_cli.training.photograph_crops import MAKERS, decode, read_archive
 from vibe_cli.training.photographs import agree
 
 GREY = 115  # of what lies beyond a picture

@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vibe_cli.datasets.lspet import FIRST_VALIDATION, number_of
 from vibe_cli.errors import InputError
 from vibe_cli.importing.safe_read import read_npz
 from vibe_cli.training.augment import Augmentation, Sample, TrainingCrops, cut
 from vibe_cli.training.photographs import agree
 
-FIRST_VALIDATION = 9601  # the number from which photographs are for validation
 AUGMENTATION = Augmentation()
 MAKERS = ("human", "movenet", "blazepose", "blazepose_world")  # of a folder's labels
 
@@ -68,12 +68,6 @@ def photograph_crops(
         rows.append(cut(rng, sample, size, AUGMENTATION, other))
         other = sample.image
     return TrainingCrops.stack(rows)
-
-
-def number_of(name: str) -> int:
-    """The number in a photograph's name: im00401.jpg → 401; 0 where there is none."""
-    digits = "".join(c for c in Path(name).stem if c.isdigit())
-    return int(digits) if digits else 0
 
 
 def _in_turn(seed: int, place: int, count: int) -> int:
