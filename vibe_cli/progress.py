@@ -48,10 +48,8 @@ class Stopwatch:
         source = iter(items)
         while True:
             with self(stage):
-                item = next(source, _END)
-            if item is _END:
-                return
+                try:
+                    item = next(source)
+                except StopIteration:
+                    return
             yield item
-
-
-_END = object()

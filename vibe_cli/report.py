@@ -99,6 +99,8 @@ def peak_memory_mb() -> float | None:
 
 def _windows_peak_mb() -> float | None:
     """PeakWorkingSetSize of this process."""
+    if sys.platform != "win32":
+        return None
     import ctypes
     from ctypes import wintypes
 

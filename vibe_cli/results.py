@@ -28,7 +28,7 @@ AXES = "camera: x right, y down, z into the image; metres; rest pose faces +z wi
 
 def _check(owner: object, name: str, dtype: type, shape: tuple[int | None, ...]) -> None:
     """Cast a field and raise ValueError unless it has the shape; None admits any length."""
-    value = np.ascontiguousarray(getattr(owner, name), dtype=dtype)
+    value: np.ndarray = np.ascontiguousarray(getattr(owner, name), dtype=dtype)
     if value.ndim != len(shape) or any(w is not None and w != h for w, h in zip(shape, value.shape, strict=False)):
         raise ValueError(f"{type(owner).__name__}.{name}: shape {value.shape}, expected {shape}")
     object.__setattr__(owner, name, value)
@@ -165,9 +165,9 @@ class Result:
     metadata: dict = field(default_factory=dict)  # JSON-able extras
 
     @classmethod
-    def empty(cls, video: VideoInfo, **fields: object) -> Result:
+    def empty(cls, video: VideoInfo, model: str = "unknown", body: str = "open") -> Result:
         """A valid result with nobody in it."""
-        return cls(video=video, people=[], **fields)
+        return cls(video, [], model, body)
 
     def save(self, path: str | Path) -> None:
         """Write a compressed .npz without pickles; written beside and renamed, so never half a file."""

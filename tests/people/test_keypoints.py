@@ -229,7 +229,7 @@ def test_info_and_import_say_how_a_pose_model_is_used(vibe, home: Path, pose_wei
 
 
 def test_a_pose_model_in_the_users_folder_is_not_taken_for_a_detector(home: Path) -> None:
-    from vibe_cli.zoo.reader import own_yolo_files
+    from vibe_cli.zoo.fetched import own_yolo_files
 
     (home / ".vibe" / "models").mkdir(parents=True)
     for name in ("yolo11n-pose.pt", "yolo11s-seg.pt", "yolov8n.pt"):

@@ -32,7 +32,7 @@ from vibe_cli.synth.poses import PoseBank, random_pose
 from vibe_cli.training.configs import CONFIGS
 from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.losses import project, soft_silhouette
-from vibe_cli.training.papers import PaperObjective, PaperTraining, train_paper
+from vibe_cli.training.papers import PaperObjective, PaperTraining, cover_loss, train_paper
 from vibe_cli.training.recording import SIDE, cover, gather, masks_of
 from vibe_cli.training.records import Mixture, about_origin, load_records, record_of, save_records
 from vibe_cli.training.tasks import Job, _records, paper_network, surface_points
@@ -360,15 +360,13 @@ def test_the_true_body_covers_its_mask_and_another_one_does_not(kind: str) -> No
     rotations = torch.diag(torch.tensor([1.0, -1, -1])).repeat(1, 1, 1, 1)
     pose = torch.cat([rotations, torch.eye(3).repeat(1, 23, 1, 1)], 1)[None]
     camera = torch.tensor([[[0.9, 0.0, 0.2]]])
-    net = build_network(TEMPORAL["sps_net"])
-    objective = PaperObjective(net, lambda *_: None, TINY, surface_of=surface_of)
     there = MotionOutput(sixd_from_matrix(pose), torch.zeros(1, 1, 10), camera)
     aside = MotionOutput(there.pose6d, there.betas, camera + torch.tensor([0, 0.5, 0]))
     flat = project(surface_of(pose[0], torch.zeros(1, 10))[None], camera)[0]
     mask = (soft_silhouette(flat, 32, 0.02) > 0.9).float()[None]
     assert 0.1 < mask.mean() < 0.5  # somebody with the arms spread
-    right, wrong = (objective._cover(one, mask, torch.ones(1, 1)).item() for one in (there, aside))
-    assert right < 0.01 and wrong > 20 * right and objective._cover(aside, mask, torch.zeros(1, 1)).item() == 0
+    right, wrong = (cover_loss(surface_of, one, mask, torch.ones(1, 1)).item() for one in (there, aside))
+    assert right < 0.01 and wrong > 20 * right and cover_loss(surface_of, aside, mask, torch.zeros(1, 1)).item() == 0
 
 
 def test_hidden_regions_are_three_to_five_and_as_large_as_the_paper_says() -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from tests.helpers.onnx_models import write_constant
 from vibe_cli.zoo import fetchable
-from vibe_cli.zoo.fetched import find_keypoints
-from vibe_cli.zoo.reader import default_detector, load_detector
+from vibe_cli.zoo.fetched import default_detector, find_keypoints
+from vibe_cli.zoo.reader import load_detector
 
 
 class Server:

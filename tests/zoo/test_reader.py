@@ -20,7 +20,7 @@ from vibe_cli.importing.library import list_imported
 from vibe_cli.importing.systems import SYSTEMS
 from vibe_cli.paths import models_dir
 from vibe_cli.results import Result
-from vibe_cli.zoo import reader
+from vibe_cli.zoo import fetched, reader
 
 SHIPPED = [
     "open-body",
@@ -141,8 +141,8 @@ def test_a_yolo_file_of_the_user_is_the_default_only_where_ultralytics_is(own_mo
     (own_models / "yolo11n.pt").write_bytes(b"")
     monkeypatch.setattr("vibe_cli.people.detectors.YoloDetector", lambda path, device: path)
     for spec, name in ((object(), "yolo11n.pt"), (None, "open-detector")):
-        monkeypatch.setattr(reader, "find_spec", lambda _, spec=spec: spec)
-        assert Path(reader.default_detector()).name == name
+        monkeypatch.setattr(fetched, "find_spec", lambda _, spec=spec: spec)
+        assert Path(fetched.default_detector()).name == name
         assert reader.load_detector(None, torch.device("cpu"))[1] == name
 
 

@@ -52,6 +52,8 @@ class Body(nn.Module):
     kind: str  # open | smpl: whose betas these are
     faces: np.ndarray  # (F, 3) int64 triangles
     file: Path | None = None  # of the user, where it is read from
+    joint_template: Tensor  # (24, 3) at rest, metres
+    joint_directions: Tensor  # (24, 3, 10) of shape
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         """v_template (V, 3), shapedirs (V, 3, 10), J_regressor (24, V), faces (F, 3)."""
@@ -78,6 +80,10 @@ class OpenBody(Body):
     """The open body: SMPL's layout, skinned by `skin`, without pose blend shapes."""
 
     kind = "open"
+    v_template: Tensor  # (V, 3) at rest, metres
+    shapedirs: Tensor  # (V, 3, 10)
+    lbs_weights: Tensor  # (V, 24)
+    extra_regressor: Tensor  # (30, V) of joints 24..53
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         """Tensors as models/open-body has them (`_open_tensors` states names and shapes)."""
@@ -100,6 +106,7 @@ class SmplBody(Body):
     """SMPL (Loper et al. 2015) from the user's file, computed by smplx."""
 
     kind = "smpl"
+    extra_regressor: Tensor  # (9, V) of joints 45..53
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         """Tensors as `checkpoints.smpl_tensors` makes them, with J_regressor_extra (9, V)."""

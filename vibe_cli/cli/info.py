@@ -158,7 +158,7 @@ def describe_people(result: Result) -> Iterator[str]:
     if not result.people:
         yield "Nobody was found in this clip."
         return
-    rows = [("person", "frames", "first", "last", "filled", "confidence")]
+    rows: list[tuple[object, ...]] = [("person", "frames", "first", "last", "filled", "confidence")]
     for person in result.people:
         seen = person.confidence[~person.filled]
         rows.append(

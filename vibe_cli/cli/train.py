@@ -90,7 +90,7 @@ def command(
     order = Order(config, settings, data, out, start, prior, body, resume, in_parts)
     bar = iter(terminal_progress()(itertools.count(), f"Training {config}", planned_steps(settings)))
     try:
-        loops = run(order, lambda line: click.echo(line, err=True), context, lambda step: next(bar) and None)
+        loops = run(order, lambda line: click.echo(line, err=True), context, lambda step: next(bar))
     finally:
         if hasattr(bar, "close"):
             bar.close()

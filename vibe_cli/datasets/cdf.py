@@ -10,6 +10,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -105,7 +106,7 @@ class _File:
             raise ValueError(f"{name}: {last + 1} records of shape {shape}")
         raw = bytearray((last + 1) * size)
         self.fill(raw, index, size)
-        order = "C" if self.row_major else "F"
+        order: Literal["C", "F"] = "C" if self.row_major else "F"
         rows = [
             np.frombuffer(raw, dtype, math.prod(shape), row * size).reshape(shape, order=order)
             for row in range(last + 1)

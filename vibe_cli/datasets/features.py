@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,9 +55,16 @@ def load_encoder(entry: Entry, device: torch.device, dtype: torch.dtype) -> Froz
 
 def track_of(sequence: Sequence) -> Track:
     """The sequence's boxes as a track; frames that are not valid count as filled in."""
-    if sequence.boxes is None or sequence.frames is None:
+    if sequence.boxes is None:
         raise ValueError(f"{sequence.name}: has no pictures")
     return Track(1, np.arange(len(sequence)), sequence.boxes, sequence.valid, ~sequence.valid)
+
+
+def pictures_of(sequence: Sequence) -> Iterator[tuple[int, np.ndarray]]:
+    """The sequence's frames, RGB uint8 (H, W, 3), each with its number."""
+    if sequence.frames is None:
+        raise ValueError(f"{sequence.name}: has no pictures")
+    return enumerate(sequence.frames.read())
 
 
 def encode_sequence(
@@ -66,9 +73,7 @@ def encode_sequence(
     """Cut the person of a sequence out of every frame by its own boxes and encode the crops, as `vibe demo` does."""
     track = track_of(sequence)
     boxes = square(track.boxes, model.crop_scale)
-    cuts = cut_people(
-        enumerate(sequence.frames.read()), [track], [boxes], model.crop_size, before=model.flow is not None
-    )
+    cuts = cut_people(pictures_of(sequence), [track], [boxes], model.crop_size, before=model.flow is not None)
     rows = list(halving_batches(lambda batch: encode(model, batch), cuts, batch_size, warn))
     if len(rows) < len(sequence):
         raise RuntimeError(f"{sequence.name}: {len(rows)} of {len(sequence)} frames came back")

@@ -33,7 +33,7 @@ ABOUT = About(
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
     """Every action and camera of the subjects of a split that are there."""
-    for subject in SUBJECTS[ABOUT.choose(split)]:
+    for subject in SUBJECTS[ABOUT.choose_one(split)]:
         if not (folder / subject).is_dir():
             continue
         home = folder / subject

@@ -33,7 +33,7 @@ ABOUT = About(
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
     """Every clip of every file."""
-    split = ABOUT.choose(split)
+    split = ABOUT.choose_one(split)
     for file in sorted((folder / split if (folder / split).is_dir() else folder).glob("*.tfrecord")):
         if re.search(r"_copy(?!00)\d\d", file.name):
             continue

@@ -123,7 +123,7 @@ def _sequence(
         fps=fps,
         frames=frames,
         boxes=boxes,
-        valid=valid,
+        valid=np.ones(len(points), bool) if valid is None else valid,
         joints2d=joints2d,
         joints3d=joints3d,
         joints3d_valid=np.tile(has, (len(points), 1)),

@@ -31,7 +31,7 @@ ABOUT = About(
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
     """Everybody in every video of a split, from the first frame they are labelled in to the last."""
-    split = ABOUT.choose(split)
+    split = ABOUT.choose_one(split)
     home = next((place for place in (folder / "posetrack_data", folder) if (place / "annotations").is_dir()), None)
     if home is None:
         raise ABOUT.wrong(f"{folder / 'posetrack_data' / 'annotations'}: missing")

@@ -45,6 +45,13 @@ class About:
             raise InputError(f"{self.title} has no split named {split}", hint=f"its splits: {known}")
         return split or next(iter(self.splits), None)
 
+    def choose_one(self, split: str | None) -> str:
+        """The same of a set that has splits."""
+        chosen = self.choose(split)
+        if chosen is None:
+            raise ValueError(f"{self.title} has no splits")
+        return chosen
+
     @property
     def training(self) -> str | None:
         """The split to train on, of which models are not measured; None of a set without splits."""

@@ -7,7 +7,7 @@ frames. The 49 joints are those of `skeleton.JOINTS_49`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -130,7 +130,8 @@ class Sequence:
     fps: float  # frames a second
     frames: Frames | None = None  # pictures; None: motion only
     boxes: np.ndarray | None = None  # (T, 4)     float32  centre x, y, width, height; pixels of the frames
-    valid: np.ndarray | None = None  # (T,)       bool     frames whose labels count; None becomes all
+    valid: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # (T,) bool frames whose labels count, or
+    #                                                                               none of them for all
     joints2d: np.ndarray | None = None  # (T, 49, 3) float32  x, y in pixels, confidence 0..1; 0: not labelled
     joints3d: np.ndarray | None = None  # (T, 49, 3) float32  metres, in `axes`
     joints3d_valid: np.ndarray | None = None  # (T, 49)    bool     which of them are labelled
@@ -159,7 +160,7 @@ class Sequence:
             "betas": (count, 10),
             "trans": (count, 3),
         }
-        if self.valid is None:
+        if not len(self.valid):
             object.__setattr__(self, "valid", np.ones(count, bool))
         if self.joints3d is not None and self.joints3d_valid is None:
             object.__setattr__(self, "joints3d_valid", np.ones((count, 49), bool))

@@ -32,7 +32,7 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
     with ABOUT.reading(file):
         content = read_npz(file)
         size = int(read_header(content, FORMAT, VERSION)["size"])
-        seen = (content["boxes"][:, 2:] > 0).all(axis=1)
+        seen = np.all(content["boxes"][:, 2:] > 0, axis=1)
         boxes = np.where(seen[:, None], content["boxes"], [size / 2, size / 2, size, size])
         pixels = content["joints49_px"] - HALF_PIXEL
         inside = ((pixels >= 0) & (pixels < size)).all(axis=-1)

@@ -65,7 +65,7 @@ def _person(content: dict[str, np.ndarray], number: int, header: dict, video: Pa
         if name.startswith(f"person{number}/")
     }
     count, intrinsics = len(own["pose"]), content["intrinsics"]
-    seen = (own["boxes"][:, 2:] > 0).all(axis=1)
+    seen = np.all(own["boxes"][:, 2:] > 0, axis=1)
     return Sequence(
         name=f"{video.parent.name}/{number}",
         length=count,

@@ -37,7 +37,7 @@ def read(folder: Path, split: str | None = None, size: int = SIZE) -> Iterator[S
     """Every clip, or still, of a split, composed at `size` pixels."""
     from vibe_cli.synth.crops import SCALE, CropSource
 
-    split = ABOUT.choose(split)
+    split = ABOUT.choose_one(split)
     files = sorted(folder.glob(f"{split}_*.npy"))
     if not files:
         raise ABOUT.wrong(f"{folder / split}_*.npy: missing")

@@ -39,27 +39,32 @@ def parse_example(data: bytes) -> dict[str, list[bytes] | np.ndarray]:
     """One serialised tf.train.Example."""
     found = {}
     for number, features in _fields(memoryview(data)):
-        for inner, entry in _fields(features) if number == 1 else ():
+        for inner, entry in _fields(_bytes(features)) if number == 1 else ():
             if inner == 1:
-                pair = dict(_fields(entry))
-                found[bytes(pair[1]).decode()] = _values(pair.get(2, memoryview(b"")))
+                pair = dict(_fields(_bytes(entry)))
+                found[bytes(_bytes(pair[1])).decode()] = _values(_bytes(pair.get(2, memoryview(b""))))
     return found
 
 
 def _values(feature: memoryview) -> list[bytes] | np.ndarray:
     """A Feature: field 1 holds bytes, 2 floats, 3 integers, each in a list's field 1."""
     for number, content in _fields(feature):
-        items = [value for inner, value in _fields(content) if inner == 1]
-        if number in (1, 2) and any(isinstance(item, int) for item in items):
-            raise ValueError("a number where bytes should be")
+        items = [value for inner, value in _fields(_bytes(content)) if inner == 1]
         if number == 1:
-            return [bytes(item) for item in items]
+            return [bytes(_bytes(item)) for item in items]
         if number == 2:
-            return np.concatenate([np.frombuffer(item, "<f4") for item in items] or [np.zeros(0, np.float32)])
+            return np.concatenate([np.frombuffer(_bytes(item), "<f4") for item in items] or [np.zeros(0, np.float32)])
         return np.array(
             [one for item in items for one in ([item] if isinstance(item, int) else _varints(item))], np.uint64
         ).astype(np.int64)
     return []
+
+
+def _bytes(value: memoryview | int) -> memoryview:
+    """A field that holds bytes; ValueError where it holds an integer."""
+    if isinstance(value, int):
+        raise ValueError("a number where bytes should be")
+    return value
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:

@@ -32,7 +32,7 @@ ABOUT = About(
 
 def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
     """Everybody in every sequence of a split, in order of name."""
-    split = ABOUT.choose(split)
+    split = ABOUT.choose_one(split)
     files = sorted(ABOUT.need(folder / "sequenceFiles" / split).glob("*.pkl"))
     images = ABOUT.need(folder / "imageFiles")
     for file in files:

@@ -123,17 +123,22 @@ def summarise(scores: list[Score]) -> dict:
         if name != "name"
     }
     counted = ~np.isnan(joined["swapped"])
-    summary = _numbers(joined, counted) | {"frames": int(counted.sum()), "sequences": len(scores)}
-    summary["per_joint"] = {
+    per_joint = {
         name: {"mpjpe": mean(joined["errors"][:, row]), "pa_mpjpe": mean(joined["aligned"][:, row])}
         for row, name in enumerate(metrics.NAMES_14)
     }
-    summary["by_orientation"] = {}
+    by_orientation = {}
     for number, name in enumerate(FACINGS):
         rows = counted & (joined["facing"] == number)
         if rows.any():
-            summary["by_orientation"][name] = _numbers(joined, rows) | {"frames": int(rows.sum())}
-    return summary
+            by_orientation[name] = _numbers(joined, rows) | {"frames": int(rows.sum())}
+    return {
+        **_numbers(joined, counted),
+        "frames": int(counted.sum()),
+        "sequences": len(scores),
+        "per_joint": per_joint,
+        "by_orientation": by_orientation,
+    }
 
 
 def _numbers(joined: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, float | None]:

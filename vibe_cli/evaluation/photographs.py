@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vibe_cli.datasets.features import FrozenEncoder
 from vibe_cli.geometry.skeleton import JOINTS_49
 from vibe_cli.networks.skeleton import KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.options import MotionOptions
 
 if TYPE_CHECKING:
-    from vibe_cli.datasets.features import Features, FrozenEncoder
+    from vibe_cli.datasets.features import Features
     from vibe_cli.datasets.sequence import Sequence
     from vibe_cli.evaluation.candidates import Candidate
     from vibe_cli.results import TrackFeatures
@@ -75,10 +76,11 @@ def look(
     options: MotionOptions,
 ) -> People:
     """Find everybody's keypoints by every contender."""
-    labels, boxes, found = [], [], {}
+    labels, boxes = [], []
+    found: dict[tuple[str, int], list[np.ndarray]] = {}
     for sequence in sequences:
         rows = countable(sequence)
-        if not len(rows):
+        if sequence.joints2d is None or sequence.boxes is None or not len(rows):
             continue
         labels.append(sequence.joints2d[rows][:, ROWS])
         boxes.append(sequence.boxes[rows])
@@ -88,7 +90,7 @@ def look(
                 parts = {}
                 if seen.keypoints is not None:
                     parts["keypoints"] = seen.keypoints[..., :2]
-                if hasattr(run.model, "network"):
+                if not isinstance(run.model, FrozenEncoder):
                     parts["body"] = _projected(seen, run.model, options, sequence.fps)
                 for what, points in parts.items():
                     found.setdefault((f"{candidate.label}: {what}", number), []).append(points[rows][:, ROWS])
@@ -120,13 +122,13 @@ def measure(points: np.ndarray, people: People) -> dict:
     result = {f"pck@{limit:g}": float((distance[clear] < limit).mean()) for limit in LIMITS}
     result |= {f"pck@{limit:g}_if_never_swapped": float((better[clear] < limit).mean()) for limit in LIMITS}
     result["swapped"] = float(swapped.mean())
-    result["per_joint"] = {}
+    per_joint = {}
     for joint, name in NAMES.items():
         row = UNIQUE.index(joint)
         off = distance[:, row][clear[:, row]]
         if len(off):
-            result["per_joint"][name] = {f"pck@{limit:g}": float((off < limit).mean()) for limit in LIMITS}
-    return result | {"people": len(points)}
+            per_joint[name] = {f"pck@{limit:g}": float((off < limit).mean()) for limit in LIMITS}
+    return {**result, "per_joint": per_joint, "people": len(points)}
 
 
 def mean_pose(people: People) -> np.ndarray:

@@ -6,6 +6,7 @@ import json
 import statistics
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import repeat
 from pathlib import Path
 
 from vibe_cli._version import __version__
@@ -148,7 +149,7 @@ class Report:
                         for numbers, name, data in zip(
                             row.runs,
                             row.names or [row.label] * len(row.runs),
-                            row.data or [None] * len(row.runs),
+                            row.data or repeat(None, len(row.runs)),
                             strict=True,
                         )
                     ],

@@ -56,7 +56,7 @@ class Geometry:
 
     def fourteen(self, output: BodyOutput, kind: str) -> Tensor:
         """(N, 14, 3) of posed bodies; kind: LSP or H36M."""
-        if kind == LSP:
+        if kind == LSP or self.regressor is None:
             return output.joints[:, EVALUATION_14]
         return (self.regressor.to(output.vertices) @ output.vertices)[:, list(H36M_TO_14)]
 
@@ -80,15 +80,17 @@ class Geometry:
         facing = facings(sequence.pose) if sequence.pose is not None else np.full(len(sequence), -1)
         valid = sequence.valid.copy()
         self.notes += [sequence.note] if sequence.note else []
-        if sequence.pose is not None:
+        if sequence.pose is not None and sequence.betas is not None:
             body = self.body_of(sequence)
             kind = kind if body.kind == "smpl" else LSP
             joints, vertices = self.posed(body, sequence.pose, sequence.betas, kind)
             return Truth(joints, valid & sequence.smpl_valid, vertices, body.kind, facing)
         if sequence.protocol14 is not None:
             return Truth(sequence.protocol14, valid, None, None, facing)
-        if sequence.joints3d is not None and sequence.joints3d_valid[:, EVALUATION_14].all(axis=1).any():
+        known = valid & False
+        if sequence.joints3d_valid is not None:
             known = sequence.joints3d_valid[:, EVALUATION_14].all(axis=1)
+        if sequence.joints3d is not None and known.any():
             return Truth(sequence.joints3d[:, EVALUATION_14], valid & known, None, None, facing)
         raise InputError(
             f"{sequence.name}: has no joints in 3D to compare with",

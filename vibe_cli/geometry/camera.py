@@ -6,11 +6,14 @@ metres from its pelvis, to s·(x + tx), s·(y + ty) in −1..1 of the square cro
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-Array = TypeVar("Array")  # np.ndarray or torch.Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, "Tensor")
 CROP_SIZE = 224
 FOCAL_LENGTH = 5000.0
 

@@ -94,9 +94,9 @@ class _Project(torch.autograd.Function):
         return u @ vt
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(ctx: torch.autograd.function.BackwardCFunction, gradient: Tensor) -> Tensor:
         """By the matrix."""
-        u, s, vt = ctx.saved_tensors
+        u, s, vt = tuple(ctx.saved_tensors)
         inner = u.mT @ gradient @ vt.mT
         sums = s[..., :, None] + s[..., None, :]
         return u @ ((inner - inner.mT) / torch.where(sums.abs() < 1e-12, torch.ones_like(sums), sums)) @ vt

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from vibe_cli.errors import ModelError
 from vibe_cli.geometry.skeleton import PARENTS
 from vibe_cli.importing.safe_pickle import Refused
 from vibe_cli.importing.safe_read import read_checkpoint, read_npy, read_npz, read_pickle, sniff
-from vibe_cli.importing.systems import SYSTEMS, VIBE_DATA
-from vibe_cli.networks import build_network, check_weights, describe
+from vibe_cli.importing.systems import TCMR_DATA, VIBE_DATA
+from vibe_cli.networks import build_network, check_weights, configuration, describe
 from vibe_cli.paths import user_models_dir
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ KINDS = {
     ),
     "tcmr": Kind(
         "TCMR: temporal encoder and regressor of the middle frame",
-        SYSTEMS["tcmr"].where,
+        TCMR_DATA,
         _STATED + "; holds SMPL data",
         ("spin",),
     ),
@@ -280,9 +280,10 @@ def _from_checkpoint(content: dict[str, Any], path: Path) -> OfficialFile | None
 def _fit(name: str, weights: dict[str, Tensor], path: Path) -> dict:
     """The published configuration of a network, after checking that the weights are exactly its own."""
     with torch.device("meta"):
-        network = build_network({"network": name})
+        config = configuration({"network": name})
+        network = build_network(config)
     check_weights(network, weights, path)
-    return describe(network.config)
+    return describe(config)
 
 
 def _discriminator(weights: dict[str, Tensor], path: Path, notes: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
@@ -304,7 +305,7 @@ def _split_body(
     return rest, {"body": smpl_tensors(inside, path)} if "v_template" in inside else {}
 
 
-def _holds_tensors(value: Any) -> bool:
+def _holds_tensors(value: object) -> TypeGuard[dict[str, Tensor]]:
     """Whether this is a state dict."""
     return isinstance(value, dict) and all(isinstance(item, torch.Tensor) for item in value.values())
 

@@ -216,7 +216,7 @@ def _sidecar(official: OfficialFile, checksum: str, files: dict[str, str]) -> di
     if TASKS[official.kind] == "temporal":  # most checkpoints hold the body as well, and need no SMPL file then
         needs += ["smpl"] if body is None else []
         needs += ["joints-extra"] if "J_regressor_extra" not in (body or {}) else []
-    content = {
+    content: dict[str, object] = {
         "kind": official.kind,
         "what": kind.what,
         "licence": kind.licence,

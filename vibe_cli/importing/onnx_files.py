@@ -62,7 +62,7 @@ def _check(message: memoryview, kind: str, path: Path, depth: int) -> None:
             if (name in LEAVING) if number == _OPERATOR else (name not in DOMAINS):
                 what = f"the operator {name}" if number == _OPERATOR else f"operators of {name}"
                 raise ModelError(f"{path}: refused, it asks for {what}, which are not ONNX's own", hint=HINT)
-        if wire == 2 and number in _INNER[kind]:
+        if isinstance(value, memoryview) and wire == 2 and number in _INNER[kind]:
             _check(value, _INNER[kind][number], path, depth + 1)
 
 

@@ -12,8 +12,9 @@ import os
 import pickle
 import re
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from vibe_cli.errors import ModelError
 REFUSED_HINT = (
     "vibe runs nothing that a file asks for: get it from its official page; if it is your own, save its arrays as .npz"
 )
+Order = Literal["C", "F"]
+RecordT = TypeVar("RecordT", bound="Record")
 _DTYPE = re.compile(r"[|<>=]?[?biufcSUO]\d{0,4}|bool|u?int\d+|float\d+|complex\d+")
 _MAX_DENSE = 2**21  # entries of a sparse matrix written out; SMPL's largest has a twelfth of it
 
@@ -34,10 +37,33 @@ class Refused(ModelError):
         self.asked = asked
 
 
+class Readable(Protocol):
+    """Bytes in order: a file, a member of an archive, a mapped file."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """The next bytes."""
+        ...
+
+    def readline(self) -> bytes:
+        """The next line."""
+        ...
+
+    def seek(self, offset: int, whence: Literal[0, 1, 2] = ..., /) -> object:
+        """Go on elsewhere."""
+        ...
+
+    def tell(self) -> int:
+        """Where it stands."""
+        ...
+
+
 class Record:
     """What a pickle says of an object: the arguments it is made with and the state it is given."""
 
-    def __new__(cls, *args: Any) -> Record:
+    args: tuple[Any, ...]  # what they are is the file's say
+    state: Any
+
+    def __new__(cls: type[RecordT], *args: Any) -> RecordT:
         self = object.__new__(cls)
         self.args, self.state = args, None
         return self
@@ -138,7 +164,7 @@ class Chumpy(Record):
 class Rebuilt(Record):
     """copyreg's way of making an object in old protocols: the record of its class."""
 
-    def __new__(cls, kind: type, base: Any = None, state: Any = None) -> Record:
+    def __new__(cls, kind: type, base: Any = None, state: Any = None) -> Any:  # a record, though not one of these
         if not (isinstance(kind, type) and issubclass(kind, Record)):
             raise ValueError("an object of no known class")
         return kind()
@@ -147,7 +173,9 @@ class Rebuilt(Record):
 class JoblibArray(Record):
     """An array in a file of joblib: its bytes follow in the file, behind the record. It comes back mapped, not read."""
 
-    def pass_over(self, path: str | Path, stream: BinaryIO) -> None:
+    place: tuple[str | Path, int, tuple[int, ...], np.dtype, Order]  # file, offset, shape, type, order
+
+    def pass_over(self, path: str | Path, stream: Readable) -> None:
         """Keep where the bytes lie and go on behind them; ValueError where the file does not have them."""
         state, dtype = self.state, resolve(self.state["dtype"])
         shape = _shape(state["shape"])
@@ -176,12 +204,12 @@ class Set(Record):
         return set(resolve(self.args[0], seen)) if self.args else set()
 
 
-NUMPY_NAMES = {"numpy.dtype": Dtype, "_codecs.encode": Text, "numpy.ndarray": Marker}
+NUMPY_NAMES: dict[str, type[Record]] = {"numpy.dtype": Dtype, "_codecs.encode": Text, "numpy.ndarray": Marker}
 for _home in ("numpy.core", "numpy._core"):
     NUMPY_NAMES[f"{_home}.multiarray._reconstruct"] = Array
     NUMPY_NAMES[f"{_home}.multiarray.scalar"] = Scalar
     NUMPY_NAMES[f"{_home}.numeric._frombuffer"] = BufferArray
-_OBJECT_NAMES = {
+_OBJECT_NAMES: dict[str, type[Record]] = {
     "copy_reg._reconstructor": Rebuilt,
     "copyreg._reconstructor": Rebuilt,
     "__builtin__.object": Marker,
@@ -197,11 +225,11 @@ _CHUMPY_NAME = re.compile(r"chumpy(\.\w+)+")
 class InertUnpickler(pickle._Unpickler):  # the Python one: it never trusts a length that the stream claims
     """An unpickler that makes records and refuses, by name, whatever is not on the list."""
 
-    def __init__(self, stream: BinaryIO, path: str | Path, names: dict[str, type[Record]]) -> None:
+    def __init__(self, stream: Readable, path: str | Path, names: Mapping[str, type]) -> None:
         super().__init__(stream, encoding="latin1")
         self.path, self.names = path, names
 
-    def find_class(self, module: str, name: str) -> type[Record]:
+    def find_class(self, module: str, name: str) -> type:
         """The record class of a name; ModelError for any name beyond the list."""
         full = f"{module}.{name}"
         if full in self.names:
@@ -212,10 +240,10 @@ class InertUnpickler(pickle._Unpickler):  # the Python one: it never trusts a le
 class ArrayUnpickler(InertUnpickler):
     """Admits numpy, scipy.sparse, chumpy and sets."""
 
-    def __init__(self, stream: BinaryIO, path: str | Path) -> None:
+    def __init__(self, stream: Readable, path: str | Path) -> None:
         super().__init__(stream, path, NUMPY_NAMES | _OBJECT_NAMES)
 
-    def find_class(self, module: str, name: str) -> type[Record]:
+    def find_class(self, module: str, name: str) -> type:
         """The record class of a name; ModelError for any name beyond the list."""
         full = f"{module}.{name}"
         if match := _SPARSE_NAME.fullmatch(full):
@@ -225,19 +253,30 @@ class ArrayUnpickler(InertUnpickler):
         return super().find_class(module, name)
 
 
+_BUILD: Callable[[Any], None] = pickle._Unpickler.dispatch[pickle.BUILD[0]]
+
+
+class _Unframer(Protocol):
+    """What an unpickler reads through: the frame that it is in, if any."""
+
+    current_frame: Readable | None
+
+
 class FileUnpickler(ArrayUnpickler):
     """Admits the arrays of joblib as well, which lie in the file between the pickle's parts."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]  # the unpickler's own
+    _unframer: _Unframer
 
-    def __init__(self, stream: BinaryIO, path: str | Path) -> None:
+    def __init__(self, stream: Readable, path: str | Path) -> None:
         super().__init__(stream, path)
         self.stream = stream
         self.names = {**self.names, _JOBLIB_NAME: JoblibArray, "numpy.memmap": Marker}
 
     def load_build(self) -> None:
         """Give an object its state; one of joblib's arrays is followed by its bytes."""
-        super().load_build()
+        _BUILD(self)
         if isinstance(made := self.stack[-1], JoblibArray):
             frame = self._unframer.current_frame
             if frame is not None and frame.read(1):
@@ -248,7 +287,7 @@ class FileUnpickler(ArrayUnpickler):
     dispatch[pickle.BUILD[0]] = load_build
 
 
-def load_arrays(stream: BinaryIO, path: str | Path, whole: bool = False) -> Any:
+def load_arrays(stream: Readable, path: str | Path, whole: bool = False) -> Any:
     """Read one pickle of arrays, numbers, text and containers of them; `whole` if the stream is all of the file.
 
     Text of Python 2 is decoded as latin1; sparse matrices come back dense; joblib's arrays, which only a whole
@@ -283,7 +322,7 @@ def resolve(value: Any, seen: dict[int, Any] | None = None) -> Any:
     return made
 
 
-def _array(shape: Any, dtype: np.dtype, raw: Any, order: str, seen: dict[int, Any]) -> np.ndarray:
+def _array(shape: Any, dtype: np.dtype, raw: Any, order: Order, seen: dict[int, Any]) -> np.ndarray:
     """Bytes (or, for an array of objects, a list) → array, after comparing its length with the shape's."""
     shape = _shape(shape)
     count = math.prod(shape)

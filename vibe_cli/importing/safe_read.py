@@ -12,16 +12,16 @@ import os
 import pickle
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from vibe_cli.errors import ModelError
 from vibe_cli.importing import safe_pickle
-from vibe_cli.importing.safe_pickle import NUMPY_NAMES, InertUnpickler, Marker, Record
+from vibe_cli.importing.safe_pickle import NUMPY_NAMES, InertUnpickler, Marker, Readable, Record, RecordT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,7 +122,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             _audit_zip(path)
         else:
             _audit_legacy(path)
-        admitted = [(record, name) for name, record in NUMPY_NAMES.items()]
+        admitted: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+            (record, name) for name, record in NUMPY_NAMES.items()
+        ]
         with torch.serialization.safe_globals(admitted):
             try:
                 content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=zipped)
@@ -142,10 +144,10 @@ class _Storage(Record):
 class _Tensor(Record):
     """A tensor: storage, offset, size, stride. One that claims more than its storage holds is refused."""
 
-    def __new__(cls, storage: Record, offset: int, size: tuple, *rest: Any) -> Record:
+    def __new__(cls: type[RecordT], storage: Record, offset: int, size: tuple, *rest: Any) -> RecordT:
         if offset < 0 or min(size, default=0) < 0 or offset + math.prod(size) > storage.args[1]:
             raise ValueError(f"a tensor of size {tuple(size)} in {storage.args[1]} numbers")
-        return super().__new__(cls, storage, offset, size, *rest)
+        return Record.__new__(cls, storage, offset, size, *rest)
 
 
 class _Items(Record):
@@ -173,7 +175,7 @@ def _torch_names() -> dict[str, type[Record]]:
 class _TorchAudit(InertUnpickler):
     """Reads a checkpoint's pickle for its names and sizes only."""
 
-    def __init__(self, stream: BinaryIO, path: str | Path) -> None:
+    def __init__(self, stream: Readable, path: str | Path) -> None:
         super().__init__(stream, path, _torch_names())
         self.sizes: dict[str, int] = {}  # bytes of each storage
 
@@ -255,7 +257,7 @@ def _members(path: str | Path) -> dict[str, zipfile.ZipInfo]:
     return members
 
 
-def _read_array(stream: BinaryIO, size: int, path: str | Path) -> np.ndarray:
+def _read_array(stream: IO[bytes], size: int, path: str | Path) -> np.ndarray:
     """One .npy stream of `size` bytes, header and data compared before anything is allocated."""
     version = np.lib.format.read_magic(stream)
     reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

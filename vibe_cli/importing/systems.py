@@ -16,9 +16,10 @@ class System:
 
 
 VIBE_DATA = "VIBE's data archive, github.com/mkocabas/VIBE"
+TCMR_DATA = "github.com/hongsukchoi/TCMR_RELEASE"
 SYSTEMS = {
     "vibe": System("VIBE (Kocabas et al. 2020)", "open-vibe", "vibe", VIBE_DATA),
-    "tcmr": System("TCMR (Choi et al. 2021)", "open-tcmr", "tcmr", "github.com/hongsukchoi/TCMR_RELEASE"),
+    "tcmr": System("TCMR (Choi et al. 2021)", "open-tcmr", "tcmr", TCMR_DATA),
     "dts-vibe": System("DTS-VIBE (Li et al. 2021)", "open-dts-vibe"),
     "sps-net": System("SPS-Net (Chen et al. 2021)", "open-sps-net"),
 }

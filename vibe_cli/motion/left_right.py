@@ -28,9 +28,9 @@ def fix_leg_swaps(keypoints: np.ndarray, expected: np.ndarray, sides: np.ndarray
     settled = keypoints.copy()
     as_is, exchanged = (_distance(keypoints, expected, cross) for cross in (False, True))
     swapped = exchanged < CLEARLY * as_is
-    for left, right in (_rows(pair) for pair in (KNEE, ANKLE, *FOOT)):
-        settled[np.ix_(swapped, left)] = keypoints[np.ix_(swapped, right)]
-        settled[np.ix_(swapped, right)] = keypoints[np.ix_(swapped, left)]
+    for lefts, rights in (_rows(pair) for pair in (KNEE, ANKLE, *FOOT)):
+        settled[np.ix_(swapped, lefts)] = keypoints[np.ix_(swapped, rights)]
+        settled[np.ix_(swapped, rights)] = keypoints[np.ix_(swapped, lefts)]
     (left, *_), (right, *_) = _rows(ANKLE)
     one_place = np.linalg.norm(settled[:, left, :2] - settled[:, right, :2], axis=-1) < TOGETHER * sides
     two_wanted = np.linalg.norm(expected[:, left] - expected[:, right], axis=-1) > APART * sides
@@ -38,13 +38,14 @@ def fix_leg_swaps(keypoints: np.ndarray, expected: np.ndarray, sides: np.ndarray
     for side, farther in ((0, off[0] > off[1]), (1, off[0] <= off[1])):
         hidden = one_place & two_wanted & farther
         for pair in (ANKLE, *FOOT):
-            settled[np.ix_(hidden, _rows(pair)[side], [2])] *= HIDDEN
+            settled[np.ix_(hidden, _rows(pair)[side], np.array([2]))] *= HIDDEN
     return settled
 
 
-def _rows(pair: tuple[int, int]) -> tuple[list[int], list[int]]:
+def _rows(pair: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Rows among the 49 of a left and a right joint; the same number of each."""
-    return tuple([row for row, joint in enumerate(JOINTS_49) if joint == one] for one in pair)
+    left, right = (np.flatnonzero([joint == one for joint in JOINTS_49]) for one in pair)
+    return left, right
 
 
 def _distance(keypoints: np.ndarray, expected: np.ndarray, cross: bool) -> np.ndarray:

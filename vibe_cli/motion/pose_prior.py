@@ -28,6 +28,11 @@ SIZE = 3 * len(JOINTS)  # D
 class PosePrior(nn.Module):
     """A mixture of K Gaussians over pose vectors of D = 57 numbers."""
 
+    mean_rotations: Tensor  # (24, 3, 3)
+    log_weights: Tensor  # (K,)
+    means: Tensor  # (K, D)
+    factors: Tensor  # (K, D, D)
+
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         """mean_rotations (24, 3, 3), log_weights (K,), means (K, D), factors (K, D, D).
 

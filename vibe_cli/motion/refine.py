@@ -40,7 +40,7 @@ def refine_person(
     if person.keypoints is None or not person.keypoints[..., 2].any():
         return person
     options, landmarks, prior = options or FitOptions(), Landmarks(body), prior or PosePrior.load()
-    frames, regressed = _frames(person, options.trust), torch.from_numpy(person.betas).double()
+    frames, regressed = _frames(person, person.keypoints, options.trust), torch.from_numpy(person.betas).double()
     before = _distance(frames, landmarks, regressed)
     for betas in (_fit_shape(frames, landmarks, prior, regressed, options), regressed):
         fitted = _fit_motion(frames, landmarks, prior, betas, options)
@@ -57,9 +57,9 @@ def refine_person(
     return replace(person, pose=pose, camera=kept.camera.numpy(), betas=betas.numpy())
 
 
-def _frames(person: Person, trust: float) -> Frames:
+def _frames(person: Person, keypoints: np.ndarray, trust: float) -> Frames:
     """A person's motion and keypoints, each of them once, and what they count for."""
-    seen = person.keypoints[:, FIRST_ROWS].astype(np.float64)
+    seen = keypoints[:, FIRST_ROWS].astype(np.float64)
     points = image_points_to_crop(seen[..., :2], person.boxes.astype(np.float64))
     confidence = np.where(np.isfinite(points).all(-1), seen[..., 2], 0) ** trust
     pose = torch.from_numpy(person.pose.astype(np.float64))

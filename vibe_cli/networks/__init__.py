@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import Field, asdict, fields
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from vibe_cli.errors import ModelError
 
@@ -27,7 +27,13 @@ NETWORKS = {
 }
 
 
-def build_network(config: object) -> nn.Module:
+class Config(Protocol):
+    """A configuration: a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+def build_network(config: Config | Mapping[str, Any]) -> nn.Module:
     """The network of a configuration: one of the configuration classes, or the mapping `describe` made of it.
 
     A mapping names its network in `network`; an unknown network or key, or a setting of which nothing can be made,
@@ -35,7 +41,7 @@ def build_network(config: object) -> nn.Module:
     """
     if not isinstance(config, Mapping):
         return _classes(_name_of(config))[0](config)
-    made = _configuration(dict(config))
+    made = configuration(dict(config))
     try:
         return _classes(_name_of(made))[0](made)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # text for a number, a negative width
@@ -46,7 +52,7 @@ def build_network(config: object) -> nn.Module:
         ) from error
 
 
-def describe(config: object) -> dict:
+def describe(config: Config) -> dict:
     """A configuration as a plain mapping that is saved with the weights; `build_network` reads it back."""
     return {"network": _name_of(config), **asdict(config)}
 
@@ -71,7 +77,7 @@ def check_weights(network: nn.Module, weights: Mapping[str, Tensor], source: obj
         )
 
 
-def load_network(config: object, weights: Mapping[str, Tensor], source: object) -> nn.Module:
+def load_network(config: Config | Mapping[str, Any], weights: Mapping[str, Tensor], source: object) -> nn.Module:
     """The network of a configuration with these weights, strictly; float32, CPU, evaluation mode."""
     network = build_network(config)
     check_weights(network, weights, source)
@@ -85,16 +91,16 @@ def _some(names: list[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _classes(name: str) -> tuple[type, type]:
+def _classes(name: str | None) -> tuple[type, type]:
     """Network and configuration class of a registered name."""
-    if name not in NETWORKS:
+    if name is None or name not in NETWORKS:
         raise ModelError(f"unknown network {name!r}", hint="choose one of " + ", ".join(NETWORKS))
     module, network, config = NETWORKS[name]
     home = import_module(f"vibe_cli.networks.{module}")
     return getattr(home, network), getattr(home, config)
 
 
-def _name_of(config: object) -> str:
+def _name_of(config: Config) -> str:
     """The registered name of a configuration object."""
     for name, (_, _, config_class) in NETWORKS.items():
         if type(config).__name__ == config_class:
@@ -105,8 +111,8 @@ def _name_of(config: object) -> str:
     )
 
 
-def _configuration(values: dict) -> object:
-    """A mapping → its configuration class; an unknown key is an error."""
+def configuration(values: dict[str, Any]) -> Config:
+    """A mapping that names its network → its configuration; an unknown key is a ModelError."""
     name = values.pop("network", None)
     _, config_class = _classes(name)
     unknown = sorted(set(values) - {field.name for field in fields(config_class)})

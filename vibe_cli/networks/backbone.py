@@ -34,9 +34,13 @@ class Backbone(ResNet):
         return EncoderOutput(features=super().forward(crops))
 
 
-class FeatureBackbone(Backbone):
+class FeatureBackbone(ResNet):
     """The same over other pictures: DTS-VIBE's O-CNN over flow images (Li et al. 2021, section 3.1)."""
+
+    def __init__(self) -> None:
+        super().__init__(Bottleneck, [3, 4, 6, 3])
+        self.fc = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, S, S) → (N, 2048)."""
-        return super().forward(images).features
+        return super().forward(images)

@@ -37,7 +37,7 @@ class CentreNet(nn.Module):
         self.pyramid = Pyramid(inputs, config.channels)
         self.heat = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True), nn.Conv2d(64, 1, 1))
         self.sides = nn.Sequential(nn.Conv2d(config.channels, 64, 3, padding=1), nn.ReLU(True), nn.Conv2d(64, 4, 1))
-        nn.init.constant_(self.heat[-1].bias, -4.0)  # people are rare: start by finding nobody
+        nn.init.constant_(self.heat[-1].get_parameter("bias"), -4.0)  # people are rare: start by finding nobody
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W), normalised as for the keypoint network, sides multiples of 32.

@@ -60,6 +60,7 @@ class MotionDiscriminator(nn.Module):
         if config.pooling not in ("attention", "concat"):
             raise ModelError(f"unknown pooling {config.pooling!r}", hint="choose attention or concat")
         self.gru = nn.GRU(config.features, config.hidden, config.layers, batch_first=True)
+        self.attention: SelfAttention | ConcatPooling
         if config.pooling == "attention":
             self.attention = SelfAttention(
                 config.hidden, config.attention_hidden, config.attention_layers, config.dropout

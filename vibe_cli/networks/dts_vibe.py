@@ -124,6 +124,8 @@ class SmallFlowEncoder(nn.Module):
 class DtsVibe(TemporalNetwork):
     """RGB and flow features of a sequence → every frame's motion. Any length T ≥ 1 is accepted."""
 
+    config: DtsVibeConfig
+
     def __init__(self, config: DtsVibeConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or DtsVibeConfig()
@@ -144,9 +146,9 @@ class DtsVibe(TemporalNetwork):
             self.coarse.bias.copy_(mean)
             nn.init.xavier_uniform_(self.coarse.weight, gain=0.01)
             for layer in self.regressor:
-                for last in (layer.attention.out, layer.feed_forward[-1]):
-                    nn.init.xavier_uniform_(last.weight, gain=0.01)
-                    nn.init.zeros_(last.bias)
+                for last in ("attention.out", "feed_forward.3"):
+                    nn.init.xavier_uniform_(layer.get_parameter(f"{last}.weight"), gain=0.01)
+                    nn.init.zeros_(layer.get_parameter(f"{last}.bias"))
 
     def encode_flow(self, images: Tensor) -> Tensor:
         """Flow images (N, 3, S, S), S or `flow_side` a multiple of 32 → (N, G)."""

@@ -42,7 +42,7 @@ def decode_apart(heat: Tensor, union: Tensor, depth: Tensor) -> tuple[Tensor, Te
     peak, probability = separate_left_right(probability, union.flatten(2).softmax(-1).view_as(union))
     points, confidence, depths = read_at(probability, peak, depth)
     order = assign_extremities(points)
-    return tuple(_take(x, order) for x in (points, confidence, depths))
+    return _take(points, order), _take(confidence, order), _take(depths, order)
 
 
 def read_at(probability: Tensor, cell: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -75,6 +75,11 @@ class Backbone(nn.Module):
     `layers` are the blocks of its four stages.
     """
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(self, width: int, layers: Sequence[int] = RESNET_18) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)

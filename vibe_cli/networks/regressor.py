@@ -32,7 +32,11 @@ class Regressor(TemporalNetwork):
     activation between the two hidden layers: the published weights were trained that way.
     """
 
+    config: RegressorConfig
     window = 1
+    init_pose: Tensor  # (1, 144) six numbers a joint
+    init_shape: Tensor  # (1, 10)
+    init_cam: Tensor  # (1, 3)
 
     def __init__(self, config: RegressorConfig | None = None) -> None:
         super().__init__()

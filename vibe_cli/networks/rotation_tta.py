@@ -89,7 +89,8 @@ def turn_back(seen: KeypointPrediction, lean: Tensor) -> KeypointPrediction:
 
     The facing alone stays as it was seen: from where one stands, not as the picture is turned.
     """
-    points = torch.stack(turned(*seen.points.unbind(-1), lean[:, None]), -1) * room(lean)[:, None, None]
+    x, y = seen.points.unbind(-1)
+    points = torch.stack(turned(x, y, lean[:, None]), -1) * room(lean)[:, None, None]
     beyond = (points.abs() >= EDGE).any(-1) & (seen.points.abs() < EDGE).all(-1)
     confidence = seen.confidence * torch.where(beyond, OUTSIDE, 1.0)
     across, down, deep = seen.root.unflatten(1, (3, 2)).unbind(1)  # of the two columns of 6D

@@ -92,6 +92,8 @@ class Fusion(nn.Module):
 class SpsNet(TemporalNetwork):
     """Features of a sequence → every frame's pose and camera and one shape. Any length T ≥ 1 is accepted."""
 
+    config: SpsNetConfig
+
     def __init__(self, config: SpsNetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or SpsNetConfig()
@@ -104,7 +106,7 @@ class SpsNet(TemporalNetwork):
     def fuse(self, features: Tensor) -> FusedFeatures:
         """Sections 3.2 to 3.4: features (B, T, F) → what the regressors read. Without attention h_i = f_i."""
         latent = features if self.attention is None else self.attention(features)
-        if self.forecasting is None:
+        if self.forecasting is None or self.fusion is None:
             return FusedFeatures(latent, latent, None, None)
         forecast = self.forecasting(features[:, :-1])
         later, weights = self.fusion(latent[:, 1:], forecast)

@@ -99,6 +99,7 @@ class TcmrEncoder(nn.Module):
 class Tcmr(TemporalNetwork):
     """Features of a window → pose, shape and camera of its middle frame."""
 
+    config: TcmrConfig
     estimates = "middle"
     edges = "repeat"
     shortest = 3  # the middle frame, one before and one after it

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from vibe_cli.networks.outputs import MotionOutput
+
+if TYPE_CHECKING:
+    from vibe_cli.networks import Config
 
 
 class TemporalNetwork(nn.Module):
@@ -13,6 +18,7 @@ class TemporalNetwork(nn.Module):
     A network overrides what is different about it; the values here are those of most.
     """
 
+    config: Config  # a class of its own for each
     features: int  # F, width of the encoder's features that it reads
     window: int  # frames seen at once, as in training
     shortest: int = 1  # frames of the shortest window it can read

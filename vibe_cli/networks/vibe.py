@@ -53,6 +53,8 @@ class TemporalEncoder(nn.Module):
 class Vibe(TemporalNetwork):
     """Features of a sequence → every frame's pose, shape and camera. Any length T ≥ 1 is accepted."""
 
+    config: VibeConfig
+
     def __init__(self, config: VibeConfig | None = None) -> None:
         super().__init__()
         self.config = config or VibeConfig()

@@ -91,7 +91,7 @@ class YoloDetector:
         people = [number for number, name in names.items() if name.lower() == "person"]
         if not people and len(names) != 1:
             raise ModelError(f"{path}: finds {len(names)} kinds of things, none of them a person", hint=YOLO_HINT)
-        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
         self.person = people[0] if people else 0
         self.device, self.confidence, self.size, self.name = device, confidence, size, path.stem
 
@@ -103,7 +103,8 @@ class YoloDetector:
         # The network itself takes RGB; BGR is only what ultralytics' own front end expects of arrays.
         images, places = letterbox(frames, self.size, fill=YOLO_GREY, centred=True)
         output = self.network(images.to(self.device))[0].float().cpu()  # the rest is for training
-        output = output if getattr(self.network.model[-1], "end2end", False) else candidate_rows(output)
+        *_, head = self.network.get_submodule("model").children()
+        output = output if getattr(head, "end2end", False) else candidate_rows(output)
         people = (rows[rows[:, 5] == self.person] for rows in output)
         return [
             _to_frame(*_best(rows[:, :4], rows[:, 4], self.confidence), places, frame)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, overload
 
 import cv2
 import numpy as np
@@ -44,9 +44,14 @@ class DisFlow:
 
     def between(self, crops: np.ndarray, before: np.ndarray) -> np.ndarray:
         """See FlowMethod. S must be at least 12."""
-        search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         grey = ([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in row] for row in (crops, before))
-        return np.stack([search.calc(now, then, None) for now, then in zip(*grey, strict=True)])
+        return np.stack(
+            [
+                search.calc(now, then, None)  # type: ignore[call-overload]  # cv2's types want the flow to begin at
+                for now, then in zip(*grey, strict=True)
+            ]
+        )
 
 
 class RaftFlow:
@@ -74,6 +79,14 @@ class RaftFlow:
         return flow.permute(0, 2, 3, 1).float().cpu().numpy()
 
 
+@overload
+def open_flow(name: str, device: torch.device) -> FlowMethod: ...
+
+
+@overload
+def open_flow(name: str | None, device: torch.device) -> FlowMethod | None: ...
+
+
 def open_flow(name: str | None, device: torch.device) -> FlowMethod | None:
     """The method of that name; None for None. ModelError for an unknown name, or where RAFT's weights are not."""
     if name is None:
@@ -86,9 +99,9 @@ def open_flow(name: str | None, device: torch.device) -> FlowMethod | None:
 def flow_back(method: FlowMethod, crops: np.ndarray, before: Sequence[np.ndarray | None]) -> np.ndarray:
     """Crops (N, S, S, 3) and the same squares of the frames before, or None → flow (N, S, S, 2); None gives zero."""
     flow = np.zeros((*crops.shape[:3], 2), np.float32)
-    rows = [row for row, picture in enumerate(before) if picture is not None]
-    if rows:
-        flow[rows] = method.between(crops[rows], np.stack([before[row] for row in rows]))
+    there = {row: picture for row, picture in enumerate(before) if picture is not None}
+    if there:
+        flow[list(there)] = method.between(crops[list(there)], np.stack(list(there.values())))
     return flow
 
 

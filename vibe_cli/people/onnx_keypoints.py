@@ -48,7 +48,8 @@ class OnnxKeypoints:
 
     def watch(self, frames: Frames, tracks: Sequence[Track] = ()) -> Iterator[tuple[int, np.ndarray]]:
         """The same frames, looked at one by one; of those with a track in them all its people at once."""
-        self.found, boxes = {}, {}
+        self.found = {}
+        boxes: dict[int, list[np.ndarray]] = {}
         for track in tracks:
             for frame, box in zip(track.frames.tolist(), track.boxes, strict=True):
                 boxes.setdefault(frame, []).append(box)
@@ -124,7 +125,8 @@ def crop(frame: np.ndarray, region: np.ndarray, size: tuple[int, int], udp: bool
     corner = region[:2] - region[2:] / 2
     inverse = np.array([[step[0], 0, corner[0]], [0, step[1], corner[1]]])
     picture = cv2.warpAffine(frame, inverse, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    values = (picture / np.float32(255) - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+    mean, deviation = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
+    values = (picture / np.float32(255) - mean) / deviation
     return values.astype(np.float32).transpose(2, 0, 1)
 
 

@@ -47,7 +47,8 @@ class OnnxNetwork:
             batch, channels, *sides = given.shape
             if len(sides) != 2 or channels not in (3, "3") or given.type != "tensor(float)":
                 raise ValueError(f"its input is {given.type} {given.shape}, not pictures (N, 3, H, W)")
-            self.size = tuple(side if isinstance(side, int) else want for side, want in zip(sides, size, strict=True))
+            height, width = (side if isinstance(side, int) else want for side, want in zip(sides, size, strict=True))
+            self.size: tuple[int, int] = (height, width)
             self.name, self.batch = given.name, batch if isinstance(batch, int) else None
             self.outputs = [one.shape for one in self._run(np.zeros((self.batch or 1, 3, *self.size), np.float32))]
         except Exception as error:  # whatever a damaged or foreign file provokes

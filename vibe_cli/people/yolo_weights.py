@@ -13,13 +13,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from vibe_cli.errors import ModelError
-from vibe_cli.importing.safe_pickle import InertUnpickler, Marker, Record
+from vibe_cli.importing.safe_pickle import InertUnpickler, Marker, Readable, Record
 from vibe_cli.paths import user_models_dir
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def fetch_yolo(name: str) -> Path:
 class _NamesReader(InertUnpickler):
     """Reads a checkpoint's pickle for the names it asks for; makes inert records and plain containers only."""
 
-    def __init__(self, stream: BinaryIO, path: Path) -> None:
+    def __init__(self, stream: Readable, path: Path) -> None:
         super().__init__(
             stream, path, {"collections.OrderedDict": OrderedDict, "builtins.set": set, "__builtin__.set": set}
         )

@@ -60,7 +60,9 @@ def start(backend: str) -> tuple[Rasteriser, list[str]]:
     if backend != "auto" and backend not in BACKENDS:
         names = ", ".join(["auto", *BACKENDS])
         raise UsageError(f"no renderer is called {backend!r}", hint=f"choose from: {names}")
-    refusals, last, hint = [], None, None
+    refusals: list[str] = []
+    last: Exception | None = None
+    hint: str | None = None
     for name in BACKENDS if backend == "auto" else [backend]:
         try:
             rasteriser = BACKENDS[name]()
@@ -86,4 +88,4 @@ def _works(rasteriser: Rasteriser) -> bool:
     colour, cover = rasteriser.draw(Placed(points, colours, faces), 8, 8)
     wanted = np.zeros((8, 8), np.uint8)
     wanted[:, 4:] = 255
-    return np.array_equal(cover, wanted) and np.array_equal(colour, wanted[..., None] * np.uint8([1, 0, 0]))
+    return np.array_equal(cover, wanted) and np.array_equal(colour, wanted[..., None] * np.array([1, 0, 0], np.uint8))

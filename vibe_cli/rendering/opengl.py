@@ -133,9 +133,8 @@ class OpenGLRasteriser:
             return
         gl = self._gl
         self._delete_pictures()
-        self._size = tuple(
-            -(-max(old, new) // BLOCK) * BLOCK for old, new in zip(self._size, (width, height), strict=True)
-        )
+        wide, high = self._size
+        self._size = (-(-max(wide, width) // BLOCK) * BLOCK, -(-max(high, height) // BLOCK) * BLOCK)
         frames, (colour, depth, plain) = gl.glGenFramebuffers(2), gl.glGenRenderbuffers(3)
         self._pictures = [*map(int, frames), int(colour), int(depth), int(plain)]
         for target, buffer, form, samples, point in (

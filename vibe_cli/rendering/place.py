@@ -101,6 +101,6 @@ def outlined(placed: Placed) -> Placed:
     )
 
 
-def line_width(placed: Placed) -> float:
+def line_width(edges: np.ndarray) -> float:
     """Pixels: thin enough for a fine mesh to stay a mesh."""
-    return float(np.clip(0.3 * np.median(placed.edges.max(axis=1)), 0.25, 1.5))
+    return float(np.clip(0.3 * np.median(edges.max(axis=1)), 0.25, 1.5))

@@ -177,9 +177,10 @@ class Renderer:
     def _draw(self, picture: np.ndarray, meshes: list[Mesh], faces: np.ndarray, look: Style) -> None:
         """Draw meshes into a picture, each group of overlapping people in one pass."""
         points = [place.to_pixels(mesh.vertices, mesh.camera, self.width, self.height) for mesh in meshes]
-        regions = [place.bounds(some, self.width, self.height) for some in points]
-        seen = [index for index, region in enumerate(regions) if region is not None]
-        for (left, top, right, bottom), members in place.disjoint([regions[index] for index in seen]):
+        bounds = [place.bounds(some, self.width, self.height) for some in points]
+        regions = {index: region for index, region in enumerate(bounds) if region is not None}
+        seen = list(regions)
+        for (left, top, right, bottom), members in place.disjoint(list(regions.values())):
             group = [seen[member] for member in members]
             depths = place.spread_depths(np.array([meshes[index].depth for index in group]))
             parts = []
@@ -189,7 +190,7 @@ class Renderer:
             placed = place.join(parts)
             if not len(placed.faces):
                 continue
-            line = place.line_width(placed) if look.lines else 0
+            line = place.line_width(placed.edges) if placed.edges is not None else 0
             colour, cover = self._rasteriser.draw(placed, right - left, bottom - top, line)
             _lay_over(picture[top:bottom, left:right], colour, cover, look.opacity)
 

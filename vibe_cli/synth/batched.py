@@ -60,6 +60,11 @@ class Drawn:
 class PeopleDrawer(nn.Module):
     """Draws the people of one body; move it to a device with `.to`."""
 
+    vertices: Tensor  # (V, 3) at rest, metres
+    shapedirs: Tensor  # (V, 3, 11)
+    weights: Tensor  # (V, 24)
+    faces: Tensor  # (F, 3) int64
+
     def __init__(self, body: SynthBody) -> None:
         super().__init__()
         self.points = KeypointBody(body)
@@ -87,9 +92,10 @@ class PeopleDrawer(nn.Module):
         points = self.points(rotations, shape)
         distance = looks.distance[which]
         offset, focal = _frame(vertices, distance, vertices)
-        close = [i for i, joints in enumerate(framed or []) if joints is not None]
-        if close:
-            boxes = torch.stack([_corners(points[i, framed[i]]) for i in close])
+        shown = {i: joints for i, joints in enumerate(framed or []) if joints is not None}
+        if shown:
+            close = list(shown)
+            boxes = torch.stack([_corners(points[i, joints]) for i, joints in shown.items()])
             offset[close], focal[close] = _frame(vertices[close], distance[close], boxes)
         colours = _lit(looks, which, normals)
         placed = vertices + offset[:, None]

@@ -159,8 +159,9 @@ def _decode(file: Mapping[str, np.ndarray], header: dict, kind: str) -> list[np.
     if not lengths:
         return []
     flag = cv2.IMREAD_UNCHANGED if kind == "things" else cv2.IMREAD_COLOR
-    pictures = [cv2.imdecode(data, flag) for data in np.split(file[kind], np.cumsum(lengths)[:-1])]
-    if any(picture is None or picture.ndim != 3 or picture.shape[2] not in (3, channels) for picture in pictures):
+    decoded = [cv2.imdecode(data, flag) for data in np.split(file[kind], np.cumsum(lengths)[:-1])]
+    pictures = [p for p in decoded if p is not None and p.ndim == 3 and p.shape[2] in (3, channels)]
+    if len(pictures) < len(decoded):
         raise ValueError(f"one of the {kind} does not decode")
     # WebP leaves out an alpha channel in which nothing is transparent
     return [cv2.cvtColor(p, cv2.COLOR_BGR2BGRA) if p.shape[2] < channels else p for p in pictures]

@@ -62,7 +62,8 @@ def draw_people(
     """Cut-outs of people, POSES_A_LOOK poses of each, `count` in all; a share `close` of them in part."""
     out: list[Picture] = []
     while len(out) < count:
-        look, poses = draw_look(rng, body, pictures), []
+        look = draw_look(rng, body, pictures)
+        poses: list[tuple[np.ndarray, list[int] | None]] = []
         for _ in range(min(POSES_A_LOOK, count - len(out))):
             turn, pose = view(rng), bank.pose(rng)
             pose[0] = turn @ pose[0]
@@ -92,7 +93,7 @@ def _visible(person: Picture, flesh: np.ndarray, mask: np.ndarray, placed: Place
     own = person.behind <= flesh
     own = own[MIRRORED_KEYPOINTS] if placed.flip else own
     at = np.rint((pixels + 1) / 2 * len(mask)).astype(int)
-    inside = ((at >= 0) & (at < len(mask))).all(axis=1)
+    inside = np.all((at >= 0) & (at < len(mask)), axis=1)
     x, y = np.where(inside[:, None], at, 0).T
     return inside & own & (cv2.dilate(mask, np.ones((3, 3), np.uint8))[y, x] > 127)
 

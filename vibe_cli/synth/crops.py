@@ -65,7 +65,7 @@ class CropSource:
         self.images, self.labels, self.backgrounds = images, labels, backgrounds
         self.ends = np.cumsum([len(i) for i in images])
         inside = (self.labels.pixels[:, :24] > 0) & (self.labels.pixels[:, :24] < SIZE)
-        self.whole = inside.all(axis=(1, 2))
+        self.whole = np.all(inside, axis=(1, 2))
         self.complete = np.flatnonzero(self.whole)
         self.frontal = np.flatnonzero(self.labels.rotations[:, 0, 0, 0] > 0.5)
 

@@ -11,14 +11,13 @@ people on either, their pixels but for rounding.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -145,9 +144,13 @@ def draw_file(studio: Studio, folder: Path, job: DrawJob, device: torch.device, 
                 labels[name].append(block[name][:keep].astype(np.float32))
             done += keep
         images.flush()
-        np.savez(
-            file.with_name(f"{file.stem}_labels.npz"), **{name: np.concatenate(rows) for name, rows in labels.items()}
-        )
+        joined = {name: np.concatenate(rows) for name, rows in labels.items()}
+        save_arrays(file.with_name(f"{file.stem}_labels.npz"), joined)
+
+
+def save_arrays(file: Path | IO[bytes], arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz that is not compressed: it is read often."""
+    np.savez(file, **cast(dict[str, Any], arrays))  # for all numpy's types know, one is named allow_pickle
 
 
 def draw_folder(
@@ -164,7 +167,7 @@ def draw_folder(
     with replacing_file(folder / "mocap.npz") as part, part.open("wb") as file:
         write_clips(file, studio.clips)
     with replacing_file(folder / "body.npz") as part, part.open("wb") as file:
-        np.savez(file, **studio.body.arrays())
+        save_arrays(file, studio.body.arrays())
     if not (folder / "backgrounds.npy").exists():
         report(f"drawing {backgrounds} backgrounds")
         with replacing_file(folder / "backgrounds.npy") as part:
@@ -213,7 +216,7 @@ def main() -> None:
         given.backgrounds,
         torch.device(given.device),
         given.workers,
-        lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush(),
+        lambda line: print(line, flush=True),
     )
 
 

@@ -23,14 +23,21 @@ def degrade(rng: np.random.Generator, image: np.ndarray, borders: bool = True) -
     elif rng.random() < 0.12:
         image = _motion_blur(rng, image)
     if rng.random() < 0.25:
-        packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(25, 90))])[1]
-        image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        image = compressed(image, int(rng.uniform(25, 90)))
     if rng.random() < 0.4:
         noise = _grain()
         y, x = rng.integers(0, max(noise.shape[1] - size, 1), 2)
         grain = noise[rng.integers(len(noise)), y : y + size, x : x + size]
         image = cv2.add(image, grain * rng.uniform(2, 16) - 0.5, dtype=cv2.CV_8U)
     return bordered(rng, image) if borders else image
+
+
+def compressed(image: np.ndarray, quality: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 as a JPEG file of that quality shows it."""
+    shown = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    if shown is None:
+        raise ValueError(f"a JPEG picture of {image.shape} does not decode")
+    return shown
 
 
 def bordered(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -49,8 +56,8 @@ def smeared(image: np.ndarray, lean: float) -> np.ndarray:
 
     size, angle = len(image), torch.tensor(lean)
     at, shown = torch.arange(size) - size / 2, size / 2 / float(room(angle))  # of the crop before, in this one's pixels
-    before = (axis.clamp(-shown, shown * (1 - 2 / size)) for axis in turned(at, at[:, None], angle))
-    x, y = ((axis + size / 2).numpy() for axis in turned(*before, -angle))
+    across, down = (axis.clamp(-shown, shown * (1 - 2 / size)) for axis in turned(at, at[:, None], angle))
+    x, y = ((axis + size / 2).numpy() for axis in turned(across, down, -angle))
     return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vibe_cli.synth.faults import compressed
 from vibe_cli.synth.labels import (
     FAR,
     NEAR,
@@ -134,7 +135,8 @@ def _draw_colours(camera: Camera, meshes: list[tuple], scene: Scene) -> tuple[np
     colours = np.clip(np.concatenate([mesh[2] for mesh in meshes]) * shade[:, None], 0, 1)
     faces = np.concatenate([mesh[3] + start for mesh, start in zip(meshes, starts, strict=False)]).astype(np.int32)
     faces = in_front(placed, faces)
-    picture, depth = np.full((*size, 3), -1, np.float32), np.full(size, FAR, np.float32)
+    picture: np.ndarray = np.full((*size, 3), -1, np.float32)
+    depth = np.full(size, FAR, np.float32)
     field = float(2 * np.arctan(camera.height / 2 / camera.focal))
     if len(faces):
         flipped = (placed * [1, -1, -1]).astype(np.float32)
@@ -166,10 +168,10 @@ def _label(scene: Scene, t: int, shot: _Shot, last: _Shot | None, flesh: np.ndar
     count = len(drawn)
     mask = np.where(owner < count, owner + 1, THING).astype(np.uint8)
     flow, seen = np.zeros((*mask.shape, 2), np.float32), np.zeros(mask.shape, bool)
-    if last is not None:
+    if last is not None and then is not None and last.depth is not None:
         flow, seen = flow_back(
             owner,
-            [one.before for one in (*drawn, *things)],
+            [one.before for one in (*drawn, *things) if one.before is not None],
             then.place(shot.seen).astype(np.float32),
             then.project,
             last.depth,
@@ -242,6 +244,5 @@ def _develop(rng: np.random.Generator, frame: Frame, faults: Faults) -> np.ndarr
     if faults.grain > 0:
         image = np.clip(image + rng.standard_normal(image.shape, np.float32) * faults.grain, 0, 255).astype(np.uint8)
     if faults.quality is not None:
-        packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, faults.quality])[1]
-        image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        image = compressed(image, faults.quality)
     return np.ascontiguousarray(image[..., ::-1])

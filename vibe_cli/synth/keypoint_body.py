@@ -17,6 +17,12 @@ from vibe_cli.synth.bodies import SynthBody
 class KeypointBody(nn.Module):
     """Rotations and betas → keypoints."""
 
+    joints: Tensor  # (24, 3) at rest, metres
+    joint_dirs: Tensor  # (24, 3, 11) of shape
+    point_moments: Tensor  # (P, 24, 3) of the points on the surface
+    point_moment_dirs: Tensor  # (P, 24, 3, 11)
+    point_weights: Tensor  # (P, 24)
+
     def __init__(self, body: SynthBody) -> None:
         super().__init__()
         for name in ("joints", "joint_dirs", "point_moments", "point_moment_dirs", "point_weights"):

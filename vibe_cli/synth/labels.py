@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,8 +40,8 @@ def draw_depth(
     placed: np.ndarray, faces: np.ndarray, focal: float, width: int, height: int, before: np.ndarray | None = None
 ) -> Drawn:
     """Rasterise vertices (V, 3) in camera axes; `before` (V, 3) is where the frame before had them."""
-    depth = np.full((height, width), FAR, np.float32)
-    picture = np.zeros((height, width, 3), np.float32)
+    depth: np.ndarray = np.full((height, width), FAR, np.float32)
+    picture: np.ndarray = np.zeros((height, width, 3), np.float32)
     if before is None:
         low, extent, values = 0.0, 1.0, np.zeros_like(placed, np.float32)
     else:  # the rasteriser interpolates values in 0..1
@@ -85,7 +86,11 @@ def points_box(pixels: np.ndarray) -> np.ndarray:
 
 
 def flow_back(
-    owner: np.ndarray, before: list[np.ndarray], background: np.ndarray, project: object, depth_before: np.ndarray
+    owner: np.ndarray,
+    before: list[np.ndarray],
+    background: np.ndarray,
+    project: Callable[[np.ndarray], np.ndarray],
+    depth_before: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Optical flow to the frame before: (H, W, 2) float32 pixels, and whether that point was seen then, (H, W) bool.
 

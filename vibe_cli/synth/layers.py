@@ -95,7 +95,8 @@ def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Lay a premultiplied BGRA picture over a BGR one, or over one with a fourth channel, which it covers."""
     rest = cv2.bitwise_not(cv2.extractChannel(above, 3))
     if below.shape[2] == 4:
-        rest, colour = cv2.merge([rest] * 4), cv2.bitwise_and(above, (255, 255, 255, 0))
+        rest, colour = cv2.merge([rest] * 4), above.copy()
+        colour[..., 3] = 0
     else:
         rest, colour = cv2.merge([rest] * 3), cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
     return cv2.add(cv2.multiply(below, rest, scale=1 / 255), colour)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -161,8 +162,9 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                if member.isfile() and member.name.endswith(wanted):
-                    yield member.name, archive.extractfile(member).read()
+                stream = archive.extractfile(member) if member.isfile() and member.name.endswith(wanted) else None
+                if stream is not None:
+                    yield member.name, stream.read()
     except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error) as error:
         why = getattr(error, "strerror", None) or "not a .tar archive, or a damaged one"
         raise InputError(
@@ -181,7 +183,7 @@ def _read_asf(data: bytes) -> tuple[dict, dict]:
             np.array(fields["axis"].split()[:3], float),
             fields.get("dof", "").split(),
         )
-    parents = {}
+    parents: dict[str, str] = {}
     for line in text.split(":hierarchy")[1].splitlines():
         words = line.split()
         parents |= {child: words[0] for child in words[1:]}
@@ -229,7 +231,10 @@ def _read_amc(data: bytes, bones: dict, parents: dict) -> np.ndarray:
 def _read_bvh(data: bytes) -> tuple[np.ndarray, float]:
     """(T, 24, 3, 3) global rotations in the rig's own axes, and frames a second."""
     header, motion = data.decode("latin1").split("MOTION")
-    names, parents, stack, channels = [], [], [], []
+    names: list[str] = []
+    parents: list[int] = []
+    stack: list[int] = []
+    channels: list[list[str]] = []
     for line in header.splitlines():
         words = line.split()
         if not words:
@@ -247,7 +252,8 @@ def _read_bvh(data: bytes) -> tuple[np.ndarray, float]:
     lines = motion.strip().splitlines()
     fps = 1 / float(lines[1].split(":")[1])
     values = np.loadtxt(lines[2:], ndmin=2)
-    world, column = [], 0
+    world: list[Rotation] = []
+    column = 0
     for parent, names_of in zip(parents, channels, strict=False):
         turns = [(c[0], column + i) for i, c in enumerate(names_of) if c.endswith("rotation")]
         own = Rotation.from_euler("".join(a for a, _ in turns), values[:, [i for _, i in turns]], degrees=True)
@@ -293,16 +299,16 @@ def calibrate(amc: dict, bvh: dict, starts: int = 24) -> tuple[np.ndarray, np.nd
         source.append(rig[at])
         target.append(wanted[: len(at)])
     a, b = np.concatenate(source), np.concatenate(target)
-    best = None
+    solutions = []
     for start in [np.eye(3), *Rotation.random(starts, random_state=0).as_matrix()]:
         world = start
         for _ in range(30):
             offsets = _nearest_rotation(np.einsum("njba,cb,njcd->jad", a, world, b))
             world = _nearest_rotation(np.einsum("njab,jcb,njdc->ad", b, offsets, a))
         error = np.abs(np.einsum("ab,njbc,jcd->njad", world, a, offsets) - b).mean()
-        if best is None or error < best[0]:
-            best = (error, world, offsets)
-    return best[1], best[2]
+        solutions.append((error, world, offsets))
+    _, world, offsets = min(solutions, key=lambda solution: solution[0])
+    return world, offsets
 
 
 def _nearest_rotation(matrix: np.ndarray) -> np.ndarray:
@@ -319,7 +325,7 @@ def _relative(world: np.ndarray) -> np.ndarray:
     return local.astype(np.float32)
 
 
-def write_clips(path: Path, clips: list[Clip]) -> None:
+def write_clips(path: Path | IO[bytes], clips: list[Clip]) -> None:
     """Keep motion capture in one .npz for the workers."""
     np.savez(
         path,

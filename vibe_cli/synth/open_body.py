@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
 from vibe_cli.geometry.skeleton import PARENTS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GROWN, SMALL = (0.45, 0.95), (0.1, 0.2)  # on anny's scale of ages: from about 12 years on; two to four, a metre tall
 PELVIS_ABOVE_HIPS = 0.08  # metres; as in SMPL, whose pelvis joint lies above the line of the hips
@@ -120,6 +124,19 @@ class People:
     tips: np.ndarray  # (10,)    vertices of the finger tips, left thumb to right little finger
 
 
+class AnnyModel(Protocol):
+    """What is read of anny's model of V vertices, moved by B bones, at most K of them each."""
+
+    template_vertices: Tensor  # (V, 3)
+    vertex_bone_indices: Tensor  # (V, K)
+    vertex_bone_weights: Tensor  # (V, K)
+    bone_labels: list[str]  # B
+
+    def get_triangular_faces(self) -> Tensor:
+        """(F, 3)."""
+        ...
+
+
 def draw_people(count: int, seed: int = 0, ages: tuple[float, float] = GROWN) -> People:
     """Random people of every build, of `ages` on anny's scale, unposed to the T-pose."""
     import anny
@@ -146,12 +163,12 @@ def draw_people(count: int, seed: int = 0, ages: tuple[float, float] = GROWN) ->
             vertices.append(tpose[0])
             joints.append(tpose[1])
     regressor = anny.KeypointsRegressor.coco(model)
-    vertices, keep = np.array(vertices), _outer_vertices(model)
+    keep = _outer_vertices(model)
     faces = model.get_triangular_faces().numpy()
     faces = np.cumsum(keep)[faces[keep[faces].all(axis=1)]] - 1
     surface = regressor.regression_weights.numpy()[:, keep]
     return People(
-        vertices[:, keep],
+        np.array(vertices)[:, keep],
         np.array(joints),
         weights[keep],
         faces,
@@ -161,7 +178,7 @@ def draw_people(count: int, seed: int = 0, ages: tuple[float, float] = GROWN) ->
     )
 
 
-def _merged_weights(model: object) -> np.ndarray:
+def _merged_weights(model: AnnyModel) -> np.ndarray:
     """(V, 24) skinning weights: those of anny's bones, added up by joint."""
     bones, values = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
     joint = np.array([joint_of_bone(name) for name in model.bone_labels])
@@ -171,7 +188,7 @@ def _merged_weights(model: object) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _outer_vertices(model: object) -> np.ndarray:
+def _outer_vertices(model: AnnyModel) -> np.ndarray:
     """(V,) bool: skin and eyes; teeth and tongue, which nobody sees, are left out."""
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
@@ -186,7 +203,7 @@ def _outer_vertices(model: object) -> np.ndarray:
     return skin | np.char.startswith(bone, "eye.")
 
 
-def _finger_tips(model: object, keep: np.ndarray) -> np.ndarray:
+def _finger_tips(model: AnnyModel, keep: np.ndarray) -> np.ndarray:
     bones, values = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
     template, tips = model.template_vertices.numpy(), []
     for side in ("L", "R"):

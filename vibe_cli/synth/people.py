@@ -201,7 +201,8 @@ def _rasterise(
     vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, focal: float, contact: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) in camera axes and their colours (V, 3) in 0..1 → premultiplied BGRA, and depths in metres."""
-    image, depth = np.zeros((SIZE, SIZE, 3), np.float32), np.full((SIZE, SIZE), FAR, np.float32)
+    image: np.ndarray = np.zeros((SIZE, SIZE, 3), np.float32)
+    depth: np.ndarray = np.full((SIZE, SIZE), FAR, np.float32)
     flipped = np.ascontiguousarray(vertices * [1, -1, -1], np.float32)
     image, depth = cv2.triangleRasterize(
         flipped,
@@ -241,7 +242,7 @@ def _contact_spread(pixels_a_metre: float) -> float:
 
 def contact_shadow(depth: np.ndarray, inside: np.ndarray, pixels_a_metre: float, strength: float) -> np.ndarray:
     """(H, W) float32 factors: darker where the person nearby is nearer to the camera (a cheap ambient occlusion)."""
-    share = inside.astype(np.float32)
+    share: np.ndarray = inside.astype(np.float32)
     both = cv2.merge([share, depth * share])
     share, total = cv2.split(cv2.GaussianBlur(both, (0, 0), _contact_spread(pixels_a_metre)))
     behind = (depth - total / (share + np.float32(1e-6))) * np.float32(1 / 0.12)

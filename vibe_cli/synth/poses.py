@@ -103,7 +103,7 @@ def random_pose(rng: np.random.Generator) -> np.ndarray:
         angles[elbow] = [0, -side * rng.uniform(0, 2.4) * (rng.random() < 0.8), 0] + rng.normal(0, 0.1, 3)
         angles[wrist], angles[collar] = rng.normal(0, 0.25, 3), rng.normal(0, 0.1, 3)
     angles[[1, 2]] = Rotation.from_euler("YXZ", hips).as_rotvec()
-    directions, rolls = np.swapaxes(arms, 0, 1)
+    directions, rolls = np.swapaxes(np.array(arms), 0, 1)
     angles[[16, 17]] = (_arms_towards(directions) * Rotation.from_rotvec(rolls)).as_rotvec()
     if rng.random() < 0.3:  # both arms alike, which few captured motions show: raised, spread, folded
         angles[[16, 18]] = angles[[17, 19]] * [1, -1, -1]

@@ -33,7 +33,9 @@ class SceneSource:
         smallest."""
         size = self.size
         image = self._backdrop(rng)
-        owner, boxes, areas = np.zeros((size, size), np.int16), [], []
+        owner = np.zeros((size, size), np.int16)
+        boxes: list[tuple[float, ...]] = []
+        areas: list[int] = []
         count = int(rng.choice([0, 1, 2, 3, 4, 6], p=[0.15, 0.35, 0.2, 0.12, 0.1, 0.08]))
         heights = np.exp(rng.uniform(math.log(22), math.log(1.35 * size), count))
         busts = rng.random(count) < BUSTS * (len(self.busts) > 0)

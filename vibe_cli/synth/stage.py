@@ -166,7 +166,9 @@ def _box(rng: np.random.Generator, pictures: Pictures, size: np.ndarray, turn: n
     grid = np.arange((CELLS + 1) ** 2).reshape(CELLS + 1, CELLS + 1)
     a, b, c, d = (grid[i : CELLS + i, j : CELLS + j].ravel() for i, j in ((0, 0), (0, 1), (1, 1), (1, 0)))
     square = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    points, normals, faces = [], [], []
+    points: list[np.ndarray] = []
+    normals: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
     for axis in range(3):
         for sign in (-1, 1):
             normal = np.eye(3)[axis] * sign

@@ -83,9 +83,12 @@ def check_sources(mocap: Path, backgrounds: Path | None) -> None:
 
 def mark_sources(mocap: Path, backgrounds: Path | None) -> str:
     """What tells motions and pictures from others without reading them: a hash of their files' names and sizes."""
-    found = []
+    found: list[list[tuple[str, int]]] = []
     for source in (mocap, backgrounds):
-        files = sorted(source.rglob("*")) if source is not None and source.is_dir() else [source] if source else []
+        if source is None:
+            found.append([])
+            continue
+        files = sorted(source.rglob("*")) if source.is_dir() else [source]
         found.append(
             [
                 (str(file.relative_to(source)) if file != source else file.name, file.stat().st_size)
@@ -157,4 +160,6 @@ def _enter(file: Path) -> None:
 
 
 def _run(task: Callable[[Studio, int], Made], number: int) -> Made:
+    if _here is None:
+        raise RuntimeError("a worker that was given no studio")
     return task(_here, number)

@@ -28,13 +28,15 @@ def look_around(rng: np.random.Generator, panorama: np.ndarray, size: int) -> np
     high = np.arctan2(down, np.sqrt(x * x + ahead * ahead))
     height, width = panorama.shape[:2]
     at = ((round_ / (2 * math.pi) % 1) * width - 0.5, (high / math.pi + 0.5) * height - 0.5)
-    image = cv2.remap(panorama, *(a.astype(np.float32) for a in at), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    columns, rows = (a.astype(np.float32) for a in at)
+    image: np.ndarray = cv2.remap(panorama, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     image = image[:, ::-1] if rng.random() < 0.5 else image
     exposed = 255 * (np.arange(256) / 255) ** rng.uniform(0.6, 1.6)
     tint = (1 + rng.normal(0, 0.08, 3)) * rng.uniform(0.7, 1.25)
     image = cv2.LUT(np.ascontiguousarray(image), np.multiply.outer(exposed, tint).astype(np.float32)[None])
     if rng.random() < 0.5:
-        image += (image - cv2.GaussianBlur(image, (0, 0), 1.2)) * rng.uniform(0, 1.5)
+        blurred: np.ndarray = cv2.GaussianBlur(image, (0, 0), 1.2)
+        image += (image - blurred) * rng.uniform(0, 1.5)
     image += rng.normal(0, rng.uniform(0, 6), image.shape).astype(np.float32)
     return np.clip(image, 0, 255, out=image).astype(np.uint8)
 
@@ -63,7 +65,7 @@ def _turned(rng: np.random.Generator, thing: np.ndarray, size: int) -> np.ndarra
     """A thing as it may stand in a picture of `size`: turned, mirrored, stretched; (h, w, 4) float32."""
     high, wide = thing.shape[:2]
     angle = rng.normal(0, 12) if rng.random() < 0.8 else rng.uniform(0, 360)
-    turn = cv2.getRotationMatrix2D((wide / 2, high / 2), angle, 1)
+    turn: np.ndarray = cv2.getRotationMatrix2D((wide / 2, high / 2), angle, 1)
     room = np.abs(turn[:, :2]) @ [wide, high]  # what it takes to hold it
     turn[:, 2] += (room - [wide, high]) / 2
     thing = cv2.warpAffine(thing, turn, tuple(int(v) for v in np.ceil(room)))

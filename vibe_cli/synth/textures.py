@@ -116,6 +116,6 @@ def _add_shape(rng: np.random.Generator, image: np.ndarray, pictures: Pictures) 
         return
     window = slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1)
     inside = mask[window] > 0
-    fill = _surface(rng, *inside.shape, pictures)
+    fill = _surface(rng, inside.shape[0], inside.shape[1], pictures)
     fill = fill * (1 + rng.normal(0, 0.25) * np.linspace(-1, 1, inside.shape[1])[None, :, None])
     image[window][inside] = fill[inside]

@@ -35,9 +35,10 @@ from vibe_cli.progress import Progress, quiet
 from vibe_cli.results import AXES, write_npz
 from vibe_cli.run_folder import replacing_folder
 from vibe_cli.synth.crop_data import JOINTS
-from vibe_cli.synth.film import Frame, draw_faults, film
+from vibe_cli.synth.film import Frame, Labels, draw_faults, film
 from vibe_cli.synth.stage import Scene, SceneOptions, build_scene
 from vibe_cli.synth.studio import Studio
+from vibe_cli.video.writer import VideoWriter
 
 FORMAT, VERSION = "vibe-synth-clip", 1
 FLOW_UNIT, FLOW_ZERO = 64, 1 << 15
@@ -129,7 +130,7 @@ def _made_by(number: int, options: VideoOptions) -> dict:
     return {**asdict(options), "fps": str(options.fps), "number": number}
 
 
-def _written(shots: Iterable[Frame], writer: object, flow: Path | None) -> Iterable[Frame]:
+def _written(shots: Iterable[Frame], writer: VideoWriter, flow: Path | None) -> Iterable[Frame]:
     """The same frames, each written on its way."""
     for t, frame in enumerate(shots):
         writer.write(frame.image)
@@ -140,7 +141,8 @@ def _written(shots: Iterable[Frame], writer: object, flow: Path | None) -> Itera
 
 def _collect(scene: Scene, frames: Iterable[Frame]) -> dict[str, np.ndarray]:
     """The arrays of labels.npz but for the header."""
-    people, masks, cameras = [[] for _ in scene.actors], [], []
+    people: list[list[Labels]] = [[] for _ in scene.actors]
+    masks, cameras = [], []
     for frame in frames:
         masks.append(frame.mask)
         cameras.append(frame.camera)

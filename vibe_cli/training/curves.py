@@ -6,11 +6,15 @@ import csv
 import importlib.util
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from vibe_cli.run_folder import replacing_file
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 COLOURS = [
     (180, 119, 31),
@@ -39,7 +43,7 @@ class Curves:
         self._sums: dict[str, tuple[float, int]] = {}
         self._rows: list[dict[str, float]] = []
         self._before = 0  # steps of the stages before this one
-        self._board = None
+        self._board: SummaryWriter | None = None
         self.board_note = (
             ""
             if _has_tensorboard()
@@ -142,9 +146,9 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> Path:
             _, y = place(0, 10.0**power)
             cv2.line(image, (LEFT, y), (WIDTH - RIGHT, y), (225, 225, 225), 1)
             _write(image, f"{10.0**power:g}", (8, y + 4))
-        for part in (0, 0.25, 0.5, 0.75, 1):
-            x, _ = place(last * part, 10.0**low)
-            _write(image, f"{round(last * part)}", (x - 12, HEIGHT - 14))
+        for share in (0, 0.25, 0.5, 0.75, 1):
+            x, _ = place(last * share, 10.0**low)
+            _write(image, f"{round(last * share)}", (x - 12, HEIGHT - 14))
         _write(image, "losses (logarithmic) over steps", (LEFT, TOP - 8))
         for index, name in enumerate(names):
             colour = COLOURS[index % len(COLOURS)]

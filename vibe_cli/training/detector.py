@@ -58,7 +58,7 @@ def targets(boxes: np.ndarray, visible: np.ndarray, size: int) -> tuple[np.ndarr
     centre = (np.arange(cells) + 0.5) * STRIDE
     heat, weight = np.zeros((cells, cells), np.float32), np.ones((cells, cells), np.float32)
     corners, near = np.zeros((cells, cells, 4), np.float32), np.zeros((cells, cells), np.float32)
-    order = np.argsort(-boxes[:, 2] * boxes[:, 3]) if len(boxes) else []
+    order = np.argsort(-boxes[:, 2] * boxes[:, 3]) if len(boxes) else np.zeros(0, int)
     for i in order:  # large first: where two claim a cell, the smaller keeps it
         cx, cy, w, h = boxes[i]
         if visible[i] < MIN_VISIBLE:

@@ -25,6 +25,7 @@ from vibe_cli.training.distributed import ProcessContext
 
 MEMORY = 0.99  # of the losses that are told
 TELL_EVERY = 60.0  # seconds
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Loop:
         self._scaler = self.context.scaler()
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
         self._averaged = AveragedModel(network, multi_avg_fn=self._blend, use_buffers=True)
-        self.steps, self.spent, self._recent = 0, 0.0, {}
+        self.steps, self.spent = 0, 0.0
+        self._recent: dict[str, float] = {}
         self.own_rate: float | None = None  # a stage's, instead of the schedule's
         self._plateau = {"factor": 1.0, "best": math.inf, "bad": 0, "sum": 0.0}
         if out is not None and out.exists():
@@ -154,7 +156,8 @@ class Loop:
         called once the gradients are there: what learns beside the network must have, before a checkpoint is written.
         """
         self.optimiser.zero_grad()
-        mine, sums = self.context.share(micro_batches), {}
+        mine = self.context.share(micro_batches)
+        sums: dict[str, float] = {}
         for micro_batch in mine:
             rng = self.step_rng(micro_batch)
             with self.context.autocast():
@@ -232,7 +235,7 @@ class Loop:
         if p["bad"] > s.patience:
             p["factor"], p["bad"] = p["factor"] * 0.1, 0
 
-    def _blend(self, averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
+    def _blend(self, averages: Tensors, values: Tensors, count: Tensor | int) -> None:
         """The exponential average, a plain mean at first."""
         keep = min(self.schedule.average, float(count) / (float(count) + 20))
         for average, value in zip(averages, values, strict=True):

@@ -159,8 +159,11 @@ def estimate(network: TemporalNetwork, features: Tensor) -> tuple[MotionOutput, 
     output = network(windows.flatten(0, 1))
 
     def in_a_row(one: MotionOutput) -> MotionOutput:
+        pose, betas, camera = (x.unflatten(0, (-1, count)).squeeze(2) for x in (one.pose6d, one.betas, one.camera))
         return MotionOutput(
-            *(x.unflatten(0, (-1, count)).squeeze(2) for x in (one.pose6d, one.betas, one.camera)),
+            pose,
+            betas,
+            camera,
             others={name: in_a_row(other) for name, other in one.others.items()},
         )
 

@@ -102,12 +102,15 @@ class PaperTraining:
         )
 
 
+PointsOf = Callable[[Tensor, Tensor], Tensor]  # rotations (N, 24, 3, 3) and betas (N, 10) → points (N, V, 3)
+
+
 class _Fixed(NamedTuple):
     """What an objective reads and does not train; in a tuple, or it would be saved with the network."""
 
-    joints_of: Callable[[Tensor, Tensor], Tensor]
+    joints_of: PointsOf
     prior: Mposer | None
-    surface_of: Callable[[Tensor, Tensor], Tensor] | None
+    surface_of: PointsOf | None
 
 
 class PaperObjective(nn.Module):
@@ -116,10 +119,10 @@ class PaperObjective(nn.Module):
     def __init__(
         self,
         network: TemporalNetwork,
-        joints_of: Callable[[Tensor, Tensor], Tensor],
+        joints_of: PointsOf,
         options: PaperTraining,
         prior: Mposer | None = None,
-        surface_of: Callable[[Tensor, Tensor], Tensor] | None = None,
+        surface_of: PointsOf | None = None,
     ) -> None:
         """`joints_of` makes of rotations (N, 24, 3, 3) and betas (N, 10) the 49 joints (N, 49, 3), `surface_of` points
         (N, V, 3) all over the mesh, about the same origin."""
@@ -185,20 +188,15 @@ class PaperObjective(nn.Module):
             parts["feature"] = losses.feature_loss(kinds[0], first.extras["forecast"])
             loss = loss + o.feature * parts["feature"]
         if self._fixed.surface_of is not None:
-            parts["mask"] = self._cover(first, batch["mask"][:, :-1], batch["valid_mask"][:, :-1])
+            parts["mask"] = cover_loss(
+                self._fixed.surface_of, first, batch["mask"][:, :-1], batch["valid_mask"][:, :-1]
+            )
             loss = loss + o.mask * parts["mask"]
         for other in clouded:
             for name, value in losses.occlusion_losses(other, first).items():
                 parts[f"hidden_{name}"] = value
                 loss = loss + getattr(o, f"hidden_{name}") * value
         return loss, parts, first
-
-    def _cover(self, output: MotionOutput, mask: Tensor, valid: Tensor) -> Tensor:
-        """S eq. 5: what of the masks (B, T, S, S) the projected mesh leaves bare."""
-        shape = output.betas.shape[:2]
-        surface = self._fixed.surface_of(output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
-        flat = losses.project(surface, output.camera).flatten(0, 1)
-        return losses.mask_loss(losses.soft_silhouette(flat, mask.shape[-1], SPREAD).unflatten(0, shape), mask, valid)
 
     def _follow(self, output: MotionOutput, batch: Record) -> Tensor:
         """D eq. 9: the estimated 2D joints of two frames in the crop of the later, and the flow between them."""
@@ -212,16 +210,24 @@ class PaperObjective(nn.Module):
         return losses.flow_loss(points[:, 1:], before, batch["flow"][:, 1:, :2] * UNIT, inside)
 
 
+def cover_loss(surface_of: PointsOf, output: MotionOutput, mask: Tensor, valid: Tensor) -> Tensor:
+    """S eq. 5: what of the masks (B, T, S, S) the projected mesh leaves bare."""
+    shape = output.betas.shape[:2]
+    surface = surface_of(output.rotations.flatten(0, 1), output.betas.flatten(0, 1)).unflatten(0, shape)
+    flat = losses.project(surface, output.camera).flatten(0, 1)
+    return losses.mask_loss(losses.soft_silhouette(flat, mask.shape[-1], SPREAD).unflatten(0, shape), mask, valid)
+
+
 def train_paper(
     network: TemporalNetwork,
-    joints_of: Callable[[Tensor, Tensor], Tensor],
+    joints_of: PointsOf,
     mixture: Mixture,
     bank: PoseBank | None,
     options: PaperTraining,
     report: Callable[[str], None],
     prior: Mposer | None = None,
     out: Path | None = None,
-    surface_of: Callable[[Tensor, Tensor], Tensor] | None = None,
+    surface_of: PointsOf | None = None,
     **loop_options: Any,
 ) -> Loop:
     """Train in place; real motions for the discriminator are the bank's. Resumes from `out`."""
@@ -233,6 +239,8 @@ def train_paper(
         if options.discriminator and prior is None
         else None
     )
+    if adversary is not None and bank is None:
+        raise ValueError("a discriminator learns from captured motions, and there are none")
     others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
     facts = {"options": asdict(options), **loop_options.pop("facts", {})}
     loop = Loop(
@@ -253,7 +261,7 @@ def train_paper(
         loop.own_rate = options.refinement_rate if refining else None
         discriminator = None if refining else adversary
         loss, parts, output = shared(batch, discriminator, refining)
-        if discriminator is not None:
+        if discriminator is not None and bank is not None:
             discriminator.learn(output, captured(bank, rng, len(output.betas), output.betas.shape[1]), 1 / mine)
         return loss, parts
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import TypedDict
 
 from vibe_cli.errors import InputError
 from vibe_cli.run_folder import replacing_file, write_json
@@ -17,6 +18,14 @@ from vibe_cli.run_folder import replacing_file, write_json
 LARGEST = 15_000_000  # bytes of a part; under 16 MB however that is counted
 FORMAT = "vibe-parts"
 BLOCK = 1 << 20
+
+
+class Part(TypedDict):
+    """A row of a list of parts."""
+
+    name: str  # of its file
+    bytes: int
+    sha256: str
 
 
 def split_file(path: Path, folder: Path | None = None, largest: int = LARGEST) -> list[Path]:
@@ -33,7 +42,8 @@ def split_file(path: Path, folder: Path | None = None, largest: int = LARGEST) -
         raise InputError(f"{path}: an empty file", hint="write it again")
     folder.mkdir(parents=True, exist_ok=True)
     listed = folder / f"{path.name}.parts"
-    parts, whole = [], hashlib.sha256()
+    parts: list[Part] = []
+    whole = hashlib.sha256()
     with path.open("rb") as source:
         while data := source.read(largest):
             part = folder / f"{path.name}.part{len(parts):03d}"

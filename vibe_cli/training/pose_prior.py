@@ -46,7 +46,8 @@ def split_clips(clips: list[Clip], mean_rotations: np.ndarray) -> tuple[Tensor, 
         np.concatenate([c.rotations for i, c in enumerate(clips) if (i % HOLD_OUT_EVERY == 3) == held])
         for held in (False, True)
     ]
-    return tuple(_vectors(part, mean_rotations) for part in rotations)
+    training, held_out = (_vectors(part, mean_rotations) for part in rotations)
+    return training, held_out
 
 
 def mean_rotations_of(clips: list[Clip]) -> np.ndarray:

@@ -313,7 +313,7 @@ def main() -> None:
             options.work,
             options.out,
             options.minutes,
-            lambda line: sys.stdout.write(line + "\n") and sys.stdout.flush(),
+            lambda line: print(line, flush=True),
         )
     except VibeError as error:
         sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")

@@ -89,14 +89,14 @@ def gather(
 
 def flow_of(sequence: Sequence, frozen: FrozenEncoder, method: str, side: int) -> Tensor:
     """(T, 3, side, side) float16: the flow images of a sequence's crops, averaged to `side` pixels."""
-    from vibe_cli.datasets.features import track_of
+    from vibe_cli.datasets.features import pictures_of, track_of
     from vibe_cli.geometry.boxes import square
     from vibe_cli.people.flow import flow_back, flow_images, open_flow
     from vibe_cli.pipeline import cut_people
 
     track, found, rows = track_of(sequence), open_flow(method, frozen.device), []
     squares = square(track.boxes, frozen.crop_scale)
-    for cut in cut_people(enumerate(sequence.frames.read()), [track], [squares], frozen.crop_size, before=True):
+    for cut in cut_people(pictures_of(sequence), [track], [squares], frozen.crop_size, before=True):
         images = flow_images(flow_back(found, cut.crop[None], [cut.before]))
         rows.append(adaptive_avg_pool2d(images, side)[0].half())
     return torch.stack(rows)
@@ -123,14 +123,14 @@ def hidden_features(sequence: Sequence, frozen: FrozenEncoder, record: Record) -
 
     They are drawn once, with the features, and not anew in every epoch.
     """
-    from vibe_cli.datasets.features import track_of
+    from vibe_cli.datasets.features import pictures_of, track_of
     from vibe_cli.geometry.boxes import square
     from vibe_cli.people.crops import normalise
     from vibe_cli.pipeline import cut_people
 
     track, rng, rows = track_of(sequence), np.random.default_rng(0), []
     squares = square(track.boxes, frozen.crop_scale)
-    for row, cut in enumerate(cut_people(enumerate(sequence.frames.read()), [track], [squares], frozen.crop_size)):
+    for row, cut in enumerate(cut_people(pictures_of(sequence), [track], [squares], frozen.crop_size)):
         known = np.flatnonzero(record["valid2d"][row].numpy())
         centres = (record["joints2d"][row].numpy() + 1) / 2 * frozen.crop_size
         crop = cover(rng, cut.crop, centres[known])

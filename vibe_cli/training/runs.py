@@ -60,7 +60,7 @@ def run(
     order: Order,
     report: Callable[[str], None],
     context: ProcessContext | None = None,
-    tick: Callable[[int], None] = lambda step: None,
+    tick: Callable[[int], object] = lambda step: None,
 ) -> list[Loop]:
     """Train; `report` is told a line now and then, `tick` every step. The loops of the training's stages."""
     context = context or ProcessContext()

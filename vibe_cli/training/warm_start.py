@@ -34,10 +34,10 @@ def warm_start(network: TemporalNetwork, regressor: Regressor, windows: Tensor |
     if isinstance(network, DtsVibe):
         _fit_coarse(network, regressor, windows)
         return
-    network.regressor.load_state_dict(regressor.state_dict())
+    network.get_submodule("regressor").load_state_dict(regressor.state_dict())
     if isinstance(network, Vibe):
         _zero(network.encoder.linear)
-    elif isinstance(network, SpsNet) and network.forecasting is not None:
+    elif isinstance(network, SpsNet) and network.forecasting is not None and network.fusion is not None:
         _zero(network.forecasting[2])
         nn.init.zeros_(network.fusion.fc.weight)
     elif isinstance(network, Tcmr) and windows is not None:
@@ -83,6 +83,7 @@ def fit_linear(layer: nn.Linear, inputs: Tensor, outputs: Tensor) -> None:
     layer.bias.copy_(centre - weight @ mean)
 
 
-def _zero(layer: nn.Linear) -> None:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+def _zero(layer: nn.Module) -> None:
+    """Make a linear layer give nothing but zeros."""
+    nn.init.zeros_(layer.get_parameter("weight"))
+    nn.init.zeros_(layer.get_parameter("bias"))

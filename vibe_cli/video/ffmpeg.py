@@ -7,15 +7,16 @@ The wheel that brings ffmpeg brings no ffprobe, so a file is probed by decoding 
 from __future__ import annotations
 
 import functools
+import io
 import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
 
 import ffmpeg
 
@@ -126,8 +127,8 @@ class Messages:
         if frame is not None:
             self.first_frame = self.first_frame or frame
             self.interlaced |= frame[7] in ("T", "B")
-            known = frame[1] != "NOPTS" and self.time_base is not None
-            self.times.append(float(int(frame[1]) * self.time_base) if known else None)
+            tick = self.time_base if frame[1] != "NOPTS" else None
+            self.times.append(float(int(frame[1]) * tick) if tick is not None else None)
             return
         colour = _COLOUR.match(text)
         if colour is not None:
@@ -173,6 +174,12 @@ def _without_prefix(text: str) -> str:
     return re.sub(r"^(Error opening input: |file:.*: (?=[A-Z]))", "", text.strip().rstrip("."))
 
 
+if sys.platform == "win32":
+    _OWN_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _OWN_GROUP = 0  # a session of its own does it
+
+
 class FfmpegRun:
     """A running ffmpeg whose messages a thread drains, so that it never blocks on them.
 
@@ -181,9 +188,6 @@ class FfmpegRun:
 
     def __init__(self, stream: ffmpeg.nodes.OutputStream, *, feed: bool = False) -> None:
         command = ffmpeg.compile(stream.global_args(*_QUIET), cmd=ffmpeg_program(), overwrite_output=True)
-        own_group = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-        )
         try:
             self._process = subprocess.Popen(
                 command,
@@ -191,7 +195,8 @@ class FfmpegRun:
                 stdout=subprocess.DEVNULL if feed else subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                **own_group,
+                creationflags=_OWN_GROUP,
+                start_new_session=not _OWN_GROUP,
             )
         except OSError as error:
             raise InputError(
@@ -203,17 +208,23 @@ class FfmpegRun:
         self._drain.start()
 
     def _read_messages(self) -> None:
+        if self._process.stderr is None:
+            return
         with open(self._process.stderr.fileno(), "rb", closefd=False) as lines:
             for line in lines:
                 self.messages.add(line.decode("utf-8", "replace").rstrip("\r\n"))
 
     @property
-    def stdout(self) -> IO[bytes]:
+    def stdout(self) -> io.FileIO:
         """The pipe out of ffmpeg, unbuffered."""
+        if not isinstance(self._process.stdout, io.FileIO):
+            raise ValueError("an ffmpeg that is fed gives nothing back")
         return self._process.stdout
 
     def write(self, data: memoryview | bytes) -> None:
         """Feed all of `data`; OSError when ffmpeg no longer listens."""
+        if self._process.stdin is None:
+            raise ValueError("an ffmpeg that is not fed takes nothing")
         view = memoryview(data).cast("B")
         while len(view):
             view = view[self._process.stdin.write(view) :]
@@ -222,8 +233,7 @@ class FfmpegRun:
         """End the input, wait for ffmpeg and its last message; the exit status."""
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._reap()
-        return self.messages.status
+        return self._reap()
 
     def kill(self) -> None:
         """End ffmpeg now, if it still runs, and leave no process, thread or pipe behind."""
@@ -231,12 +241,13 @@ class FfmpegRun:
             self._process.kill()
         self._reap()
 
-    def _reap(self) -> None:
-        self.messages.status = self._process.wait()
+    def _reap(self) -> int:
+        status = self.messages.status = self._process.wait()
         self._drain.join()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+        return status
 
 
 def run_to_end(stream: ffmpeg.nodes.OutputStream) -> tuple[int, Messages]:

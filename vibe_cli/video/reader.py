@@ -11,8 +11,8 @@ import re
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 import ffmpeg
 import numpy as np
@@ -183,10 +183,10 @@ class FileReader(VideoReader):
         self._complete(times, actual_rate(times, self.fps), warnings)
 
 
-def _read_frame(pipe: IO[bytes], shape: tuple[int, int, int]) -> np.ndarray | None:
+def _read_frame(pipe: FileIO, shape: tuple[int, int, int]) -> np.ndarray | None:
     """One whole frame from an unbuffered pipe; None at its end."""
     frame = np.empty(shape, np.uint8)
-    view = memoryview(frame).cast("B")
+    view = frame.data.cast("B")
     while len(view):
         size = pipe.readinto(view)
         if not size:

@@ -97,17 +97,18 @@ class AnimationReader(VideoReader):
         if size is None:
             raise InputError(f"{path}: no image can be decoded", hint="check it in an image viewer")
         self.width, self.height = size
-        self.fps, self.estimated_frames, self._given = fps or IMAGE_FPS, count, fps
+        self.fps, self.estimated_frames, self._count, self._given = fps or IMAGE_FPS, count, count, fps
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        times, durations = [], []
+        times: list[float] = []
+        durations: list[float] = []
         for image, duration in animation_frames(Path(self.path)):
             yield len(times), on_canvas(image, self.height, self.width)
             times.append(sum(durations))
             durations.append(float(1 / self.fps) if self._given or duration <= 0 else duration)
         if not times:
             raise InputError(f"{self.path}: no image can be decoded", hint="check it in an image viewer")
-        short = self.estimated_frames - len(times)
+        short = self._count - len(times)
         warnings = [f"{self.path}: its last {short} frames cannot be decoded"] if short > 0 else []
         nominal = Fraction(1 / float(np.median(durations))).limit_denominator(1001)
         self._complete(np.array(times), actual_rate(np.array(times), nominal), warnings)

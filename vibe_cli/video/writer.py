@@ -103,7 +103,7 @@ class VideoWriter:
         try:
             if not self._count:
                 raise ValueError(f"{self.path}: no frame was written")
-            if self._run.finish() or not self._part.stat().st_size:
+            if self._running.finish() or not self._part.stat().st_size:
                 raise self._failure()
             os.replace(self._part, self.path)
         except OSError as error:  # on Windows, a player that has the file open
@@ -112,6 +112,12 @@ class VideoWriter:
         except BaseException:
             self._discard()
             raise
+
+    @property
+    def _running(self) -> FfmpegRun:
+        if self._run is None:
+            raise ValueError(f"{self.path}: not open for writing")
+        return self._run
 
     @property
     def _even_width(self) -> int:
@@ -123,12 +129,12 @@ class VideoWriter:
 
     def _feed(self, data: memoryview | bytes) -> None:
         try:
-            self._run.write(data)
+            self._running.write(data)
         except OSError:  # ffmpeg has ended: it has said why
-            self._run.finish()
+            self._running.finish()
             raise self._failure() from None
 
-    def _unwritable(self, why: str) -> InputError:
+    def _unwritable(self, why: str | None) -> InputError:
         return InputError(
             f"{self.path}: cannot be written ({why})",
             hint="choose an output folder that exists and that you may write to",
@@ -136,7 +142,7 @@ class VideoWriter:
 
     def _failure(self) -> InputError:
         return InputError(
-            f"{self.path}: cannot be written (ffmpeg says: {self._run.messages.reason})",
+            f"{self.path}: cannot be written (ffmpeg says: {self._running.messages.reason})",
             hint="check the free disk space, and the video encoders with: vibe doctor",
         )
 
@@ -178,7 +184,7 @@ class VideoWriter:
             **passthrough_option(ffmpeg_program()),
         )
 
-    def _sound(self) -> tuple[list[ffmpeg.nodes.FilterableStream], dict[str, object]]:
+    def _sound(self) -> tuple[list[ffmpeg.nodes.FilterableStream], dict[str, str]]:
         """The source's first sound track and how it is taken over; nothing where it has none."""
         if self._audio_from is None or not Path(self._audio_from).is_file():
             return [], {}

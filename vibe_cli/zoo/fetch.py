@@ -134,7 +134,7 @@ def _install(model: Fetchable, source: Path, folder: Path) -> None:
                 hint="run it again, or use another --mirror; a file of yours is named by its path: --detector FILE",
             )
         read_onnx(part / ONNX_FILE)
-        config = {"task": model.task, "format": "onnx", "licence": model.licence, "sha256": checksum}
+        config: dict[str, object] = {"task": model.task, "format": "onnx", "licence": model.licence, "sha256": checksum}
         config["source"] = {"file": model.urls[0].rsplit("/", 1)[1], "from": model.urls[0]}
         (part / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         os.replace(part, folder)

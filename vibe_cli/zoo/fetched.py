@@ -1,4 +1,7 @@
-"""Fetched models, each a folder with an ONNX file in place of weights: found, checked, and which is the default."""
+"""Fetched models, each a folder with an ONNX file in place of weights: found, checked, and which is the default.
+
+ultralytics' files in the user's model folder count among them.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from pathlib import Path
 from vibe_cli.errors import ModelError
 from vibe_cli.importing.library import PART, sha256
 from vibe_cli.paths import user_models_dir
-from vibe_cli.zoo.reader import Entry, find_named, read_entry
+from vibe_cli.zoo.reader import DEFAULT_DETECTOR, Entry, find_named, read_entry
 
 ONNX_FILE = "model.onnx"
+OTHER_YOLO_TASKS = ("-pose", "-seg", "-cls", "-obb")
 
 
 def fetched_default(task: str) -> str | None:
@@ -25,6 +29,23 @@ def fetched_default(task: str) -> str | None:
         if config.get("default") and config.get("task") == task and not path.parent.name.endswith(PART):
             return path.parent.name
     return None
+
+
+def default_detector() -> str | Path:
+    """What finds people where nothing is named: the fetched one that was recommended, where ONNX Runtime is here, else
+    a YOLO file in the user's model folder, where ultralytics is here, else the shipped detector."""
+    if fetched := fetched_default("detector"):
+        return fetched
+    return next(iter(own_yolo_files() if find_spec("ultralytics") else ()), DEFAULT_DETECTOR)
+
+
+def own_yolo_files() -> list[Path]:
+    """The ultralytics detectors in the user's model folder.
+
+    ultralytics names the weights of other tasks by their endings: a pose model that was fetched for --keypoints
+    lies there too.
+    """
+    return [path for path in sorted(user_models_dir().glob("yolo*.pt")) if not path.stem.endswith(OTHER_YOLO_TASKS)]
 
 
 def find_keypoints(choice: str | None) -> str | None:

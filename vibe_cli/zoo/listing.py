@@ -14,14 +14,12 @@ from vibe_cli.errors import ModelError
 from vibe_cli.importing.library import Imported, still_needed
 from vibe_cli.importing.systems import SYSTEMS
 from vibe_cli.paths import models_dir
-from vibe_cli.zoo.fetched import fetched_default
+from vibe_cli.zoo.fetched import default_detector, fetched_default, own_yolo_files
 from vibe_cli.zoo.reader import (
     DEFAULT_MODEL,
     Entry,
     choose_model,
-    default_detector,
     model_folders,
-    own_yolo_files,
     read_entry,
 )
 

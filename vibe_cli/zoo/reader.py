@@ -7,9 +7,8 @@ network, body. The names of the published systems stand for whichever model of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vibe_cli.body.body_models import Body
+    from vibe_cli.networks.temporal import TemporalNetwork
     from vibe_cli.people.detectors import Detector
 
+NetworkT = TypeVar("NetworkT", bound="nn.Module")
 DEFAULT_MODEL = "open-vibe"
 DEFAULT_DETECTOR = "open-detector"
-OTHER_YOLO_TASKS = ("-pose", "-seg", "-cls", "-obb")
 CONFIG, WEIGHTS, ONNX = "config.yaml", "weights.safetensors", ".onnx"
 IMPORT_HINT = "vibe models import FILE"
 TRAIN_HINT = "train one with: vibe train, and give its folder: --model FOLDER"
@@ -50,7 +50,7 @@ class Entry:
     @property
     def task(self) -> str:
         """What it does: temporal, encoder, detector, body, or (of imported files) arrays."""
-        return self.config.get("task") or TASKS.get(self.config.get("kind"), "temporal")
+        return self.config.get("task") or TASKS.get(self.config.get("kind", ""), "temporal")
 
 
 def model_folders() -> list[Path]:
@@ -130,8 +130,8 @@ def load_model(
     where = choose_device(device)
     dtype = choose_dtype(where, precision)
     encoder_entry = encoder_of(entry)
-    encoder, network = load_network(encoder_entry).to(where), load_network(entry).to(where)
-    _check_pair(entry, network, encoder_entry, encoder)
+    encoder = load_network(encoder_entry).to(where)
+    network = _fitting(entry, load_network(entry).to(where), encoder_entry, encoder)
     finder, finder_name = load_detector(detector, where, {encoder_entry.folder.resolve(): encoder})
     posed, other_shape = _load_body(body, entry)
     return Model(
@@ -160,9 +160,10 @@ def load_detector(
     By default that of `default_detector`. `loaded` are networks by resolved folder that are on the device already and
     may be shared.
     """
+    from vibe_cli.networks.centre import CentreNet
     from vibe_cli.people.detectors import CentreDetector, YoloDetector
     from vibe_cli.people.onnx_detectors import OnnxDetector
-    from vibe_cli.zoo.fetched import onnx_file
+    from vibe_cli.zoo.fetched import default_detector, onnx_file
 
     name = default_detector() if name is None else name
     if str(name).endswith(".pt"):
@@ -176,35 +177,18 @@ def load_detector(
         )
     if entry.config.get("format") == "onnx":
         return OnnxDetector(onnx_file(entry), device), entry.name
-    network, rescore = load_network(entry), entry.config.get("rescore")
+    network, rescore = load_network_of(entry, CentreNet), entry.config.get("rescore")
     size, threshold = network.config.size, network.config.threshold
     if rescore is None:
         return CentreDetector(network, device, size=size, threshold=threshold, name=entry.name), entry.name
+    from vibe_cli.networks.open_encoder import OpenEncoder
     from vibe_cli.people.rescore import LogisticRescorer, RescoredDetector
 
     proposer = CentreDetector(network, device, size=size, threshold=rescore["proposals_from"], name=entry.name)
     looker = _named_by(entry, str(rescore["encoder"]))
-    encoder = (loaded or {}).get(looker.folder.resolve()) or load_network(looker).to(device)
+    shared = (loaded or {}).get(looker.folder.resolve())
+    encoder = shared if isinstance(shared, OpenEncoder) else load_network_of(looker, OpenEncoder).to(device)
     return RescoredDetector(proposer, encoder, LogisticRescorer(**rescore["weights"]), threshold), entry.name
-
-
-def default_detector() -> str | Path:
-    """What finds people where nothing is named: the fetched one that was recommended, where ONNX Runtime is here, else
-    a YOLO file in the user's model folder, where ultralytics is here, else the shipped detector."""
-    from vibe_cli.zoo.fetched import fetched_default
-
-    if fetched := fetched_default("detector"):
-        return fetched
-    return next(iter(own_yolo_files() if find_spec("ultralytics") else ()), DEFAULT_DETECTOR)
-
-
-def own_yolo_files() -> list[Path]:
-    """The ultralytics detectors in the user's model folder.
-
-    ultralytics names the weights of other tasks by their endings: a pose model that was fetched for --keypoints
-    lies there too.
-    """
-    return [path for path in sorted(user_models_dir().glob("yolo*.pt")) if not path.stem.endswith(OTHER_YOLO_TASKS)]
 
 
 def load_network(entry: Entry) -> nn.Module:
@@ -225,6 +209,16 @@ def load_network(entry: Entry) -> nn.Module:
         )
     network = build(entry.config["network"], renamed_weights(read_safetensors(weights)), weights)
     return network.to(memory_format=torch.channels_last)  # convolutions on a CPU take two thirds of the time
+
+
+def load_network_of(entry: Entry, kind: type[NetworkT]) -> NetworkT:
+    """The same of a class that its task needs, else ModelError."""
+    network = load_network(entry)
+    if not isinstance(network, kind):
+        raise ModelError(
+            f"{entry.name}: its network is {type(network).__name__}, no {kind.__name__}", hint="choose another model"
+        )
+    return network
 
 
 def read_entry(folder: Path) -> Entry:
@@ -294,8 +288,8 @@ def _named_by(entry: Entry, named: str) -> Entry:
     return find_model((entry.folder / named).resolve() if named.startswith("./") else named)
 
 
-def _check_pair(entry: Entry, network: nn.Module, encoder_entry: Entry, encoder: nn.Module) -> None:
-    """ModelError unless the network is a temporal one and reads as many features as the encoder gives."""
+def _fitting(entry: Entry, network: nn.Module, encoder_entry: Entry, encoder: nn.Module) -> TemporalNetwork:
+    """The network, a temporal one that reads as many features as the encoder gives; else ModelError."""
     from vibe_cli.networks.temporal import TemporalNetwork
 
     if not isinstance(network, TemporalNetwork):
@@ -309,6 +303,7 @@ def _check_pair(entry: Entry, network: nn.Module, encoder_entry: Entry, encoder:
             f"{encoder_entry.name} gives {encoder.features}",
             hint=f"name the encoder that it was trained on in {entry.folder / CONFIG}",
         )
+    return network
 
 
 def crop_size(encoder: Entry) -> int:

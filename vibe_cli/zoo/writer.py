@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vibe_cli.networks import describe
+from vibe_cli.networks import Config, describe
 from vibe_cli.run_folder import replacing_file
 
 LICENCE = "yours, as far as the motions and pictures that it learned from allow"
 
 
-def write_model(folder: Path, facts: dict, weights: dict[str, Tensor], config: object | None = None) -> None:
+def write_model(
+    folder: Path, facts: dict, weights: dict[str, Tensor], config: Config | Mapping[str, Any] | None = None
+) -> None:
     """Write weights.safetensors and config.yaml: the facts, the weights' checksum and the network's configuration (or
     what `describe` made of it).
 
