@@ -72,7 +72,8 @@ def keys_of(job: Job) -> Keys:
 
 def model_files(choice: ModelChoice) -> list[Path]:
     """The files that the chosen networks and body come from."""
-    from vibe_cli.zoo.reader import DEFAULT_MODEL, choose_model, default_detector, encoder_of, find_model
+    from vibe_cli.zoo.fetched import default_detector
+    from vibe_cli.zoo.reader import DEFAULT_MODEL, choose_model, encoder_of, find_model
 
     entry = choose_model(choice.model or DEFAULT_MODEL)[0]
     folders = [entry.folder, encoder_of(entry).folder]
