@@ -50,9 +50,9 @@ format: $(READY)  ## lay the code out
 format-check: $(READY)  ## check that it is laid out so
 	$(BIN)/ruff format --check .
 
-weights: mocap $(VENV)/.ready-synth  ## train the shipped models: MOCAP=folder or .tar, BUDGET=150 (minutes, or 5min, 2h), BACKGROUNDS=
+weights: mocap $(VENV)/.ready-synth  ## train the shipped models: MOCAP=folder or .tar, PHOTOS=folder, BUDGET=150 (minutes, or 5min, 2h), BACKGROUNDS=
 	$(BIN)/python -m vibe_cli.training.recipe --mocap "$(MOCAP)" --minutes "$(call minutes,$(BUDGET))" \
-		$(if $(BACKGROUNDS),--backgrounds "$(BACKGROUNDS)")
+		$(if $(BACKGROUNDS),--backgrounds "$(BACKGROUNDS)") $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 mocap:
 	@test -n "$(MOCAP)" || { echo "say where motion capture lies: make weights MOCAP=cmu_mocap.tar.xz"; exit 2; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def write_photographs(folder: Path) -> Path:
     shades = (np.full((120, 120, 3), 60 * value, np.uint8) for value in range(len(names)))
     packed = (cv2.imencode(".jpg", shade)[1].tobytes() for shade in shades)
     write_archive(folder / "lspet.tar", {f"lspet/{n}": data for n, data in zip(names, packed, strict=True)})
+    return folder
+
+
+def write_scenes(folder: Path) -> Path:
+    """One everyday scene more in a folder, with a person boxed."""
+    scene = cv2.imencode(".jpg", np.full((80, 90, 3), 120, np.uint8))[1].tobytes()
+    write_archive(folder / "scenes.tar", {"a.jpg": scene})
+    entry = {"file_name": "a.jpg", "people": [{"box": [10, 10, 30, 50], "crowd": False}], "yolox": []}
+    (folder / "scenes.json").write_text(json.dumps([entry]))
     return folder
 
 

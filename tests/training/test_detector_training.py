@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
-from tests.helpers.photographs import write_archive, write_photographs
+from tests.helpers.photographs import write_photographs, write_scenes
 from vibe_cli.networks.centre import CentreConfig, CentreNet
 from vibe_cli.training.detector import DetectorTraining, train_detector
 
@@ -20,12 +17,7 @@ CONFIG = CentreConfig(backbone="lite0", channels=8, size=64)
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Photographs with everybody boxed, and one everyday scene."""
-    folder = write_photographs(tmp_path / "photos")
-    scene = cv2.imencode(".jpg", np.full((80, 90, 3), 120, np.uint8))[1].tobytes()
-    write_archive(folder / "scenes.tar", {"a.jpg": scene})
-    entry = {"file_name": "a.jpg", "people": [{"box": [10, 10, 30, 50], "crowd": False}], "yolox": []}
-    (folder / "scenes.json").write_text(json.dumps([entry]))
-    return folder
+    return write_scenes(write_photographs(tmp_path / "photos"))
 
 
 def test_photographs_alone_train_a_detector_whose_first_blocks_stay(

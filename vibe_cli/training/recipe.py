@@ -1,6 +1,9 @@
 """Make every shipped model from motion capture, the open body and pictures, within a stated budget.
 
-    python -m vibe_cli.training.recipe --mocap cmu_mocap.tar.xz --work work --minutes 150
+    python -m vibe_cli.training.recipe --mocap cmu_mocap.tar.xz --photos photos --work work --minutes 150
+
+Without labelled photographs (training/photographs.py and mosaics.py say what they are) people are drawn alone, and
+real pictures are seen less well.
 
 Each stage leaves its file in the work folder and is skipped when that file is there, so an interrupted run goes
 on where it was; the long trainings also resume inside. A stage gets its share of the time that is left. Needs the
@@ -14,7 +17,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from vibe_cli.errors import InputError, UsageError, VibeError
@@ -23,6 +26,7 @@ from vibe_cli.run_folder import make_writable, write_json
 from vibe_cli.synth.studio import check_sources, default_workers
 from vibe_cli.training.budget import Budget
 from vibe_cli.training.distributed import process_context
+from vibe_cli.training.edition import BESIDE, write_models
 from vibe_cli.training.inputs import CLIP_LENGTH
 
 SHARES = {
@@ -42,27 +46,43 @@ STILLS_A_MINUTE = 4000  # drawn by a worker
 LOOKED_A_MINUTE = 2500  # crops that the keypoint network sees
 SCENES_A_MINUTE = 250  # looked at twice
 PRIOR_ROUNDS_A_MINUTE = 20
-BESIDE = "./../open-encoder"  # as the other models name the encoder they were made with, wherever they are written
+PHOTO_SIZE = 320  # pixels of the scenes that a detector on photographs learns from, and of frames that it sees
+NO_PHOTOS = (
+    "without --photos: people are drawn alone, and real ones will be found less well; it takes a folder of photographs "
+    "of people with marks of their joints and boxes (vibe_cli/training/photographs.py and mosaics.py say which)"
+)
+PHOTO_FILES = ("lspet.tar", "lspet_labels.npz", "scenes.tar", "scenes.json")
 
 
 def make_models(
-    mocap: Path, backgrounds: Path | None, work: Path, out: Path, minutes: float, report: Callable[[str], None]
+    mocap: Path,
+    backgrounds: Path | None,
+    photos: Path | None,
+    work: Path,
+    out: Path,
+    minutes: float,
+    report: Callable[[str], None],
 ) -> None:
     """Run all stages and write the model folders' weights and configurations into `out`."""
     if not 0 < minutes < math.inf:
         raise UsageError(f"--minutes {minutes:g}: not a time", hint="give more than 0")
     check_sources(mocap, backgrounds)
     make_writable(work, "choose another --work")
-    order = {"minutes": minutes, "mocap": mocap.name, **({"backgrounds": backgrounds.name} if backgrounds else {})}
+    if photos is not None:
+        check_photographs(photos)
+    folders = {"backgrounds": backgrounds, "photos": photos}
+    order = {"minutes": minutes, "mocap": mocap.name, **{k: v.name for k, v in folders.items() if v is not None}}
     _check_recipe(work / "recipe.json", order)
     budget = Budget(minutes, SHARES, work / "budget.json", report)
     report(f"making the models in {minutes:g} minutes")
+    if photos is None:
+        report(NO_PHOTOS)
     with budget.stage("drawing") as given:
         _draw(mocap, backgrounds, work, order, given, report)
     with budget.stage("keypoints") as given:
-        _train_keypoints(work, given, report)
+        _train_keypoints(work, photos, given, report)
     with budget.stage("detector") as given:
-        _train_detector(work, given, report)
+        _train_detector(work, photos, given, report)
     with budget.stage("looking") as given:
         _cache_predictions(work, given)
     with budget.stage("lifting") as given:
@@ -76,6 +96,16 @@ def make_models(
         _fit_prior(work, given)
     write_models(work, out)
     report(f"done in {sum(budget.spent.values()):.1f} of {minutes:g} minutes")
+
+
+def check_photographs(folder: Path) -> None:
+    """InputError where a folder lacks what trainings on photographs read."""
+    if missing := [name for name in PHOTO_FILES if not (folder / name).is_file()]:
+        raise InputError(f"{folder}: no {missing[0]} in it", hint=f"labelled photographs are {', '.join(PHOTO_FILES)}")
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _check_recipe(file: Path, order: dict) -> None:
@@ -113,7 +143,7 @@ def _draw(
     draw_folder(studio, work, jobs, max(100, int(minutes * 140)), torch.device("cpu"), workers, report)
 
 
-def _train_keypoints(work: Path, minutes: float, report: Callable[[str], None]) -> None:
+def _train_keypoints(work: Path, photos: Path | None, minutes: float, report: Callable[[str], None]) -> None:
     from vibe_cli.networks.keypoints import DEEP, KeypointConfig
     from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
 
@@ -121,23 +151,27 @@ def _train_keypoints(work: Path, minutes: float, report: Callable[[str], None]) 
         work,
         work / "keypoints.pt",
         KeypointConfig(layers=DEEP),
-        KeypointTraining(minutes=minutes, workers=default_workers()),
+        KeypointTraining(minutes=minutes, photos=_text(photos), workers=default_workers()),
         report,
         context=process_context(),
     )
 
 
-def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -> None:
+def _train_detector(work: Path, photos: Path | None, minutes: float, report: Callable[[str], None]) -> None:
+    """On photographs a detector on lite0 from ImageNet, else one that begins at the keypoint network."""
     from vibe_cli.networks.centre import CentreConfig
     from vibe_cli.networks.keypoints import DEEP
     from vibe_cli.training.detector import DetectorTraining, train_detector
 
+    options = DetectorTraining(minutes=minutes, workers=default_workers())
+    if photos is not None:
+        options = replace(options, photos=str(photos), backbone="lite0", size=PHOTO_SIZE)
     train_detector(
         work,
         work / "detector.pt",
-        work / "keypoints.pt",
-        CentreConfig(layers=DEEP),
-        DetectorTraining(minutes=minutes, workers=default_workers()),
+        work / "keypoints.pt" if photos is None else None,
+        CentreConfig(options.backbone, layers=DEEP, size=options.size),
+        options,
         report,
         context=process_context(),
     )
@@ -146,7 +180,8 @@ def _train_detector(work: Path, minutes: float, report: Callable[[str], None]) -
 def _fit_rescorer(work: Path, minutes: float, report: Callable[[str], None]) -> None:
     """How the detector's second look weighs what it sees; rescorer.yaml in the work folder.
 
-    A detector that was trained for minutes may find nothing it is that sure of: then it is asked for less.
+    A detector that was trained for minutes may find nothing it is that sure of: then it is asked for less. One on lite0
+    is not looked at again.
     """
     import torch
     import yaml
@@ -161,6 +196,8 @@ def _fit_rescorer(work: Path, minutes: float, report: Callable[[str], None]) -> 
     if (work / "rescorer.yaml").exists():
         return
     state, keypoint_net = torch.load(work / "detector.pt", weights_only=True), load_keypoints(work)
+    if state["config"]["backbone"] == "lite0":
+        return
     net = CentreNet(CentreConfig(**state["config"]))
     net.load_state_dict(state["averaged"])
     encoder = OpenEncoder(OpenEncoderConfig(**asdict(keypoint_net.config)))
@@ -260,39 +297,6 @@ def _fit_prior(work: Path, minutes: float) -> None:
         make_prior(read_clips(work / "mocap.npz"), work / "open-pose-prior", PriorTraining(rounds=rounds))
 
 
-def write_models(work: Path, out: Path) -> None:
-    """Weights (float16) and configurations of the trained models; cards and licences are written by people."""
-    import shutil
-
-    import torch
-    import yaml
-
-    from vibe_cli.networks.centre import CentreConfig
-    from vibe_cli.networks.regressor import RegressorConfig
-    from vibe_cli.training.run_models import write_encoder
-    from vibe_cli.zoo.writer import halved, write_model
-
-    keypoint_net = torch.load(work / "keypoints.pt", weights_only=True)
-    motion = torch.load(work / "lifter.pt", weights_only=True)
-    detector = torch.load(work / "detector.pt", weights_only=True)
-    write_encoder(out / "open-encoder", keypoint_net["averaged"], keypoint_net["config"], motion)
-    rescore = yaml.safe_load((work / "rescorer.yaml").read_text(encoding="utf-8"))
-    write_model(
-        out / "open-detector",
-        {"task": "detector", "rescore": rescore},
-        halved(detector["averaged"]),
-        CentreConfig(**detector["config"]),
-    )
-    facts = {"task": "temporal", "encoder": BESIDE, "body": "open-body"}
-    write_model(out / "open-frame", facts, halved(motion["regressor"]), RegressorConfig(**motion["regressor_config"]))
-    for system in SYSTEMS:
-        state = torch.load(work / f"{system}.pt", weights_only=True)
-        write_model(out / f"open-{system}", facts, halved(state["network"]), state["config"])
-    (out / "open-pose-prior").mkdir(exist_ok=True)
-    for name in ("weights.safetensors", "config.yaml"):
-        shutil.copyfile(work / "open-pose-prior" / name, out / "open-pose-prior" / name)
-
-
 def main() -> None:
     """The command line of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -302,6 +306,7 @@ def main() -> None:
         type=Path,
         help="folder of pictures, panoramas (.hdr) and things cut out (.png); without it: drawn, and free photographs",
     )
+    parser.add_argument("--photos", type=Path, help="folder of labelled photographs; without it: drawn people alone")
     parser.add_argument("--work", type=Path, default=Path("work"), help="folder for everything on the way")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the models")
     parser.add_argument("--minutes", type=float, default=150, help="budget of the whole recipe")
@@ -310,6 +315,7 @@ def main() -> None:
         make_models(
             options.mocap,
             options.backgrounds,
+            options.photos,
             options.work,
             options.out,
             options.minutes,
