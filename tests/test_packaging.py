@@ -92,11 +92,11 @@ def test_every_file_of_the_models_is_package_data(config: configparser.ConfigPar
 
 def test_dependencies_are_what_is_imported(config: configparser.ConfigParser) -> None:
     needed = names(lines(config, "options", "install_requires"))
-    datasets, onnx, synth, dev = (
-        names(lines(config, "options.extras_require", extra)) for extra in ("datasets", "onnx", "synth", "dev")
+    datasets, onnx, ray, synth, dev = (
+        names(lines(config, "options.extras_require", extra)) for extra in ("datasets", "onnx", "ray", "synth", "dev")
     )
     # ultralytics is imported only when a YOLO detector is chosen, smplx only for a user's SMPL file
-    assert imported_in("vibe_cli") - synth - datasets - onnx == needed
+    assert imported_in("vibe_cli") - synth - datasets - onnx - ray == needed
     assert synth | datasets | onnx <= imported_in("vibe_cli")
     own = {"OpenEXR"}  # of benchmarks/backgrounds.py, which says so
     assert imported_in("tests", "examples", "benchmarks") - own <= needed | synth | dev

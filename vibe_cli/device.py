@@ -8,7 +8,7 @@ from functools import wraps
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vibe_cli.errors import UsageError
+from vibe_cli.errors import NotEnoughMemory, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -118,7 +118,9 @@ def halving_batches(
             continue
         _release_memory()
         if len(batch) == 1:
-            raise UsageError("not enough memory for a batch of one", hint="close other programs, or use --device cpu")
+            raise NotEnoughMemory(
+                "not enough memory for a batch of one", hint="close other programs, or use --device cpu"
+            )
         batch_size = len(batch) // 2
         warn(f"out of memory: going on with batches of {batch_size}")
 

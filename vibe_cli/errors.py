@@ -28,6 +28,10 @@ class UsageError(VibeError):
     exit_code = EXIT_USAGE
 
 
+class NotEnoughMemory(UsageError):
+    """Memory did not do for the smallest piece of work (exit 2)."""
+
+
 class InputError(VibeError):
     """A video, image folder, result or output folder that cannot be used (exit 3)."""
 

@@ -17,7 +17,7 @@ from vibe_cli.batch.work import Row, Setup, finished_row
 from vibe_cli.report import plain
 from vibe_cli.run_folder import make_writable
 
-ENGINES = ("local",)
+ENGINES = ("local", "ray")
 WRITTEN_EVERY = 30.0  # seconds between two reports of a batch under way
 
 

@@ -12,7 +12,7 @@ from vibe_cli.batch.identity import PICTURE, Keys, identify
 from vibe_cli.batch.marks import MOTION, Mark, check_inside, read_mark, sizes, sweep, unmark, write_mark
 from vibe_cli.batch.picture import write_picture
 from vibe_cli.batch.plan import Clip
-from vibe_cli.errors import InputError, NobodyFound, VibeError
+from vibe_cli.errors import InputError, NobodyFound, NotEnoughMemory, VibeError
 from vibe_cli.finished_run import posed_by
 from vibe_cli.progress import Progress, Stopwatch, quiet
 from vibe_cli.report import Facts, PersonFacts, plain
@@ -73,7 +73,7 @@ def work(clip: Clip, setup: Setup, progress: Progress = quiet) -> Row:
             row = _make(clip, setup, progress)
     except Exception as error:
         _, message, hint = setup.explain(error)
-        passing = not isinstance(error, VibeError)
+        passing = not isinstance(error, VibeError) or isinstance(error, NotEnoughMemory)
         row = Row(clip.name, FAILED, error=message or type(error).__name__, hint=hint or "", passing=passing)
     return replace(row, seconds=round(watch.seconds["all"], 3))
 
