@@ -1,4 +1,4 @@
-"""What is done with a finished run: its clip is found again, its body posed, its picture drawn."""
+"""Work on a finished run: its clip is found again, its body posed, its picture drawn."""
 
 from __future__ import annotations
 

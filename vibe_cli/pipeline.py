@@ -51,7 +51,7 @@ class Options:
 
 @dataclass
 class Run:
-    """What goes along with one run over a clip: whom to tell, and what was noticed on the way."""
+    """Context of one run over a clip: whom to tell, and what was noticed on the way."""
 
     progress: Progress = quiet
     watch: Stopwatch = field(default_factory=Stopwatch)
@@ -260,7 +260,7 @@ def estimate_person(seen: TrackFeatures, model: Model, options: MotionOptions, t
 
 
 class _Rows:
-    """What the encoder gave for one track, row after row, in arrays made once."""
+    """Encoder output for one track, row after row, in arrays made once."""
 
     def __init__(self, count: int) -> None:
         self.count, self.filled = count, 0

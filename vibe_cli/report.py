@@ -44,7 +44,7 @@ class PersonFacts:
 
 @dataclass(kw_only=True)
 class Facts:
-    """What run.json says, in its order."""
+    """The entries of run.json, in its order."""
 
     report_version: int = REPORT_VERSION
     input: dict[str, Any]  # the clip, as it was given and as it was decoded

@@ -36,7 +36,7 @@ def _check(owner: object, name: str, dtype: type, shape: tuple[int | None, ...])
 
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
-    """What is known of a clip: its displayed size, rate and time stamps."""
+    """A clip's displayed size, rate and time stamps."""
 
     path: str  # as the user gave it
     width: int  # pixels, after rotation
@@ -97,7 +97,7 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class TrackFeatures:
-    """What the encoder saw of one track."""
+    """Encoder output for one track."""
 
     track: Track
     boxes: np.ndarray  # (T, 4)     float32  the square that was cropped, scale included

@@ -28,7 +28,7 @@ OTHER_DETECTOR = "try another detector: --detector yolo11n.pt"
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What the model is chosen by; None is the default."""
+    """Choices of the model; None is the default."""
 
     model: str | None = None
     detector: str | None = None
@@ -48,7 +48,7 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What is made of a clip."""
+    """Outputs to make of a clip."""
 
     recover: Options = field(default_factory=Options)
     style: str | None = None  # of the overlay; None draws none
@@ -58,7 +58,7 @@ class RunOptions:
 
 @dataclass
 class Job:
-    """What the clips of a command share."""
+    """Settings that the clips of a command share."""
 
     output: Path  # in which their folders lie
     choice: ModelChoice
@@ -73,7 +73,7 @@ class Job:
 
 @dataclass(eq=False)
 class Outcome:
-    """What came of a clip."""
+    """The outcome of a clip."""
 
     result: Result
     files: list[Path]
@@ -138,7 +138,7 @@ def add_to_run(
 
 
 def _nobody(path: Path, folder: Path, facts: report.Facts) -> NobodyFound:
-    """What to say of a clip with nobody in it."""
+    """The message for a clip with nobody in it."""
     written = f"; {folder / RESULT_NAME} is written, and empty"
     unsure = facts.unsure_tracks
     dropped = {

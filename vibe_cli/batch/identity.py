@@ -1,4 +1,4 @@
-"""What a clip and what is made of it are told by, so that nothing is computed twice and nothing stale is kept."""
+"""Identities of clips and of what is made of them, so that nothing is computed twice and nothing stale is kept."""
 
 from __future__ import annotations
 

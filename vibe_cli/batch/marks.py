@@ -1,4 +1,4 @@
-"""What is finished of a clip: a file in its folder, written last, that names the clip, the options and every file."""
+"""The mark of a finished clip: a file in its folder, written last, that names the clip, the options and every file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HALF_FOLDER = re.compile(r".+\.[a-z0-9_]{8}\.(part|old)")  # of run_folder.repl
 
 @dataclass
 class Mark:
-    """What was made of a clip, by which keys, and how large each file was."""
+    """Outputs made of a clip, their keys, and how large each file was."""
 
     clip: str  # its name in the batch
     identity: Identity
@@ -31,7 +31,7 @@ class Mark:
     files: dict[str, dict[str, int]] = field(default_factory=dict)  # the same → its files, and their bytes
 
     def missing(self, keys: Keys) -> set[str]:
-        """What is still to be made for `keys`: all of it where the motion is, since the rest is made of that."""
+        """Outputs still to be made for `keys`: all of it where the motion is, since the rest is made of that."""
         wanted = {MOTION: keys.motion, **keys.products}
         if self.made.get(MOTION) != keys.motion:
             return set(wanted)

@@ -28,7 +28,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch is to do."""
+    """Options of a batch."""
 
     clips: list[Clip]
     passed_over: list[str]  # why a folder was not looked into, or its pictures not taken

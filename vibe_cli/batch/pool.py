@@ -27,7 +27,7 @@ Kind = Literal["ready", "unfit", "started", "progress", "row", "dead"]
 
 @dataclass(frozen=True)
 class Event:
-    """What a worker says, or what became of it."""
+    """A worker's message, or its end."""
 
     slot: int
     kind: Kind
@@ -44,7 +44,7 @@ class Pool(Protocol):
         ...
 
     def wait(self, seconds: float) -> list[Event]:
-        """What has happened, as soon as something has, or nothing after so many seconds."""
+        """The next event, or nothing after so many seconds."""
         ...
 
     def end(self, slot: int) -> None:
@@ -79,7 +79,7 @@ class LocalPool:
             pass  # it has died, which `wait` will say
 
     def wait(self, seconds: float) -> list[Event]:
-        """What has happened, as soon as something has, or nothing after so many seconds."""
+        """The next event, or nothing after so many seconds."""
         slots = {pipe: slot for slot, (_, pipe) in self._workers.items()}
         events = []
         for pipe in wait(list(slots), seconds):
@@ -140,7 +140,7 @@ def _children(pid: int | None) -> list[Any]:
 
 
 def _why_dead(code: int | None) -> str:
-    """What became of a worker, in words."""
+    """The end of a worker, in words."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"its process was killed ({name}" + (", perhaps for want of memory)" if name == "SIGKILL" else ")")

@@ -13,7 +13,7 @@ from vibe_cli.errors import UsageError
 
 
 class RayWorker:
-    """What runs on a node: it holds one model and does one clip at a time."""
+    """The actor on a node: it holds one model and does one clip at a time."""
 
     def __init__(self, setup: Setup) -> None:
         warnings.simplefilter("ignore")
@@ -56,7 +56,7 @@ class RayPool:
         self._loading[self._actors[slot].load.remote(self._load)] = (slot, clip)
 
     def wait(self, seconds: float) -> list[Event]:
-        """What has happened, as soon as something has, or nothing after so many seconds."""
+        """The next event, or nothing after so many seconds."""
         awaited = [*self._loading, *self._working]
         done, _ = self._ray.wait(awaited, num_returns=1, timeout=seconds)
         return [self._event(reference) for reference in done]

@@ -1,4 +1,4 @@
-"""What came of a batch, for people and programs: report.json, report.csv and a page with a picture of each clip."""
+"""Reports of a batch, for people and programs: report.json, report.csv and a page with a picture of each clip."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Schedule:
         self._pool.begin(slot, clip)
 
     def _take(self, event: Event) -> None:
-        """What a worker said."""
+        """Handle a worker's message."""
         slot, turn = event.slot, self._turns.get(event.slot)
         if event.kind == "unfit":
             self._unfit(event.value)

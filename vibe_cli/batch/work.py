@@ -27,7 +27,7 @@ DONE, NOBODY, FAILED, UNFINISHED = "done", "nobody", "failed", "unfinished"
 
 @dataclass(frozen=True)
 class Setup:
-    """What every worker of a batch is given."""
+    """The order that every worker of a batch is given."""
 
     job: Job
     keys: Keys
@@ -36,7 +36,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a clip, as the reports say it."""
+    """The outcome of a clip, as the reports state it."""
 
     clip: str
     status: str  # DONE, NOBODY (a result without people), FAILED, UNFINISHED (not reached)

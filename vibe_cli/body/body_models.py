@@ -37,7 +37,7 @@ class BodyOutput:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """What a body's vertices are skinned from, and which joints are regressed from them."""
+    """Skinning data of a body's vertices, and the joints that are regressed from them."""
 
     template: Tensor  # (V, 3) at rest, metres
     directions: Tensor  # (V, 3, 10) of shape
@@ -47,7 +47,7 @@ class Surface:
 
 
 class Body(nn.Module):
-    """What every body offers."""
+    """The interface of every body."""
 
     kind: str  # open | smpl: whose betas these are
     faces: np.ndarray  # (F, 3) int64 triangles
@@ -196,7 +196,7 @@ def joints_of(person: Person, body: Body) -> np.ndarray:
 
 
 def mean_shape_note(theirs: str, kind: str) -> str:
-    """What to say where shapes belong to another kind of body than the one that is posed."""
+    """The warning where shapes belong to another kind of body than the one that is posed."""
     return f"the shapes in this result belong to the {theirs} body; the {kind} body is posed with its mean shape"
 
 

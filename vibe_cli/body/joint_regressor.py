@@ -83,7 +83,7 @@ class Landmarks:
         return torch.cat([posed.places[:, _BONES], surface], dim=1) - posed.rest[0]
 
     def parts(self, posed: Posed, moments: Tensor) -> tuple[Tensor, Tensor]:
-        """What each joint carries of each point: masses (K, 24), places (N, K, 24, 3) that sum to the point."""
+        """Each joint's part of each point: masses (K, 24), places (N, K, 24, 3) that sum to the point."""
         bones = torch.zeros(len(_BONES), 24, dtype=torch.float64)
         bones[range(len(_BONES)), _BONES] = 1
         surface = torch.einsum("niab,nkib->nkia", posed.world, moments.expand(len(posed.world), -1, -1, -1))

@@ -108,7 +108,7 @@ def command(inputs: tuple[Path, ...], output: Path, dry_run: bool, **choices: An
 
 
 def chosen_setup(output: Path, choices: dict[str, Any]) -> Setup:
-    """What every worker is given; ModelError where the model is not here."""
+    """The order that every worker is given; ModelError where the model is not here."""
     from vibe_cli.batch.identity import keys_of
 
     limits = Limits(choices["megapixels"], choices["minutes"], choices["frames"])

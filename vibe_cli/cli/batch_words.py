@@ -1,4 +1,4 @@
-"""What `vibe batch` says: bars with the time left on a terminal, lines elsewhere, a table at the end."""
+"""Progress and summary of `vibe batch`: bars with the time left on a terminal, lines elsewhere, a table at the end."""
 
 from __future__ import annotations
 

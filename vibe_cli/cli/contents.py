@@ -1,4 +1,4 @@
-"""What `vibe info` says of files that are no models: arrays in any container, meshes, reports, keypoints."""
+"""Summaries by `vibe info` of files that are no models: arrays in any container, meshes, reports, keypoints."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ EXPORTED = {
 
 
 def describe_arrays(content: Any, path: Path) -> Iterator[str]:
-    """What a reader of safe_read.py gave for a file: arrays by name, however deep, and short values."""
+    """The content that safe_read.py gave for a file: arrays by name, however deep, and short values."""
     if is_vibe_output(content):
         yield f"{path}: motion of {len(content)} {'person' if len(content) == 1 else 'people'} in VIBE's layout"
         yield table(
@@ -205,7 +205,7 @@ def describe_mesh(path: Path) -> Iterator[str]:
 
 
 def exported_folder(path: Path) -> Iterator[str] | None:
-    """What a folder of exported meshes or motions holds, or None where it is no such folder."""
+    """The content of a folder of exported meshes or motions, or None where it is no such folder."""
     meshes, motions = sorted(path.rglob("*.obj")), sorted(path.glob("*.npz"))
     if not meshes and not motions:
         return None

@@ -41,7 +41,7 @@ OPTIONAL = {"ultralytics": "YOLO detectors", "smplx": "SMPL bodies"}  # what is 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found."""
+    """The finding of a check."""
 
     works: bool
     what: str  # what there is, or what is wrong

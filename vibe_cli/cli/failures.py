@@ -50,7 +50,7 @@ def ending_cleanly() -> Iterator[None]:
 
 @dataclass
 class Settings:
-    """What holds for the whole run of the program."""
+    """Settings of the whole run of the program."""
 
     debug: bool = False
 

@@ -48,7 +48,7 @@ def command(path: Path) -> None:
 
 
 def describe(path: Path) -> Iterator[str]:
-    """What is at `path`, line by line; InputError where nothing is known about it."""
+    """Describe what is at `path`, line by line; InputError where nothing is known about it."""
     from vibe_cli.cli.contents import describe_json, describe_keypoints, describe_mesh, exported_folder
     from vibe_cli.people.keypoint_files import read_keypoints
 

@@ -200,7 +200,7 @@ def where_command(name: str | None) -> None:
 
 
 def tell(path: Path, entry: Imported, known: bool) -> Iterator[str]:
-    """What an imported file is and what it still needs, line by line."""
+    """An imported file's kind and what it still needs, line by line."""
     from vibe_cli.importing.library import TASKS, still_needed
 
     config = entry.config

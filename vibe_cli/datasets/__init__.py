@@ -67,7 +67,7 @@ def in_sight(person: Sequence) -> bool:
 
 
 def about(name: str) -> About:
-    """What is known of the data set of that name; UsageError for an unknown one."""
+    """Facts about the data set of that name; UsageError for an unknown one."""
     if name not in DATASETS:
         raise UsageError(f"no data set named {name}", hint="choose one of: " + ", ".join(DATASETS))
     return import_module(f"vibe_cli.datasets.{DATASETS[name]}").ABOUT

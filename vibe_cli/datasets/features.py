@@ -1,4 +1,4 @@
-"""What an encoder sees in a data set's people, computed once and kept, as in the papers (VIBE, section 3.3).
+"""Encoder features of a data set's people, computed once and cached, as in the papers (VIBE, section 3.3).
 
 A cache folder holds `<data set>/<encoder>/<sequence>.npz`: features (T, F), keypoints (T, K, 3) where the encoder finds
 any, and the square boxes (T, 4) that were cropped. The encoder goes by its weights' checksum and its crops' size and
@@ -96,14 +96,14 @@ class Features:
         self._last: tuple[Sequence | None, dict[str, TrackFeatures]] = (None, {})
 
     def key(self, model: Model | FrozenEncoder) -> str:
-        """What an encoder's features go by: its checksum, and the size and scale of its crops."""
+        """The cache key of an encoder's features: its checksum, and the size and scale of its crops."""
         if id(model) not in self._keys:
             parts = [model.encoder] + ([model.network] if model.flow is not None else [])
             self._keys[id(model)] = model, f"{checksum(*parts)[:DIGITS]}-{model.crop_size}px-{model.crop_scale:g}"
         return self._keys[id(model)][1]
 
     def of(self, sequence: Sequence, model: Model | FrozenEncoder) -> TrackFeatures:
-        """What the encoder sees of a sequence: kept, or computed now and kept."""
+        """Encoder features of a sequence: from the cache, or computed now and cached."""
         key = self.key(model)
         if self._last[0] is not sequence:
             self._last = sequence, {}
@@ -140,7 +140,7 @@ def file_name(sequence: Sequence) -> str:
 
 
 def _load(path: Path, sequence: Sequence) -> TrackFeatures | None:
-    """What was kept; None where the file is damaged."""
+    """Cached features; None where the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             keypoints = file["keypoints"] if "keypoints" in file.files else None

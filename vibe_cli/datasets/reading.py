@@ -20,7 +20,7 @@ TRAINING = ("train", "clips")  # names of splits that are for training
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a data set before it is read."""
+    """Facts about a data set, known before it is read."""
 
     name: str  # on the command line
     title: str
@@ -35,7 +35,7 @@ class About:
         return InputError(what, hint=f"{self.title} holds {self.layout}; it is had from {self.url} ({self.licence})")
 
     def source(self, split: str | None) -> str:
-        """What something that learned from it says of it: its name and split, and its licence."""
+        """The set as a source of training data: its name and split, and its licence."""
         return f"{self.title}{f', {split}' if split else ''} ({self.licence})"
 
     def choose(self, split: str | None) -> str | None:

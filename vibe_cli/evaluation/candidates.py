@@ -93,7 +93,7 @@ def open_detectors(choices: Sequence[str], device: torch.device) -> list[Candida
 
 
 def training_data(entry: Entry) -> str:
-    """What a model learned from: its card's paragraph on data, without line breaks; for imports, whose weights."""
+    """Training data of a model: its card's paragraph on data, without line breaks; for imports, whose weights."""
     source = entry.config.get("source")
     if isinstance(source, dict):
         return f"published weights ({source.get('from', 'unknown')}): see its paper"

@@ -37,7 +37,7 @@ class Score:
 
 @dataclass
 class Scores:
-    """What came of a run over all sequences."""
+    """Scores of a run over all sequences."""
 
     run: Run
     joints: str  # which 14: truth.LSP or truth.H36M
@@ -76,7 +76,7 @@ def evaluate_motion(
 
 
 def recover_sequence(seen: TrackFeatures, model: Model, options: MotionOptions, fps: float) -> Person:
-    """What was observed of a sequence → its motion."""
+    """Track features of a sequence → its motion."""
     from vibe_cli.motion.regress import estimate_motion
     from vibe_cli.motion.smooth import smooth_person
 

@@ -26,7 +26,7 @@ RIGHT, PASSED_OVER = 0.5, 0.3
 
 @dataclass(frozen=True, eq=False)
 class Finds:
-    """What a detector found in all pictures, best first."""
+    """Detections of all pictures, best first."""
 
     scores: np.ndarray  # (M,)
     right: np.ndarray  # (M,) bool

@@ -104,7 +104,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """What was evaluated on."""
+        """The data set evaluated on, with its split."""
         return f"{self.dataset}{f', {self.split}' if self.split else ''} ({self.folder})"
 
     def lines(self) -> list[str]:
@@ -129,7 +129,7 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     def content(self) -> dict:
-        """What metrics.json holds."""
+        """The content of metrics.json."""
         return {
             "format": FORMAT,
             "version": VERSION,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What an evaluation is about."""
+    """Options of an evaluation."""
 
     dataset: str
     folder: Path

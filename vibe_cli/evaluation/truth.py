@@ -32,7 +32,7 @@ LSP, H36M = "14 LSP joints of the body's 49", "14 of Human3.6M's 17 joints (J_re
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of T frames."""
+    """Ground truth of T frames."""
 
     joints: np.ndarray  # (T, 14, 3) metres, camera axes
     valid: np.ndarray  # (T,) frames that count

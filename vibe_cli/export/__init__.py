@@ -30,7 +30,7 @@ CHUNK = 64  # frames whose meshes are in memory at once
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What a writer may be told."""
+    """Options of a writer."""
 
     vertices: bool = True  # pkl: write the mesh's vertices as well, 83 kB a person and frame
     every: int = 1  # obj: one mesh every so many frames of the clip
@@ -67,7 +67,7 @@ def format_writer(name: str) -> FormatWriter:
 
 
 def person_name(person: Person) -> str:
-    """What a person's file or folder is called."""
+    """The name of a person's file or folder."""
     return f"person_{person.id:03d}"
 
 

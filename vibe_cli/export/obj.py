@@ -72,7 +72,7 @@ def _meshes(
 
 
 def _comment(result: Result, person: Person, frame: int, options: ExportOptions) -> str:
-    """What the numbers mean, as OBJ comments."""
+    """Units and axes, as OBJ comments."""
     origin = "the pelvis" if options.centred else "the camera"
     return (
         f"# person {person.id}, frame {frame} of the clip, {float(result.video.fps):g} frames a second\n"

@@ -69,7 +69,7 @@ KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class OfficialFile:
-    """What an official file holds, under our names."""
+    """The content of an official file, under our names."""
 
     kind: str  # a key of KINDS
     path: Path

@@ -92,7 +92,7 @@ def list_imported(root: Path | None = None) -> list[Imported]:
 
 
 def still_needed(entry: Imported, root: Path | None = None) -> list[dict[str, str]]:
-    """What an entry needs and is not in the folder: `kind` (a key of checkpoints.KINDS), `what` it is, `from` where."""
+    """Parts that an entry lacks: `kind` (a key of checkpoints.KINDS), `what` it is, `from` where."""
     there = {other.kind for other in list_imported(root)}
     if find_extra_regressor(root) is not None:
         there.add("joints-extra")
@@ -208,7 +208,7 @@ def _write(official: OfficialFile, checksum: str, folder: Path) -> None:
 
 
 def _sidecar(official: OfficialFile, checksum: str, files: dict[str, str]) -> dict:
-    """What config.yaml says."""
+    """The content of config.yaml."""
     from vibe_cli.importing.checkpoints import KINDS
 
     kind = KINDS[official.kind]

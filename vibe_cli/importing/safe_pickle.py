@@ -58,7 +58,7 @@ class Readable(Protocol):
 
 
 class Record:
-    """What a pickle says of an object: the arguments it is made with and the state it is given."""
+    """A pickled object: the arguments it is made with and the state it is given."""
 
     args: tuple[Any, ...]  # what they are is the file's say
     state: Any
@@ -257,7 +257,7 @@ _BUILD: Callable[[Any], None] = pickle._Unpickler.dispatch[pickle.BUILD[0]]
 
 
 class _Unframer(Protocol):
-    """What an unpickler reads through: the frame that it is in, if any."""
+    """The reader behind an unpickler: the frame that it is in, if any."""
 
     current_frame: Readable | None
 

@@ -71,7 +71,7 @@ class Frames:
 
 
 class Objective:
-    """What a fit of some frames costs, as a function of q (T, 75) and betas (10,)."""
+    """The cost of fitting some frames, as a function of q (T, 75) and betas (10,)."""
 
     def __init__(
         self,

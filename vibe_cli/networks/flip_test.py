@@ -47,7 +47,7 @@ def mirror_crops(crops: Tensor) -> Tensor:
 
 
 def mirror_maps(maps: KeypointMaps) -> KeypointMaps:
-    """What was seen of mirrored crops, as of the crops themselves: left and right, places and turns exchanged."""
+    """Maps of mirrored crops mapped back to the crops themselves: left and right, places and turns exchanged."""
     yaw = [0, *range(maps.yaw.shape[1] - 1, 0, -1)]
     sign = torch.tensor([-1.0, 1, 1], device=maps.root.device)
     root = maps.root.view(-1, 3, 2) * sign[:, None] * sign[:2]

@@ -90,7 +90,7 @@ def separate_left_right(probability: Tensor, union: Tensor) -> tuple[Tensor, Ten
 
 
 def _window_mass(probability: Tensor) -> Tensor:
-    """What read_at would find around every cell, (N, K, h, w)."""
+    """The mass that read_at would find around every cell, (N, K, h, w)."""
     rows, columns = (_window(size, torch.arange(size, device=probability.device)) for size in probability.shape[-2:])
     with torch.autocast(probability.device.type, enabled=False):  # in half precision, neighbours would be alike
         return rows @ probability @ columns.T

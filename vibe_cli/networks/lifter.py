@@ -19,7 +19,7 @@ OUTSIDE = 0.1  # and this much of its confidence is left
 
 @dataclass(frozen=True, eq=False)
 class KeypointPrediction:
-    """What was seen in N crops; K points."""
+    """Keypoints with depth, facing and root rotation of N crops; K points."""
 
     points: Tensor  # (N, K, 2) −1..1 of the crop
     confidence: Tensor  # (N, K) 0..1

@@ -85,5 +85,5 @@ class OpenEncoder(nn.Module):
         return self.lifter(points_alone(points[..., :2], points[..., 2]))
 
     def predict_maps(self, crops: Tensor) -> KeypointMaps:
-        """What the keypoint network sees of the same crops, of any size that is a multiple of 32."""
+        """Run the keypoint network on crops of any size that is a multiple of 32 → its maps."""
         return self.keypoint_net(crops * self.gain + self.shift)

@@ -1,4 +1,4 @@
-"""What networks return: typed tensors, and the one place where the packed vector theta is opened.
+"""Outputs of networks: typed tensors, and the one place where the packed vector theta is opened.
 
 Letters: N crops, B sequences, T frames, F feature width, K keypoints.
 """
@@ -18,7 +18,7 @@ CAMERA_SIZE, POSE_SIZE, BETAS_SIZE = 3, 3 * JOINTS, 10
 
 @dataclass(frozen=True, eq=False)
 class EncoderOutput:
-    """What an encoder sees in N crops."""
+    """Features and keypoints of N crops."""
 
     features: Tensor  # (N, F)
     keypoints: Tensor | None = None  # (N, K, 3)  x, y in −1..1 of the crop and confidence 0..1, or None

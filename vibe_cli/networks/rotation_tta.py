@@ -54,14 +54,14 @@ def predict_tta(
 
 
 class TTAKeypointNet(nn.Module):
-    """A keypoint network that sees as encoders that are made now do: crops (N, 3, S, S) → Observation."""
+    """A keypoint network with the test-time augmentation of encoders that are made now: crops → KeypointPrediction."""
 
     def __init__(self, keypoint_net: KeypointNet) -> None:
         super().__init__()
         self.keypoint_net, self.config = keypoint_net, keypoint_net.config
 
     def forward(self, crops: Tensor) -> KeypointPrediction:
-        """As `see`."""
+        """As `predict_tta`, for crops (N, 3, S, S)."""
         return predict_tta(self.keypoint_net, crops, **TTA)
 
 
@@ -85,7 +85,7 @@ def turn_crops(crops: Tensor, lean: Tensor) -> Tensor:
 
 
 def turn_back(seen: KeypointPrediction, lean: Tensor) -> KeypointPrediction:
-    """What was seen of turned crops, as of the crops themselves.
+    """A prediction for turned crops mapped back to the crops themselves.
 
     The facing alone stays as it was seen: from where one stands, not as the picture is turned.
     """

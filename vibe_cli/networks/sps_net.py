@@ -44,7 +44,7 @@ class SpsNetConfig:
 
 @dataclass(frozen=True, eq=False)
 class FusedFeatures:
-    """What the regressors read of every frame, and what it was made of."""
+    """Features of every frame for the regressors, and their parts."""
 
     fused: Tensor  # (B, T, F)      F_i
     latent: Tensor  # (B, T, F)      h_i

@@ -1,4 +1,4 @@
-"""What every temporal network states of itself, so that one code serves them all."""
+"""The base class of temporal networks: what each states of itself, so that one code serves them all."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def part(track: Track, start: int, end: int) -> Track:
 
 
 def pieces_kept(track: Track, scene: Scene, options: TrackOptions) -> list[Track]:
-    """What is kept of a born track: itself, or its pieces that are long enough; with one, the other sure ones too."""
+    """Parts kept of a born track: itself, or its pieces that are long enough; with one, the other sure ones too."""
     pieces = believed(track, scene, options)
     if not any(scene.is_long(piece, options) for piece in pieces):
         return []

@@ -28,7 +28,7 @@ class Detector(Protocol):
     """Finds people."""
 
     name: str
-    min_mean_score: float  # mean score from which what it finds is believed to be a person, if followed for a while
+    min_mean_score: float  # least mean score of a track for it to count as a person
 
     def detect(self, frames: list[np.ndarray]) -> list[Detections]:
         """The people of each RGB uint8 frame (H, W, 3), best first."""

@@ -123,7 +123,7 @@ def open_keypoints(choice: str | Path, device: torch.device | str = "cpu") -> Ke
 
 
 def join_people(found: list[Detections], people: People, size: tuple[int, int]) -> list[Detections]:
-    """What a detector found in every frame, joined by the people of a source of keypoints, who are there for certain.
+    """Detections of every frame joined by the people of a source of keypoints, who are there for certain.
 
     Who both found gets the box of the keypoints, which does not change from one kind to the other. People without
     `LEAST_SEEN` keypoints inside the picture of `size` (width, height) are nobody.

@@ -46,7 +46,7 @@ class LogisticRescorer:
     """Weights of the evidence; the logistic function of their sum is the score."""
 
     bias: float
-    proposal_logit: float  # log odds that one of the proposals that came here is right, by their own scores
+    proposal_logit: float  # log odds, by their own scores, that any proposal merged into this person is right
     mean_confidence: float  # mean confidence of the points
     confident_share: float  # share of points that are sure
     self_iou: float  # overlap (IoU) of the boxes after the first and the second look

@@ -114,7 +114,7 @@ class _NamesReader(InertUnpickler):
         self.inert: dict[str, type[Record]] = {}
 
     def find_class(self, module: str, name: str) -> type:
-        """What stands in for a name; ModelError for one that no YOLO file needs."""
+        """The stand-in for a name; ModelError for one that no YOLO file needs."""
         full = f"{module}.{name}"
         if _TENSORS.fullmatch(full):
             return Marker

@@ -74,7 +74,7 @@ SIDE = Style(background=244)  # the picture beside
 
 
 class FrameSink(Protocol):
-    """What takes the drawn frames, such as a VideoWriter."""
+    """A sink of drawn frames, such as a VideoWriter."""
 
     def write(self, frame: np.ndarray) -> None:
         """One RGB uint8 frame (height, width, 3)."""
@@ -208,7 +208,7 @@ class Renderer:
         return place.outlined(placed) if look.lines else placed
 
     def _shape(self, faces: np.ndarray, count: int) -> Topology:
-        """What follows from the faces, computed once a body."""
+        """Facts derived from the faces, computed once a body."""
         if self._topology is None or self._topology[0] is not faces or self._topology[1] != count:
             self._topology = (faces, count, Topology(faces, count))
         return self._topology[2]

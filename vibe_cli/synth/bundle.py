@@ -38,7 +38,7 @@ MEASURED = [joint for joint in range(24) if joint not in AT_REST]
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """What a bundle holds."""
+    """The content of a bundle."""
 
     body: SynthBody
     clips: list[Clip]

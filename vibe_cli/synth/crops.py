@@ -171,7 +171,7 @@ class CropSource:
         return bordered(rng, with_fourth(seen, cv2.extractChannel(image, 3))), place
 
     def _cut_off(self, rng: np.random.Generator, image: np.ndarray, place: Placement, alpha: np.ndarray) -> np.ndarray:
-        """What hides the rest of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
+        """The occluder of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
         if place.ends is None:
             return image
         size = len(image)

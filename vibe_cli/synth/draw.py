@@ -62,7 +62,7 @@ class DrawJob:
 
 @dataclass(frozen=True, eq=False)
 class Sitting:
-    """What a block of pictures is to show; n pictures."""
+    """Scene parameters of a block of n pictures."""
 
     looks: list[Look]
     which: list[int]  # (n,) a picture's look

@@ -1,4 +1,4 @@
-"""What cameras and files do to a picture: exposure, colour casts, blur, low resolution, compression, noise, edges."""
+"""Image degradations by cameras and files: exposure, colour casts, blur, low resolution, compression, noise, edges."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Faults:
-    """What a camera does to its pictures, the same over a clip."""
+    """Defects that a camera adds to its pictures, the same over a clip."""
 
     curve: np.ndarray  # (1, 256, 3) uint8 of tones
     grey: bool

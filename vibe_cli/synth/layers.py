@@ -37,7 +37,7 @@ class Placement:
         return cv2.cvtColor(cv2.warpAffine(four, self._warp(size), (size, size), flags=WARP), cv2.COLOR_BGRA2BGR)
 
     def layer(self, cutout: np.ndarray, size: int) -> Layer:
-        """What `sample` shows of a premultiplied BGRA cut-out, and no more of the crop than that."""
+        """The part of a premultiplied BGRA cut-out that `sample` shows, and no more of the crop than that."""
         x, y, wide, high = cv2.boundingRect(cv2.extractChannel(cutout, 3))
         if not wide:
             return NOTHING

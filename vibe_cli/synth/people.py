@@ -33,7 +33,7 @@ LOOSEST = 2.2  # times as thick as close cloth, of what hangs about a body
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a person looks like, constant over a clip."""
+    """A person's appearance, constant over a clip."""
 
     shape: np.ndarray  # (11,) betas, and how much of a small child they are, 0..1
     betas: np.ndarray  # (10,) of the label: the nearest without the eleventh

@@ -21,7 +21,7 @@ EMPTY = torch.iinfo(torch.int64).max
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """What N pictures of S × S pixels show."""
+    """Rasterised buffers of N pictures of S × S pixels."""
 
     depth: Tensor  # (N, S, S) float32 metres; infinity where there is nothing
     face: Tensor  # (N, S, S) int64; −1 where there is nothing

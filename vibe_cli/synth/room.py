@@ -112,7 +112,7 @@ class Room:
     atlas: np.ndarray
 
     def paint(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-        """What the camera sees: (H, W, 3) uint8 BGR and the world points (H, W, 3) float32 that are seen."""
+        """The camera's image: (H, W, 3) uint8 BGR and the world points (H, W, 3) float32 that are seen."""
         rays, centre = camera.rays(), camera.centre.astype(np.float32)
         with np.errstate(divide="ignore"):
             reach = (np.where(rays > 0, self.high, self.low).astype(np.float32) - centre) / rays

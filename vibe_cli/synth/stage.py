@@ -27,7 +27,7 @@ CELLS = 6  # of a thing's side: its colours are those of its vertices
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What a scene is to be."""
+    """Options of a scene."""
 
     width: int = 640
     height: int = 360

@@ -1,4 +1,4 @@
-"""What synthetic people are made of, and many hands to make them: a body, motions and pictures, shared by workers."""
+"""The materials of synthetic people, and workers to make them: a body, motions and pictures, shared by workers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def check_sources(mocap: Path, backgrounds: Path | None) -> None:
 
 
 def mark_sources(mocap: Path, backgrounds: Path | None) -> str:
-    """What tells motions and pictures from others without reading them: a hash of their files' names and sizes."""
+    """The identity of motions and pictures without reading them: a hash of their files' names and sizes."""
     found: list[list[tuple[str, int]]] = []
     for source in (mocap, backgrounds):
         if source is None:

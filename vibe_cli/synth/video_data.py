@@ -46,7 +46,7 @@ FLOW_UNIT, FLOW_ZERO = 64, 1 << 15
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """What is to be written."""
+    """Options of what is to be written."""
 
     frames: int = 90
     width: int = 640

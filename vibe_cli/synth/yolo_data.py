@@ -29,7 +29,7 @@ QUALITY = 93  # JPEG's
 
 @dataclass(frozen=True)
 class YoloOptions:
-    """What is to be written."""
+    """Options of what is to be written."""
 
     count: int
     size: int = 640  # pixels of the longer side
@@ -94,7 +94,7 @@ def make_folders(folder: Path) -> None:
 
 
 def write_data_yaml(folder: Path, options: YoloOptions) -> None:
-    """What ultralytics reads; it has no `path`, so the folder may be moved."""
+    """The data file that ultralytics reads; it has no `path`, so the folder may be moved."""
     val = any(options.is_val(number) for number in range(options.count))
     lines = [
         "# synthetic people, made by vibe synth yolo",

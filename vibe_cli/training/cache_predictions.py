@@ -1,8 +1,8 @@
 """Cache the keypoint network's predictions for a work folder: the lifter and the temporal networks learn from them.
 
-    python -m vibe_cli.training.cache_predictions WORK EYE --crops 80000
+    python -m vibe_cli.training.cache_predictions WORK RUN --crops 80000
 
-WORK is a folder as `synth.draw` or the recipe draws it, EYE a run of `vibe train keypoints`, whose weights go with the
+WORK is a folder as `synth.draw` or the recipe draws it, RUN a run of `vibe train keypoints`, whose weights go with the
 folder from then on. Needs no more than torch, numpy, scipy and OpenCV.
 """
 

@@ -50,7 +50,7 @@ def fit_rescorer(evidence: np.ndarray, right: np.ndarray, penalty: float = 1e-3)
 
 
 def rescore_settings(rescorer: LogisticRescorer, encoder: str, proposals_from: float) -> dict:
-    """What a detector's config.yaml says of its second look."""
+    """The rescoring section of a detector's config.yaml."""
     return {
         "encoder": encoder,
         "proposals_from": proposals_from,

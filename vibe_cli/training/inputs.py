@@ -1,4 +1,4 @@
-"""What trainings learn from: a bundle (`vibe synth pack`), or the recipe's work folder."""
+"""Inputs of trainings: a bundle (`vibe synth pack`), or the recipe's work folder."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TrainingInputs:
         return KeypointPrediction(**seen), state["truth"]
 
     def describe(self) -> dict:
-        """What to write of it into checkpoints."""
+        """Facts about the inputs, for checkpoints."""
         return {
             "motions": len(self.clips),
             "frames": sum(len(clip.rotations) for clip in self.clips),

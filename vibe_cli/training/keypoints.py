@@ -175,7 +175,7 @@ def train_keypoints(
 
 
 def freeze_first_layers(net: KeypointNet) -> None:
-    """What reads the picture down to stride 4 learns no more; its normalisation neither, until `net.train()`."""
+    """Freeze the layers down to stride 4, their normalisation too, until `net.train()`."""
     for layer in (net.backbone.conv1, net.backbone.bn1, net.backbone.layer1):
         layer.eval().requires_grad_(False)
 

@@ -111,8 +111,10 @@ def lifting_loss(output: MotionOutput, body: KeypointBody, truth: dict[str, Tens
 
 @torch.no_grad()
 def predict_crops(net: TTAKeypointNet, crops: np.ndarray) -> KeypointPrediction:
-    """What the network sees of crops (N, S, S, 3) uint8 RGB, on its device and as precisely as in training; what comes
-    back is on the CPU."""
+    """Keypoint predictions for crops (N, S, S, 3) uint8 RGB, on the CPU.
+
+    The network computes on its own device, as precisely as in training.
+    """
     device = next(net.parameters()).device
     with ProcessContext(device).pictures():
         return net(to_input(crops).to(device)).map(Tensor.cpu)
@@ -121,7 +123,7 @@ def predict_crops(net: TTAKeypointNet, crops: np.ndarray) -> KeypointPrediction:
 def collect(
     net: TTAKeypointNet, source: CropSource, count: int, seed: int, augment: bool = True, ordered: bool = False
 ) -> tuple[KeypointPrediction, dict[str, Tensor]]:
-    """What the network sees of `count` crops: random ones, or the first in order."""
+    """Keypoint predictions for `count` crops: random ones, or the first in order."""
     rng, rows, net = np.random.default_rng(seed), [], net.eval()
     for start in range(0, count, 64):
         n = min(64, count - start)

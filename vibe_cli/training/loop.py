@@ -1,4 +1,4 @@
-"""What every training here shares: AdamW under a schedule, averaged weights, checkpoints, progress.
+"""The training loop that every training shares: AdamW under a schedule, averaged weights, checkpoints, progress.
 
 A run is a number of steps, or a time. Of steps, a run that was cut and resumed is the run that was not: a step's
 draws hang on the seed and the step's number alone (`Loop.step_rng`), and everything else is in the checkpoint. A run
@@ -52,7 +52,7 @@ class Stateful(Protocol):
     """Something beside the network that a run must take up again: a discriminator and its optimiser."""
 
     def state_dict(self) -> dict:
-        """What to save."""
+        """The state to save."""
         ...
 
     def load_state_dict(self, state: dict) -> object:

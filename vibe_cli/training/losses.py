@@ -126,7 +126,7 @@ def motion_prior_loss(prior: Mposer, output: MotionOutput) -> Tensor:
 
 
 def mposer_loss(output: MposerOutput, truth: Tensor, divergence: float) -> tuple[Tensor, dict[str, Tensor]]:
-    """What MPoser itself learns from: E‖R − R̂‖²_F a joint + `divergence` · KL(q(z) ‖ N(0, 1)) a frame.
+    """The loss of MPoser: E‖R − R̂‖²_F a joint + `divergence` · KL(q(z) ‖ N(0, 1)) a frame.
 
     Truth (B, T, J, 3, 3). A sequential VAE's bound (V section 3.2 and its reference 33); the weight is ours.
     """

@@ -73,7 +73,7 @@ def predictions(truth: dict[str, Tensor], pooled: int, length: int = 1) -> Keypo
 def own_predictions(
     truth: dict[str, Tensor], pooled: int, length: int = 1, noise: OwnNoise | None = None
 ) -> KeypointPrediction:
-    """What our network might see of N frames."""
+    """Simulated predictions of our network for N frames."""
     noise, frames = noise or OwnNoise(), len(truth["betas"])
     pixels = truth["pixels"]
     sigma = torch.exp(_between(frames, length, noise.spread))[..., None]
@@ -99,7 +99,7 @@ def own_predictions(
 
 
 def given_predictions(truth: dict[str, Tensor], length: int = 1, noise: GivenNoise | None = None) -> KeypointPrediction:
-    """What another program might tell of N frames: points of its layout alone."""
+    """Simulated keypoints of another program for N frames: points of its layout alone."""
     noise, frames = noise or GivenNoise(), len(truth["betas"])
     pixels, clips = truth["pixels"], frames // length
     size = (pixels.amax(1) - pixels.amin(1)).amax(1)[:, None, None]

@@ -1,4 +1,4 @@
-"""What a temporal network's training minimises: its estimates of a batch of clips, and the losses of its system."""
+"""The objective of a temporal network's training: its estimates of a batch of clips, and the losses of its system."""
 
 from __future__ import annotations
 

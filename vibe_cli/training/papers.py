@@ -106,7 +106,7 @@ PointsOf = Callable[[Tensor, Tensor], Tensor]  # rotations (N, 24, 3, 3) and bet
 
 
 class _Fixed(NamedTuple):
-    """What an objective reads and does not train; in a tuple, or it would be saved with the network."""
+    """Modules that an objective reads and does not train; in a tuple, or they would be saved with the network."""
 
     joints_of: PointsOf
     prior: Mposer | None

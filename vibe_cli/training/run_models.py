@@ -106,7 +106,7 @@ def write_encoder(
 
 
 def _data_of(job: Job, weights: dict) -> str:
-    """What a run learned from, for the protocol of vibe eval."""
+    """Training data of a run, for the protocol of vibe eval."""
     if sources := weights.get("sources"):
         return "; ".join(sources)
     return "synthetic people, moved by {motions} motions of {frames} frames".format(**job.inputs.describe())
@@ -140,7 +140,7 @@ def _tta_of(config: OpenEncoderConfig) -> dict[str, bool]:
 
 
 def _start_of(job: Job) -> dict:
-    """What the lifter's run left, at which a temporal network began."""
+    """Weights of the lifter's run, at which a temporal network began."""
     from vibe_cli.training.tasks import warm_start_file
     from vibe_cli.training.weights import read_weights
 

@@ -42,7 +42,7 @@ BUDGET = ("minutes", "steps", "pause", "save_every", "threads", "workers", "simu
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """What to run."""
+    """Options of a run of a named training."""
 
     name: str  # of configs.CONFIGS
     settings: Any  # its dataclass

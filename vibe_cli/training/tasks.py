@@ -221,10 +221,13 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
 
 
 def _records(job: Job, kind: str) -> tuple[list[Record], list[str]]:
-    """What a system learns from, and whose it is: read by the first process, taken from its file by the others and by a
-    resumed run. InputError for records that were read for another system or by another encoder."""
+    """Training records of a system, and their sources.
+
+    The first process reads them, the others and a resumed run take them from its file. InputError for records that
+    were read for another system or by another encoder.
+    """
     o, context, folder = job.settings, job.loop_options["context"], job.checkpoint.parent
-    kept = folder / "records.pt"  # whether it is there the first process says: to the others it may appear any moment
+    kept = folder / "records.pt"  # only the first process may test for it: it may be written while others look
     if not any("=" in entry for entry in o.data) or context.is_main and not (job.checkpoint.exists() and kept.exists()):
         flow = ("dis", FLOW_SIDE) if job.system == "dts-vibe" else None
         records, sources = gather(

@@ -7,8 +7,8 @@ How each system's training differs:
   the refinement, with the flow loss, a fifth of the rate and no discriminator (section 3.2).
 - SPS-Net: windows of 32; two that overlap share their cameras, some points are hidden and the estimates must stay.
   A drawn clip shorter than the window is one window of its own length, as a short track is in use.
-Beside the single frame's losses (lifting.py) the others are weighted so that, as a run begins, they are to the
-joints' loss about what they are in the papers (objective.Weights).
+The losses beyond the single frame's (lifting.py) are weighted so that, at the start of a run, their ratios to the joints'
+loss are about the papers' (objective.Weights).
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def open_network(system: str, features: int = 512) -> TemporalNetwork:
 
 @torch.no_grad()
 def collect_clips(net: TTAKeypointNet, source: CropSource, length: int, count: int, seed: int) -> Batch:
-    """What the network sees of the first `count` clips, (count·length) frames in order."""
+    """Keypoint predictions for the first `count` clips, (count·length) frames in order."""
     rng, net, rows = np.random.default_rng(seed), net.eval(), []
     for clip in range(count):
         crops, labels = source.clip(rng, clip * length, length, net.config.size)

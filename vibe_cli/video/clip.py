@@ -1,4 +1,4 @@
-"""What every clip is to its readers: frames to iterate over, and the times that they were taken at."""
+"""The interface of every clip: frames to iterate over, and the times that they were taken at."""
 
 from __future__ import annotations
 

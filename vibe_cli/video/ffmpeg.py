@@ -71,7 +71,7 @@ def _is_recent(program: str) -> bool:
 
 
 def _output_of(program: str, option: str) -> str:
-    """What the program prints for one informative option; empty when it cannot run."""
+    """The program's output for one informative option; empty when it cannot run."""
     try:
         done = subprocess.run(
             [program, "-hide_banner", option], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
@@ -93,7 +93,7 @@ def filter_value(path: Path) -> str:
 
 
 class Messages:
-    """What one ffmpeg said: the banner's lines, the errors, and a time stamp for every decoded frame."""
+    """The log of one ffmpeg: the banner's lines, the errors, and a time stamp for every decoded frame."""
 
     def __init__(self) -> None:
         self.banner: list[str] = []  # info lines, the first few hundred
@@ -147,7 +147,7 @@ class Messages:
 
     @property
     def demuxer(self) -> str:
-        """What the input was taken for; empty when it could not be opened."""
+        """The input's format as ffmpeg named it; empty when it could not be opened."""
         line = next((line for line in self.banner if line.startswith("Input #0, ")), "")
         return line.removeprefix("Input #0, ").partition(", from ")[0]
 
@@ -261,7 +261,7 @@ def run_to_end(stream: ffmpeg.nodes.OutputStream) -> tuple[int, Messages]:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the first decoded frame and the header tell of a video file."""
+    """Facts about a video file from its header and first decoded frame."""
 
     width: int  # pixels as displayed: turned by the rotation metadata, pixels made square
     height: int

@@ -108,7 +108,7 @@ def _displayed_size(image: Image) -> tuple[int, int]:
 
 
 def why_unreadable(file: Path) -> str:
-    """What kept an image from being read, in a few words."""
+    """The reason why an image could not be read, in a few words."""
     from PIL import Image
 
     try:
@@ -242,7 +242,7 @@ def bits_of(files: Sequence[Path]) -> int | None:
 
 
 def _colour_of(file: Path) -> Colour:
-    """What HEIC, AVIF and PNG say of their code values, in H.273's numbers."""
+    """Colour properties that HEIC, AVIF and PNG state, in H.273's numbers."""
     with open(file, "rb") as stream:
         head = stream.read(65536)
     if (at := head.find(b"colrnclx")) >= 0 and len(head) >= at + 12:

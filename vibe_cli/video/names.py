@@ -1,4 +1,4 @@
-"""What the names of numbered pictures say: their order, and where the numbers are a clock, their times."""
+"""Numbers in the names of pictures: their order, and where the numbers are a clock, their times."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ def matroska_header(width: int, height: int) -> bytes:
 
 
 def matroska_frame(ticks: int, duration: int, size: int) -> bytes:
-    """What precedes the `size` bytes of a frame shown at `ticks` for `duration` ticks."""
+    """The header before the `size` bytes of a frame shown at `ticks` for `duration` ticks."""
     block = _element_head(0xA1, size + 4) + b"\x81\x00\x00\x00"  # track 1, at the cluster's time
     inner = _element(0x9B, _number(duration)) + block
     group = _element(0xE7, _number(ticks)) + _element_head(0xA0, len(inner) + size) + inner

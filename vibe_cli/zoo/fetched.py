@@ -32,7 +32,7 @@ def fetched_default(task: str) -> str | None:
 
 
 def default_detector() -> str | Path:
-    """What finds people where nothing is named: the fetched one that was recommended, where ONNX Runtime is here, else
+    """The default detector: the fetched one that was recommended, where ONNX Runtime is here, else
     a YOLO file in the user's model folder, where ultralytics is here, else the shipped detector."""
     if fetched := fetched_default("detector"):
         return fetched
@@ -49,7 +49,7 @@ def own_yolo_files() -> list[Path]:
 
 
 def find_keypoints(choice: str | None) -> str | None:
-    """What --keypoints stands for: a fetched model's file where it names one, or nothing is named and one was
+    """The keypoint source of --keypoints: a fetched model's file where it names one, or nothing is named and one was
     recommended; None, or "encoder", is the encoder's own."""
     name = fetched_default("keypoints") if choice is None else choice
     if name in (None, "encoder"):

@@ -1,4 +1,4 @@
-"""What `vibe models list` and the table of models/README.md say: every model that is here, and what it lacks.
+"""The rows of `vibe models list` and of the table of models/README.md: every model that is here, and what it lacks.
 
 Reads configurations only, never weights; nothing heavy is imported.
 """
@@ -28,7 +28,7 @@ YOLO_LICENCE = "AGPL-3.0, or bought from Ultralytics"
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one model."""
+    """Facts about one model."""
 
     name: str
     task: str
@@ -72,7 +72,7 @@ def catalogue() -> list[Row]:
 
 
 def systems() -> dict[str, dict[str, str | None]]:
-    """What each published system's name stands for here: `model`, its folder's name or None, and a `note`."""
+    """The model behind each published system's name: `model`, its folder's name or None, and a `note`."""
     found: dict[str, dict[str, str | None]] = {}
     for name in SYSTEMS:
         try:

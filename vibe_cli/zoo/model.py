@@ -1,4 +1,4 @@
-"""What recovering motion needs, as one value: `reader.load_model` makes it, the stages take it."""
+"""The model that recovers motion, as one value: `reader.load_model` makes it, the stages take it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def task(self) -> str:
-        """What it does: temporal, encoder, detector, body, or (of imported files) arrays."""
+        """Its task: temporal, encoder, detector, body, or (of imported files) arrays."""
         return self.config.get("task") or TASKS.get(self.config.get("kind", ""), "temporal")
 
 
