@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import unicodedata
 from importlib import resources
 from pathlib import Path
 
@@ -42,13 +43,17 @@ def user_models_dir() -> Path:
     return data / "vibe" / "models"
 
 
+# Marks that turn the direction of writing, so that a name shows as another one.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 def printable(text: str) -> str:
-    """A text, such as a file's name, that does nothing to a terminal: what is no character to be seen is written as
-    an escape, and so is what turns the direction of writing."""
-    return "".join(_shown(character) for character in text)
+    """A text, such as a file's name, that does nothing to a terminal: control characters, line breaks, bytes that are
+    no text and marks that turn the direction of writing are written as escapes."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
 
 
 def _shown(character: str) -> str:
-    if character == " " or character.isprintable():
-        return character
-    return character.encode("ascii", "backslashreplace").decode() if ord(character) > 127 else repr(character)[1:-1]
+    if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNING:
+        return character.encode("unicode_escape").decode()
+    return character

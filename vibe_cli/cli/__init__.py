@@ -11,6 +11,7 @@ import click
 
 from vibe_cli._version import __version__
 from vibe_cli.cli.failures import Settings, ending_cleanly, report
+from vibe_cli.cli.words import echo
 
 # command → its one line of help; its code is `command` in the module of its name, imported when it is used
 COMMANDS = {
@@ -59,7 +60,7 @@ def program(ctx: click.Context, debug: bool) -> None:
     """Ordinary video in, 3D human motion out: tracked people, body meshes, overlays, exports."""
     ctx.obj.debug |= debug
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        echo(ctx.get_help())
 
 
 def main(args: Sequence[str] | None = None) -> int:

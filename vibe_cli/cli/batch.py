@@ -16,6 +16,7 @@ from vibe_cli.cli.batch_words import Lines, counted, tell_report, told
 from vibe_cli.cli.failures import explain
 from vibe_cli.cli.options import debug_option, default, output_option
 from vibe_cli.cli.run_options import chosen_model, chosen_run, run_options
+from vibe_cli.cli.words import echo
 from vibe_cli.errors import EXIT_BATCH, EXIT_OK, UsageError
 from vibe_cli.paths import printable
 from vibe_cli.run import Job
@@ -96,7 +97,7 @@ def command(inputs: tuple[Path, ...], output: Path, dry_run: bool, **choices: An
     policy = Policy(choices["timeout"], choices["retries"])
     options = BatchOptions(choices["workers"], choices["engine"], choices["address"], choices["gpus"], policy)
     for reason in plan.passed_over:
-        click.echo(printable(f"passed over: {reason}"), err=True)
+        echo(printable(f"passed over: {reason}"), err=True)
 
     lines = Lines(len(plan.clips))
     try:
@@ -120,8 +121,8 @@ def tell_plan(plan: Plan, setup: Setup) -> None:
     """Say what a run would do."""
     left = {clip.name for clip in left_to_do(plan, setup)[0]}
     for clip in plan.clips:
-        click.echo(f"{'run' if clip.name in left else 'finished':<10}{told(clip)}")
+        echo(f"{'run' if clip.name in left else 'finished':<10}{told(clip)}")
     for reason in plan.passed_over:
-        click.echo(printable(f"passed over: {reason}"), err=True)
+        echo(printable(f"passed over: {reason}"), err=True)
     size = sum(clip.size for clip in plan.clips if clip.name in left) / 1e6
-    click.echo(f"{counted(len(left))} to run ({size:.1f} MB), {len(plan.clips) - len(left)} finished", err=True)
+    echo(f"{counted(len(left))} to run ({size:.1f} MB), {len(plan.clips) - len(left)} finished", err=True)

@@ -6,12 +6,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import click
-
 from vibe_cli.batch.plan import Clip
 from vibe_cli.batch.report import BatchReport
 from vibe_cli.batch.work import DONE, FAILED, NOBODY, Row
 from vibe_cli.cli.options import table
+from vibe_cli.cli.words import echo
 from vibe_cli.paths import printable
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Lines:
         self._start, self._all_bytes = time.monotonic(), sum(clip.size + 1 for clip in clips)
         self._through = self._planned - len(clips)
         done = f", {self._through} finished before" if self._through else ""
-        click.echo(f"{counted(len(clips))} to run{done}", err=True)
+        echo(f"{counted(len(clips))} to run{done}", err=True)
         if clips and sys.stderr is not None and sys.stderr.isatty():
             self._show_bars()
         return self
@@ -89,7 +88,7 @@ class Lines:
 
     def _say(self, line: str) -> None:
         if self._bars is None:
-            click.echo(printable(line), err=True)
+            echo(printable(line), err=True)
         else:
             self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
@@ -133,10 +132,10 @@ def tell_report(report: BatchReport) -> None:
         cells += [
             (printable(row.clip), row.status, str(row.people), str(row.frames), f"{row.seconds:.1f}") for row in shown
         ]
-        click.echo(table(cells, indent=""))
+        echo(table(cells, indent=""))
     for row in [row for row in rows if row.status == FAILED][:SHOWN]:
-        click.echo(printable(f"{row.clip}: {row.error}" + (f" ({row.hint})" if row.hint else "")), err=True)
+        echo(printable(f"{row.clip}: {row.error}" + (f" ({row.hint})" if row.hint else "")), err=True)
     counts = ", ".join(f"{count} {status}" for status, count in report.counts().items() if count)
-    click.echo(f"{counted(len(rows))}: {counts}", err=True)
+    echo(f"{counted(len(rows))}: {counts}", err=True)
     for name in ("report.json", "report.csv", "index.html"):
-        click.echo(report.output / name)
+        echo(report.output / name)

@@ -11,6 +11,7 @@ from vibe_cli.cli.failures import report
 from vibe_cli.cli.options import debug_option, output_option
 from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.cli.run_options import chosen_model, chosen_run, run_options
+from vibe_cli.cli.words import echo
 from vibe_cli.errors import EXIT_BATCH, EXIT_OK, UsageError
 from vibe_cli.run import OTHER_DETECTOR, Job, Outcome, run_clip
 from vibe_cli.run_folder import plan_folders
@@ -47,14 +48,14 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
     _ = job.model  # a model that is not there is the whole command's failure, not that of each clip
     failed = 0
     for number, (path, folder) in enumerate(zip(inputs, folders, strict=True), 1):
-        click.echo(f"[{number}/{len(inputs)}] {path}", err=True)
+        echo(f"[{number}/{len(inputs)}] {path}", err=True)
         try:
             run(path, folder, job)
         except Exception as error:  # one clip's failure does not stop the rest
             report(error, ctx.obj.debug)
             failed += 1
     if failed:
-        click.echo(f"{failed} of {len(inputs)} clips failed", err=True)
+        echo(f"{failed} of {len(inputs)} clips failed", err=True)
     return EXIT_BATCH if failed else EXIT_OK
 
 
@@ -78,7 +79,7 @@ def tell_of_better_models() -> None:
     told = user_models_dir() / ".told-of-fetch"
     if not sys.stderr.isatty() or told.exists() or any(user_models_dir().glob("*/model.onnx")):
         return
-    click.echo("note: better detectors and keypoints can be had: vibe models fetch recommended", err=True)
+    echo("note: better detectors and keypoints can be had: vibe models fetch recommended", err=True)
     try:
         told.parent.mkdir(parents=True, exist_ok=True)
         told.touch()
@@ -89,7 +90,7 @@ def tell_of_better_models() -> None:
 def warn(outcome: Outcome) -> None:
     """Say what whoever uses the result should know."""
     for warning in outcome.facts.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 def tell(outcome: Outcome) -> None:
@@ -97,20 +98,20 @@ def tell(outcome: Outcome) -> None:
     facts = outcome.facts
     people = facts.people
     noun = "person" if len(people) == 1 else "people"
-    click.echo(f"{facts.input['path']}: {len(people)} {noun} in {facts.frames} frames, {facts.total_seconds:.1f} s")
+    echo(f"{facts.input['path']}: {len(people)} {noun} in {facts.frames} frames, {facts.total_seconds:.1f} s")
     for person in people:
         filled = f", {person.filled} filled in" if person.filled else ""
-        click.echo(f"  person {person.id}: {person.frames} frames, {person.first} to {person.last}{filled}")
+        echo(f"  person {person.id}: {person.frames} frames, {person.first} to {person.last}{filled}")
     if short := facts.dropped_tracks - facts.unsure_tracks:
-        click.echo(f"  {_were_dropped(short, 'short')} (--min-track)")
+        echo(f"  {_were_dropped(short, 'short')} (--min-track)")
     if facts.unsure_tracks:
-        click.echo(f"  {_were_dropped(facts.unsure_tracks, 'uncertain')} ({OTHER_DETECTOR})")
+        echo(f"  {_were_dropped(facts.unsure_tracks, 'uncertain')} ({OTHER_DETECTOR})")
     if facts.left_out_tracks:
         were = "was" if facts.left_out_tracks == 1 else "were"
-        click.echo(f"  {facts.left_out_tracks} more {were} left out, as you chose (--max-people, --person)")
+        echo(f"  {facts.left_out_tracks} more {were} left out, as you chose (--max-people, --person)")
     warn(outcome)
     for file in outcome.files:
-        click.echo(file)
+        echo(file)
 
 
 def _were_dropped(count: int, kind: str) -> str:

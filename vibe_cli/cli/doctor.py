@@ -16,6 +16,7 @@ import click
 
 from vibe_cli._version import __version__
 from vibe_cli.cli.options import debug_option, output_option, table
+from vibe_cli.cli.words import echo
 from vibe_cli.errors import EXIT_BUG, EXIT_OK, VibeError
 from vibe_cli.run_folder import make_writable, remove_if_empty
 
@@ -61,13 +62,11 @@ def command(output: Path) -> int:
     for name, check in checks(output).items():
         finding = examine(check)
         findings.append(finding)
-        click.echo(table([("ok " if finding.works else "BAD", f"{name:<10}", finding.what)], indent=""))
+        echo(table([("ok " if finding.works else "BAD", f"{name:<10}", finding.what)], indent=""))
         if finding.fix:
-            click.echo(
-                f"                 fix: {finding.fix}" if not finding.works else f"                 {finding.fix}"
-            )
+            echo(f"                 fix: {finding.fix}" if not finding.works else f"                 {finding.fix}")
     bad = sum(not finding.works for finding in findings)
-    click.echo(f"{bad} of {len(findings)} checks failed" if bad else "Everything that vibe needs works here.")
+    echo(f"{bad} of {len(findings)} checks failed" if bad else "Everything that vibe needs works here.")
     return EXIT_BUG if bad else EXIT_OK
 
 

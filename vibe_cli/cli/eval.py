@@ -10,6 +10,7 @@ import click
 
 from vibe_cli.cli.options import debug_option, default, path_option
 from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.cli.words import echo
 from vibe_cli.datasets import DATASETS
 from vibe_cli.device import DEVICES, PRECISIONS
 from vibe_cli.errors import EXIT_OK
@@ -127,9 +128,9 @@ def command(
     if plots:
         files += [draw(output) for draw in outcome.plots]
     for warning in dict.fromkeys(outcome.warnings):
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     for file in files:
-        click.echo(file)
+        echo(file)
     return EXIT_OK
 
 
@@ -148,4 +149,4 @@ def show(report: Report) -> None:
                 table.add_row(*row)
             console.print(table)
     for line in report.lines():
-        click.echo(f"  {line}")
+        echo(f"  {line}")

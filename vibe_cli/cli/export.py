@@ -20,6 +20,7 @@ from vibe_cli.cli.options import (
     writing_to,
 )
 from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.cli.words import echo
 from vibe_cli.export import FORMATS, LAYOUTS, ExportOptions, format_writer
 
 FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.items())
@@ -99,10 +100,10 @@ def command(
 
         motion, chosen_body, warning = posed_by(motion, body)
         if warning:
-            click.echo(f"warning: {warning}", err=True)
+            echo(f"warning: {warning}", err=True)
         for name in dict.fromkeys(formats):
             written = format_writer(name).write(motion, chosen_body, folder, options, terminal_progress())
             for file in written:
-                click.echo(file)
+                echo(file)
             if not written:
-                click.echo(f"{name}: nothing to write, nobody is in this result", err=True)
+                echo(f"{name}: nothing to write, nobody is in this result", err=True)

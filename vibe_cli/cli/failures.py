@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import click
 
+from vibe_cli.cli.words import echo
 from vibe_cli.errors import (
     EXIT_BUG,
     EXIT_INPUT,
@@ -59,11 +60,11 @@ def report(error: BaseException, debug: bool = False) -> int:
     """Say what went wrong on stderr, in one line and a hint; the exit code."""
     code, message, hint = explain(error)
     if debug and code not in (EXIT_OK, EXIT_USAGE):
-        click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+        echo("".join(traceback.format_exception(error)).rstrip(), err=True)
     if message:
-        click.echo(f"error: {message}", err=True)
+        echo(f"error: {message}", err=True)
     if hint:
-        click.echo(f"hint: {printable(hint)}", err=True)
+        echo(f"hint: {printable(hint)}", err=True)
     return code
 
 

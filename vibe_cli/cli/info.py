@@ -11,6 +11,7 @@ import click
 
 from vibe_cli.cli.options import debug_option, table
 from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.cli.words import echo
 from vibe_cli.errors import InputError, ModelError
 from vibe_cli.run_folder import RESULT_NAME
 
@@ -44,7 +45,7 @@ def command(path: Path) -> None:
     checkpoint, an SMPL body, YOLO weights, a model of the zoo. For arrays: shapes, units and axes.
     """
     for line in describe(path):
-        click.echo(line)
+        echo(line)
 
 
 def describe(path: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ import click
 from vibe_cli.cli.failures import report
 from vibe_cli.cli.options import debug_option, table
 from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.cli.words import echo
 from vibe_cli.errors import EXIT_OK, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def command(ctx: click.Context) -> None:
     """List the models, and import official checkpoints and SMPL files."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        echo(ctx.get_help())
 
 
 @command.command("import", short_help="Take official files into your model folder.")
@@ -68,7 +69,7 @@ def import_command(ctx: click.Context, files: tuple[Path, ...], name: str | None
         there.add(entry.folder)
     for path, entry, known in done:  # when all are in, so that what one needs may have come with another
         for line in tell(path, entry, known):
-            click.echo(line)
+            echo(line)
     return code
 
 
@@ -90,7 +91,7 @@ def fetch_command(name: str, yes: bool, mirrors: tuple[str, ...], file: Path | N
     if len(models) > 1 and (file or mirrors):
         raise UsageError(f"one file or mirror for {len(models)} models", hint="fetch them one at a time")
     for model in models:
-        click.echo(f"{model.name}: {model.what}, about {model.megabytes} MB; licence: {model.licence}", err=True)
+        echo(f"{model.name}: {model.what}, about {model.megabytes} MB; licence: {model.licence}", err=True)
     try:
         agreed = yes or click.confirm("Fetch, under this licence?", err=True)
     except click.Abort:  # nobody is there to answer
@@ -98,9 +99,9 @@ def fetch_command(name: str, yes: bool, mirrors: tuple[str, ...], file: Path | N
     if not agreed:
         raise UsageError("the licence was not agreed to, and nothing was fetched", hint="agree with: --yes")
     for model in models:
-        click.echo(fetch(model, mirrors, file, name == "recommended", terminal_progress()))
+        echo(fetch(model, mirrors, file, name == "recommended", terminal_progress()))
     if find_spec("onnxruntime") is None:
-        click.echo("note: they run once ONNX Runtime is here: pip install 'vibe-cli[onnx]'", err=True)
+        echo("note: they run once ONNX Runtime is here: pip install 'vibe-cli[onnx]'", err=True)
     return EXIT_OK
 
 
@@ -112,7 +113,7 @@ def forget_command(name: str) -> int:
     from vibe_cli.zoo.fetch import forget
 
     for folder in forget(name):
-        click.echo(f"removed {folder}")
+        echo(f"removed {folder}")
     return EXIT_OK
 
 
@@ -125,15 +126,15 @@ def list_command(as_json: bool, markdown: bool) -> None:
     from vibe_cli.zoo import listing
 
     if markdown:
-        click.echo(listing.readme_table())
+        echo(listing.readme_table())
         return
     rows, systems = listing.catalogue(), listing.systems()
     if as_json:
         models = [{**asdict(row), "folder": str(row.folder), "present": not (row.needs or row.damage)} for row in rows]
-        click.echo(json.dumps({"models": models, "systems": systems}, indent=2, ensure_ascii=False))
+        echo(json.dumps({"models": models, "systems": systems}, indent=2, ensure_ascii=False))
         return
     head = ("name", "task", "network", "size", "source", "licence", "measured", "state")
-    click.echo(
+    echo(
         table(
             [
                 head,
@@ -156,11 +157,9 @@ def list_command(as_json: bool, markdown: bool) -> None:
     )
     for row in rows:
         for need in row.needs:
-            click.echo(f"{row.name} needs {need['what']}: get it from {need['from']}, then: vibe models import FILE")
-    click.echo("\nThe published systems:")
-    click.echo(
-        table((f"--model {name}", found["note"] or f"{name} is {found['model']}") for name, found in systems.items())
-    )
+            echo(f"{row.name} needs {need['what']}: get it from {need['from']}, then: vibe models import FILE")
+    echo("\nThe published systems:")
+    echo(table((f"--model {name}", found["note"] or f"{name} is {found['model']}") for name, found in systems.items()))
 
 
 @command.command("where", short_help="The folders in which models lie, or one model's folder.")
@@ -174,8 +173,8 @@ def where_command(name: str | None) -> None:
         named = find_named(name)
         entry, note = (named, None) if named else choose_model(name)
         if note:
-            click.echo(f"note: {note}", err=True)
-        click.echo(entry.folder)
+            echo(f"note: {note}", err=True)
+        echo(entry.folder)
         return
 
     import os
@@ -183,7 +182,7 @@ def where_command(name: str | None) -> None:
     from vibe_cli.paths import models_dir, user_models_dir
 
     own, home = user_models_dir(), os.environ.get("VIBE_HOME")
-    click.echo(
+    echo(
         table(
             [
                 ("yours", own, "" if own.is_dir() else "not there yet; import makes it"),
@@ -193,7 +192,7 @@ def where_command(name: str | None) -> None:
             indent="",
         )
     )
-    click.echo(
+    echo(
         "A name is looked for in yours first. yolo*.pt in yours is the default detector, "
         "where ultralytics is installed."
     )

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vibe_cli.cli.words import echo
 from vibe_cli.run_folder import DEFAULT_OUTPUT, find_result, make_writable, newest_result, remove_if_empty
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -77,7 +78,7 @@ def chosen_result(path: Path | None, output: Path) -> Path:
     if path is not None:
         return find_result(path)
     newest = newest_result(output)
-    click.echo(f"newest run: {newest}", err=True)
+    echo(f"newest run: {newest}", err=True)
     return newest
 
 

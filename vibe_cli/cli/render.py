@@ -17,6 +17,7 @@ from vibe_cli.cli.options import (
     writing_to,
 )
 from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.cli.words import echo
 from vibe_cli.rendering.renderer import STYLES
 
 
@@ -58,6 +59,6 @@ def command(
         motion, chosen_body, warning = posed_by(motion, body)
         renderer, warnings = draw(motion, clip, chosen_body, style, target, terminal_progress())
     for line in ([warning] if warning else []) + warnings:
-        click.echo(f"warning: {line}", err=True)
-    click.echo(f"drawn by the {renderer} renderer", err=True)
-    click.echo(target)
+        echo(f"warning: {line}", err=True)
+    echo(f"drawn by the {renderer} renderer", err=True)
+    echo(target)

@@ -13,6 +13,7 @@ import click
 
 from vibe_cli.cli.options import Function, debug_option, path_option
 from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.cli.words import echo
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.run_folder import make_writable, replacing_folder
 
@@ -88,7 +89,7 @@ def command(ctx: click.Context) -> None:
     (amass.is.tue.mpg.de) is for research only, and so is what is made with it.
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        echo(ctx.get_help())
 
 
 @command.command("crops", short_help="Square pictures of a person each, with joints, SMPL parameters and masks.")
@@ -267,8 +268,8 @@ def pack_command(out: Path, mocap: Path, backgrounds: Path | None) -> None:
     studio = _studio(mocap, backgrounds)
     size = write_bundle(out, studio.body, studio.clips, studio.pictures)
     frames = sum(len(clip.rotations) for clip in studio.clips)
-    click.echo(f"{size / 1e6:.1f} MB: {len(studio.clips)} motions of {frames} frames, {studio.pictures}", err=True)
-    click.echo(out)
+    echo(f"{size / 1e6:.1f} MB: {len(studio.clips)} motions of {frames} frames, {studio.pictures}", err=True)
+    echo(out)
 
 
 class _Told:
@@ -284,16 +285,16 @@ class _Told:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             seconds = time.perf_counter() - self.start
-            click.echo(
+            echo(
                 f"{self.count} {self.what}{self.more} in {seconds:.1f} s: {self.count / seconds:.1f} a second", err=True
             )
-            click.echo(self.out)
+            echo(self.out)
 
 
 def _studio(mocap: Path, backgrounds: Path | None) -> Studio:
     from vibe_cli.synth.studio import open_studio
 
-    click.echo(f"reading {mocap}", err=True)
+    echo(f"reading {mocap}", err=True)
     return open_studio(mocap, backgrounds)
 
 

@@ -9,6 +9,7 @@ import click
 
 from vibe_cli.cli.options import debug_option, path_option, table
 from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.cli.words import echo
 
 
 @click.command(short_help="Train a network; without CONFIG: list the trainings.")
@@ -76,11 +77,11 @@ def command(
     from vibe_cli.training.runs import Order, planned_steps, run
 
     if config is None:
-        click.echo("The trainings:")
-        click.echo(table((name, named.about) for name, named in CONFIGS.items()))
+        echo("The trainings:")
+        echo(table((name, named.about) for name, named in CONFIGS.items()))
         for names, words in settings_text():
-            click.echo(f"\nSettings of {', '.join(names)} (--set):")
-            click.echo(click.wrap_text(" ".join(words), 100, "  ", "  "))
+            echo(f"\nSettings of {', '.join(names)} (--set):")
+            echo(click.wrap_text(" ".join(words), 100, "  ", "  "))
         return
     out = out or Path("runs") / config
     settings = settings_of(config, out, resume, list(changes), minutes, steps, stop_after)
@@ -90,8 +91,8 @@ def command(
     order = Order(config, settings, data, out, start, prior, body, resume, in_parts)
     bar = iter(terminal_progress()(itertools.count(), f"Training {config}", planned_steps(settings)))
     try:
-        loops = run(order, lambda line: click.echo(line, err=True), context, lambda step: next(bar))
+        loops = run(order, lambda line: echo(line, err=True), context, lambda step: next(bar))
     finally:
         if hasattr(bar, "close"):
             bar.close()
-    click.echo(summary(out, loops))
+    echo(summary(out, loops))
