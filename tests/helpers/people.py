@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -48,3 +49,24 @@ def make_result(people: list[Person] | None = None, frames: int = 8, **fields: o
         model="tiny",
         **fields,
     )
+
+
+def make_moving_result(frames: int = 40) -> Result:
+    """Two people of different shape who move in every joint at once, the second later, nearer and for a shorter time.
+
+    They walk, turn about and bend further than people can; the clip's frames come up to a tenth of a step too late.
+    """
+    random = np.random.default_rng(19)
+    times = (np.arange(frames) + random.uniform(0, 0.1, frames)) / 30
+    people = []
+    for number, seen in ((1, np.arange(frames)), (4, np.arange(2, frames - 5))):
+        person = make_person(number, frames=seen, keypoints=number == 1)
+        speed, start = random.normal(0, 1.5, (24, 3)), random.normal(0, 1, (24, 3))
+        pose = 0.5 * np.sin(speed * times[seen, None, None] * 3 + start)
+        pose[:, 0] += FACING_CAMERA * [1, 0, 0]
+        pose[:, 0, 2] = times[seen] * 2
+        boxes = person.boxes + np.array([0, 20, 0, 0]) * np.sin(times[seen] * 4)[:, None]
+        lens = person.camera * [0.5 * number, 1, 1]
+        people.append(replace(person, pose=pose, boxes=boxes, camera=lens, betas=random.normal(0, 1, 10)))
+    video = replace(make_video(frames, fps=Fraction(30)), times=times)
+    return Result(video=video, people=people, model="tiny")

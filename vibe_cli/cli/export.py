@@ -21,7 +21,7 @@ from vibe_cli.cli.options import (
 )
 from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.cli.words import echo
-from vibe_cli.export import FORMATS, LAYOUTS, ExportOptions, format_writer
+from vibe_cli.export import AXES, FORMATS, LAYOUTS, ExportOptions, format_writer
 
 FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.items())
 
@@ -66,7 +66,14 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     "--fps",
     type=RATE,
     metavar="RATE",
-    help="npz, obj: frames a second, for example 30 or 30000/1001. [default: the clip's nominal rate]",
+    help="Frames a second, for example 30 or 30000/1001. [default: npz, obj: the clip's nominal rate; csv, "
+    "json: its own time stamps]",
+)
+@click.option(
+    "--axes",
+    type=click.Choice(AXES),
+    help="csv, json: x right, y down, z into the image (opencv); y up (opengl; unity, left-handed); z up (blender; "
+    "unreal, left-handed). Metres. [default: csv, json: opencv]",
 )
 @click.option("--from-start", is_flag=True, help="npz: everybody begins with the clip, standing still at first.")
 @output_option
@@ -82,13 +89,14 @@ def command(
     layout: str,
     fps: Fraction | None,
     from_start: bool,
+    axes: str | None,
     output: Path,
 ) -> None:
     """Write a finished run in another program's format.
 
     RESULT is a result.npz or the folder that holds it; left out, the newest run under the output folder.
     """
-    options = ExportOptions(vertices, every, centred, layout, fps, from_start)
+    options = ExportOptions(vertices, every, centred, layout, fps, from_start, axes)
     path = chosen_result(result, output)
 
     from vibe_cli.results import Result
