@@ -7,8 +7,8 @@ How each system's training differs:
   the refinement, with the flow loss, a fifth of the rate and no discriminator (section 3.2).
 - SPS-Net: windows of 32; two that overlap share their cameras, some points are hidden and the estimates must stay.
   A drawn clip shorter than the window is one window of its own length, as a short track is in use.
-The losses beyond the single frame's (lifting.py) are weighted so that, at the start of a run, their ratios to the joints'
-loss are about the papers' (objective.Weights).
+The losses beyond the single frame's (lifting.py) are weighted so that, at the start of a run, their ratios to the
+joints' loss are about the papers' (objective.Weights).
 """
 
 from __future__ import annotations
