@@ -12,9 +12,9 @@ import numpy as np
 
 from vibe_cli import Result, load_model, recover
 from vibe_cli.body import joints_of
-from vibe_cli.geometry.skeleton import JOINTS_49
+from vibe_cli.geometry.skeleton import JOINT, JOINTS_49
 
-LEFT_WRIST = JOINTS_49.index(20)
+LEFT_WRIST = JOINTS_49.index(JOINT["l_wrist"])
 
 
 def main(clip: Path, target: Path) -> Result:

@@ -44,6 +44,19 @@ JOINTS_54 = (
     *("pelvis_mpii", "thorax_mpii", "spine_h36m", "jaw_h36m", "head_h36m"),
 )
 JOINT = {name: number for number, name in enumerate(JOINTS_54)}  # number, of the 54, by name
+
+
+def joints(*names: str) -> list[int]:
+    """Numbers, of the 54, of joints by name; a name without its side stands for the left and then the right one.
+
+    `joints("pelvis", "knee")` is [0, 4, 5].
+    """
+    found: list[int] = []
+    for name in names:
+        found.extend([JOINT[name]] if name in JOINT else [JOINT[f"l_{name}"], JOINT[f"r_{name}"]])
+    return found
+
+
 _OTHER_SIDE = {"l_": "r_", "r_": "l_"}
 # Of every one of the 54 the joint that it becomes in a mirror image; those of the middle are their own.
 MIRRORED_54 = tuple(JOINT[_OTHER_SIDE.get(name[:2], name[:2]) + name[2:]] for name in JOINTS_54)

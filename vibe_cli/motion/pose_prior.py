@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from vibe_cli.errors import ModelError
 from vibe_cli.geometry.rotations import axis_angle_from_matrix
+from vibe_cli.geometry.skeleton import JOINT_NAMES, joints
 from vibe_cli.importing.safe_read import read_safetensors
 from vibe_cli.paths import models_dir
 
 POSE_PRIOR = "open-pose-prior"
-JOINTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
+_LEFT_OUT = joints("pelvis", "foot", "hand")  # the root, and what no keypoint shows
+JOINTS = tuple(number for number in range(len(JOINT_NAMES)) if number not in _LEFT_OUT)
 SIZE = 3 * len(JOINTS)  # D
 
 

@@ -25,10 +25,11 @@ from torch import Tensor
 
 from vibe_cli.body.joint_regressor import Landmarks
 from vibe_cli.geometry.rotations import matrix_from_axis_angle
-from vibe_cli.geometry.skeleton import PARENTS
+from vibe_cli.geometry.skeleton import PARENTS, joints
 from vibe_cli.motion.pose_prior import JOINTS, PosePrior
 
-ROOT_AND_TRUNK = (0, 3, 6, 9, 12, 13, 14)  # turned more reluctantly: the limbs should follow the limbs
+# Turned more reluctantly: the limbs should follow the limbs
+ROOT_AND_TRUNK = joints("pelvis", "spine1", "spine2", "spine3", "neck", "collar")
 UNKNOWNS = 24 * 3 + 3
 SURE = 4.0  # sum of what its keypoints count from which a frame counts in full
 
@@ -96,7 +97,7 @@ class Objective:
         self.bends = landmarks.moments(betas, frames.rotations) - landmarks.moments(betas)
         self.evidence = (frames.confidence.sum(1) / SURE).clamp(max=1)
         stay = torch.full((24, 3), options.stay, dtype=torch.float64)
-        stay[list(ROOT_AND_TRUNK)] *= options.trunk
+        stay[ROOT_AND_TRUNK] *= options.trunk
         self.stay = torch.cat([stay.flatten(), torch.full((3,), options.camera, dtype=torch.float64)])
 
     def rotations(self, q: Tensor) -> Tensor:

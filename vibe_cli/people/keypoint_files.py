@@ -16,20 +16,32 @@ from typing import Any
 import numpy as np
 
 from vibe_cli.errors import InputError
-from vibe_cli.geometry.skeleton import JOINTS_49, OPENPOSE_25
+from vibe_cli.geometry.skeleton import JOINTS_49, OPENPOSE_25, joints
 
 MOST_BYTES = 512 << 20  # of one file
 # The joints, of the 54, that the keypoints of each layout are; of COCO's: nose, eyes, ears, shoulders, elbows, wrists,
 # hips, knees, ankles, left first. Its hips lie where LSP's do, outside of the skeleton's.
-COCO_17 = (24, 26, 25, 28, 27, 16, 17, 18, 19, 20, 21, 46, 45, 4, 5, 7, 8)
+COCO_17 = tuple(joints("nose", "eye", "ear", "shoulder", "elbow", "wrist", "hip_lsp", "knee", "ankle"))
+_HEELS, _TOES, _SMALL_TOES = joints("heel"), joints("big_toe"), joints("small_toe")
+_NOSE, *_EYES_EARS = COCO_17[:5]
+_BLAZE_FACE = (_NOSE, -1, _EYES_EARS[0], -1, -1, _EYES_EARS[1], -1, *_EYES_EARS[2:], -1, -1)
 LAYOUTS = {
     25: OPENPOSE_25,
     18: tuple(OPENPOSE_25[row] for row in (*range(8), *range(9, 19))),
     17: COCO_17,
-    23: COCO_17 + (29, 30, 31, 32, 33, 34),  # the body of COCO-WholeBody: left toes and heel, then right
-    26: COCO_17 + (48, 12, 0, 29, 32, 30, 33, 31, 34),  # Halpe: head top, neck, middle of the hips, feet
+    23: (
+        *COCO_17,
+        *joints("l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel"),
+    ),  # the body of COCO-WholeBody: left toes and heel, then right
+    26: (
+        *COCO_17,
+        *joints("head_top_lsp", "neck", "pelvis"),
+        *_TOES,
+        *_SMALL_TOES,
+        *_HEELS,
+    ),  # Halpe: head top, neck, middle of the hips, feet
     # BlazePose: nose, corners and middles of the eyes, ears, mouth, limbs, hands, heels, toes; −1 is none of ours
-    33: (24, -1, 26, -1, -1, 25, -1, 28, 27, -1, -1, *COCO_17[5:11], *[-1] * 6, *COCO_17[11:], 31, 34, 29, 32),
+    33: (*_BLAZE_FACE, *COCO_17[5:11], *[-1] * 6, *COCO_17[11:], *_HEELS, *_TOES),
 }
 _HINT = "give OpenPose's folder of *_keypoints.json (BODY_25), or one COCO keypoint JSON (17 keypoints)"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vibe_cli.geometry.skeleton import joints
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
 from vibe_cli.synth.faults import bordered, degrade, smeared, tone_curve
 from vibe_cli.synth.layers import Layer, Placement, with_fourth
@@ -16,13 +17,13 @@ from vibe_cli.synth.people import MARGIN, SIZE, Picture
 
 # Points whose bounding box a tight crop may be cut to: upper body, head and arms, legs, head and hips.
 CUTS = [
-    [12, 15, 16, 17, 18, 19, 20, 21, 3, 6, 9, 0, 1, 2],
-    [12, 15, 16, 17, 9, 6, 18, 19, 22, 23],
-    [0, 1, 2, 4, 5, 7, 8],
-    [15, 16, 17, 12, 20, 21, 18, 19, 0, 1, 2, 4, 5],
+    joints("neck", "head", "shoulder", "elbow", "wrist", "spine1", "spine2", "spine3", "pelvis", "hip"),
+    joints("neck", "head", "shoulder", "spine3", "spine2", "elbow", "hand"),
+    joints("pelvis", "hip", "knee", "ankle"),
+    joints("head", "shoulder", "neck", "wrist", "elbow", "pelvis", "hip", "knee"),
 ]
 SCALE = 1.2  # side of a crop over the person's extent
-WRISTS = [20, 21]
+WRISTS = joints("wrist")
 SHOWN = 0.7  # of the body's upward axis in the picture's plane: who shows less is seen from the head or the feet
 FLIP = np.array([-1.0, 1, 1], np.float32)
 FIELDS = ("rotations", "betas", "points", "pixels")  # of Labels

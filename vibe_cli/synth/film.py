@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vibe_cli.geometry.skeleton import joints
 from vibe_cli.synth.faults import compressed
 from vibe_cli.synth.labels import (
     FAR,
@@ -32,7 +33,8 @@ from vibe_cli.synth.stage import Actor, Scene
 
 SAMPLES = 2
 THING = 255  # in a mask: something that is nobody; 0 is the place, 1 the first person
-SHADOWS = [0, 3, 9, 15, 4, 5, 7, 8, 10, 11, 18, 19, 20, 21]  # joints whose shadows are drawn
+# Joints whose shadows are drawn
+SHADOWS = joints("pelvis", "spine1", "spine3", "head", "knee", "ankle", "foot", "elbow", "wrist")
 
 
 @dataclass(frozen=True, eq=False)

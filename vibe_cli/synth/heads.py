@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vibe_cli.geometry.skeleton import JOINT
 from vibe_cli.synth.textures import colour, waves
 
 if TYPE_CHECKING:
     from vibe_cli.synth.bodies import SynthBody
 
 HAIR = np.array([0.08, 0.1, 0.13])  # BGR, times up to 2.5
-HEAD = 15  # the joint
+HEAD = JOINT["head"]
 
 
 def add_face(rng: np.random.Generator, body: SynthBody, colours: np.ndarray) -> None:

@@ -6,11 +6,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
+from vibe_cli.geometry.skeleton import joints
 from vibe_cli.synth.bodies import SynthBody
 from vibe_cli.synth.mocap import AT_REST, FPS
 from vibe_cli.synth.poses import PoseBank, mirrored
 
-SUPPORTS = [7, 8, 10, 11, 4, 5, 20, 21, 22, 23, 0, 15]  # joints that a body stands, kneels, sits, lies or hangs on
+# Joints that a body stands, kneels, sits, lies or hangs on
+SUPPORTS = joints("ankle", "foot", "knee", "wrist", "hand", "pelvis", "head")
 LOW = 0.03  # metres above the lowest joint that speak against a joint as much as …
 SUDDEN = 0.02  # … metres a frame by which it would change the body's speed
 STEADY = 1.5  # frames, the width of the smoothing of the path

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
-from vibe_cli.geometry.skeleton import PARENTS
+from vibe_cli.geometry.skeleton import JOINT, PARENTS, joints
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,16 +52,15 @@ JOINT_BONES = [
 ]
 # (joint, child, direction of the bone in the T-pose)
 STRAIGHT = [
-    (1, 4, (0, -1, 0)),
-    (4, 7, (0, -1, 0)),
-    (2, 5, (0, -1, 0)),
-    (5, 8, (0, -1, 0)),
-    (16, 18, (1, 0, 0)),
-    (18, 20, (1, 0, 0)),
-    (20, 22, (1, 0, 0)),
-    (17, 19, (-1, 0, 0)),
-    (19, 21, (-1, 0, 0)),
-    (21, 23, (-1, 0, 0)),
+    (JOINT[f"{side}_{start}"], JOINT[f"{side}_{end}"], direction)
+    for side, outwards in (("l", 1), ("r", -1))
+    for start, end, direction in (
+        ("hip", "knee", (0, -1, 0)),
+        ("knee", "ankle", (0, -1, 0)),
+        ("shoulder", "elbow", (outwards, 0, 0)),
+        ("elbow", "wrist", (outwards, 0, 0)),
+        ("wrist", "hand", (outwards, 0, 0)),
+    )
 ]
 SURFACE = [
     "nose",
@@ -215,18 +214,18 @@ def _finger_tips(model: AnnyModel, keep: np.ndarray) -> np.ndarray:
     return np.array(tips)
 
 
-def unpose(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bring (V, 3) vertices and (24, 3) joints from the A-pose to the T-pose, pelvis at the origin."""
-    joints = joints.copy()
-    joints[0] = (joints[1] + joints[2]) / 2 * [0, 1, 1] + [0, PELVIS_ABOVE_HIPS, 0]
+def unpose(vertices: np.ndarray, places: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bring (V, 3) vertices and (24, 3) joints' places from the A-pose to the T-pose, pelvis at the origin."""
+    places = places.copy()
+    places[JOINT["pelvis"]] = places[joints("hip")].mean(axis=0) * [0, 1, 1] + [0, PELVIS_ABOVE_HIPS, 0]
     rotations = np.tile(np.eye(3), (24, 1, 1))
     for joint, child, direction in STRAIGHT:
-        rotations[joint] = rotation_between(joints[child] - joints[joint], np.array(direction, float))
-    rotations[22:] = rotations[20:22]
-    straight = joints.copy()
+        rotations[joint] = rotation_between(places[child] - places[joint], np.array(direction, float))
+    rotations[joints("hand")] = rotations[joints("wrist")]
+    straight = places.copy()
     for j in range(1, 24):
-        straight[j] = straight[PARENTS[j]] + rotations[PARENTS[j]] @ (joints[j] - joints[PARENTS[j]])
-    offsets = straight - np.einsum("jab,jb->ja", rotations, joints)
+        straight[j] = straight[PARENTS[j]] + rotations[PARENTS[j]] @ (places[j] - places[PARENTS[j]])
+    offsets = straight - np.einsum("jab,jb->ja", rotations, places)
     moved = np.einsum("vab,vb->va", np.einsum("vj,jab->vab", weights, rotations), vertices) + weights @ offsets
     return moved - straight[0], straight - straight[0]
 
@@ -278,20 +277,23 @@ def extra_points(people: People, tips: np.ndarray) -> np.ndarray:
     """(n, 30, 3): joints 24..53 of the 54 (geometry/skeleton.py): 11 surface points, 10 finger tips, 9 regressed."""
     surface = np.einsum("kv,nvd->knd", people.surface, people.vertices, optimize=True)
     named = dict(zip(people.labels, surface, strict=True))
-    joints = people.joints
-    top = people.vertices[np.arange(len(joints)), people.vertices[..., 1].argmax(axis=1)]
+
+    def at(name: str) -> np.ndarray:
+        return people.joints[:, JOINT[name]]
+
+    top = people.vertices[np.arange(len(people.joints)), people.vertices[..., 1].argmax(axis=1)]
     shoulders = (named["left_shoulder"] + named["right_shoulder"]) / 2
     points = [named[name] for name in SURFACE] + list(tips.transpose(1, 0, 2))
     points += [
         named["right_hip"],
         named["left_hip"],  # hips as annotators mark them
-        (joints[:, 12] + shoulders) / 2,
+        (at("neck") + shoulders) / 2,
         top,  # LSP's neck and top of the head
-        (joints[:, 1] + joints[:, 2]) / 2,
+        (at("l_hip") + at("r_hip")) / 2,
         shoulders,  # MPII's pelvis and thorax
-        joints[:, 6],
-        (joints[:, 12] + named["nose"]) / 2,
-        (joints[:, 15] + top) / 2,
+        at("spine2"),
+        (at("neck") + named["nose"]) / 2,
+        (at("head") + top) / 2,
     ]  # H36M's
     return np.stack(points, axis=1)
 

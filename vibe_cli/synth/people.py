@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from vibe_cli.geometry.skeleton import joints
 from vibe_cli.synth.bodies import SynthBody, rows
 from vibe_cli.synth.heads import add_face, add_hair
 from vibe_cli.synth.pictures import Pictures
@@ -20,10 +21,10 @@ FAR = 100.0  # metres, the depth where nobody is
 DARK, LIGHT = np.array([0.16, 0.23, 0.36]), np.array([0.62, 0.72, 0.92])  # BGR of skin
 # Joints a close-up may frame: upper body and hips, chest and arms, head and shoulders, legs.
 FRAMED = (
-    [0, 1, 2, 12, 15, 16, 17, 18, 19],
-    [9, 12, 15, 16, 17, 18, 19, 20, 21],
-    [9, 12, 15, 16, 17],
-    [1, 2, 4, 5, 7, 8],
+    joints("pelvis", "hip", "neck", "head", "shoulder", "elbow"),
+    joints("spine3", "neck", "head", "shoulder", "elbow", "wrist"),
+    joints("spine3", "neck", "head", "shoulder"),
+    joints("hip", "knee", "ankle"),
 )
 FRAMED_SHARES = (0.35, 0.3, 0.2, 0.15)
 AROUND = 0.14  # metres of person around those joints

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from vibe_cli.geometry.skeleton import JOINT, joints
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS
 from vibe_cli.synth.mocap import AT_REST, Clip
 
-UPPER = [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
-LEGS = [1, 2, 4, 5, 7, 8]
+UPPER = joints("spine1", "spine2", "spine3", "neck", "collar", "head", "shoulder", "elbow", "wrist")
+LEGS = joints("hip", "knee", "ankle")
+LIMBS = joints("hip", "knee", "shoulder", "elbow")
+HIPS, SHOULDERS = joints("hip"), joints("shoulder")
 MIRROR = np.diag([-1.0, 1, 1])
 IMAGE_FROM_WORLD = np.diag([1.0, -1, -1])  # y up, facing +z → y down, facing the camera
 HOLD_OUT_EVERY = 8
@@ -73,7 +76,7 @@ def _share(weights: list) -> np.ndarray:
 
 def _novelty(poses: np.ndarray) -> np.ndarray:
     """(n,) cumulative sampling weights that keep standing and walking from drowning the rest."""
-    flat = poses[:, [1, 2, 4, 5, 16, 17, 18, 19], :, :2].reshape(len(poses), -1)
+    flat = poses[:, LIMBS, :, :2].reshape(len(poses), -1)
     mean = flat.mean(axis=0)
     distance = np.linalg.norm(flat - mean, axis=1)
     weight = 0.3 + (distance / max(distance.mean(), 1e-9)) ** 2
@@ -89,24 +92,26 @@ def random_pose(rng: np.random.Generator) -> np.ndarray:
     """(24, 3, 3) within loose joint limits: legs that step, kick or sit, arms in any direction."""
     angles, hips, arms = np.zeros((24, 3)), [], []
     sitting = rng.random() < 0.3
-    for side, knee, foot in ((1, 4, 7), (-1, 5, 8)):
+    for side, knee, ankle in zip((1, -1), joints("knee"), joints("ankle"), strict=True):
         flexion = rng.uniform(-1.9, -1.1) if sitting else rng.uniform(-1.9, 0.4)
         turn = rng.normal(0, 0.3)
         hips.append([turn, flexion, side * rng.uniform(-0.25, 0.9)])
         angles[knee] = [rng.uniform(0, 2.3) * (rng.random() < 0.85), 0, 0]
-        angles[foot] = rng.normal(0, 0.25, 3)
-    for j in (3, 6, 9):
-        angles[j] = [rng.normal(0.1, 0.15), rng.normal(0, 0.15), rng.normal(0, 0.12)]
-    angles[12], angles[15] = rng.normal(0, 0.2, 3), rng.normal(0, 0.25, 3)
-    for side, collar, elbow, wrist in ((1, 13, 18, 20), (-1, 14, 19, 21)):
+        angles[ankle] = rng.normal(0, 0.25, 3)
+    for spine in joints("spine1", "spine2", "spine3"):
+        angles[spine] = [rng.normal(0.1, 0.15), rng.normal(0, 0.15), rng.normal(0, 0.12)]
+    angles[JOINT["neck"]], angles[JOINT["head"]] = rng.normal(0, 0.2, 3), rng.normal(0, 0.25, 3)
+    arm = (joints("collar"), joints("elbow"), joints("wrist"))
+    for side, collar, elbow, wrist in zip((1, -1), *arm, strict=True):
         arms.append([_somewhere(rng, side), [rng.uniform(-1.2, 1.2), 0, 0]])
         angles[elbow] = [0, -side * rng.uniform(0, 2.4) * (rng.random() < 0.8), 0] + rng.normal(0, 0.1, 3)
         angles[wrist], angles[collar] = rng.normal(0, 0.25, 3), rng.normal(0, 0.1, 3)
-    angles[[1, 2]] = Rotation.from_euler("YXZ", hips).as_rotvec()
+    angles[HIPS] = Rotation.from_euler("YXZ", hips).as_rotvec()
     directions, rolls = np.swapaxes(np.array(arms), 0, 1)
-    angles[[16, 17]] = (_arms_towards(directions) * Rotation.from_rotvec(rolls)).as_rotvec()
+    angles[SHOULDERS] = (_arms_towards(directions) * Rotation.from_rotvec(rolls)).as_rotvec()
     if rng.random() < 0.3:  # both arms alike, which few captured motions show: raised, spread, folded
-        angles[[16, 18]] = angles[[17, 19]] * [1, -1, -1]
+        left, right = np.transpose([joints("shoulder"), joints("elbow")])
+        angles[left] = angles[right] * [1, -1, -1]
     return Rotation.from_rotvec(angles).as_matrix()
 
 

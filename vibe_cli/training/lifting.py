@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vibe_cli.geometry.rotations import sixd_from_matrix
+from vibe_cli.geometry.skeleton import JOINT, joints
 from vibe_cli.networks.lifter import KeypointPrediction, Lifter, fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.networks.regressor import Regressor
@@ -88,7 +89,7 @@ def lifting_loss(output: MotionOutput, body: KeypointBody, truth: dict[str, Tens
     betas, camera = output.betas.flatten(0, -2), output.camera.flatten(0, -2)
     points = body(rotations, betas)
     joint_weight = torch.ones(24, device=points.device)
-    joint_weight[0], joint_weight[[10, 11, 22, 23]] = 3.0, 0.05
+    joint_weight[JOINT["pelvis"]], joint_weight[joints("foot", "hand")] = 3.0, 0.05
     weight = torch.ones(COUNT, device=points.device)
     weight[LESS_CERTAIN] = 0.5
     seen = (truth["pixels"].abs() < 1).all(-1).float() * 0.9 + 0.1
