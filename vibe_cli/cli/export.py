@@ -21,7 +21,7 @@ from vibe_cli.cli.options import (
 )
 from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.cli.words import echo
-from vibe_cli.export import AXES, FORMATS, LAYOUTS, ExportOptions, format_writer
+from vibe_cli.export import AXES, FORMATS, LAYOUTS, ORDERS, ExportOptions, format_writer
 
 FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.items())
 
@@ -66,16 +66,23 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     "--fps",
     type=RATE,
     metavar="RATE",
-    help="Frames a second, for example 30 or 30000/1001. [default: npz, obj: the clip's nominal rate; csv, "
-    "json: its own time stamps]",
+    help="Frames a second, for example 30 or 30000/1001. [default: npz, obj, bvh: the clip's nominal rate; "
+    "csv, json: its own time stamps]",
 )
 @click.option(
     "--axes",
     type=click.Choice(AXES),
-    help="csv, json: x right, y down, z into the image (opencv); y up (opengl; unity, left-handed); z up (blender; "
-    "unreal, left-handed). Metres. [default: csv, json: opencv]",
+    help="bvh, csv, json: x right, y down, z into the image (opencv); y up (opengl, or unity, left-handed); z up "
+    "(blender, or unreal, left-handed). Metres. [default: bvh: opengl; csv, json: opencv]",
 )
-@click.option("--from-start", is_flag=True, help="npz: everybody begins with the clip, standing still at first.")
+@click.option(
+    "--order",
+    type=click.Choice(ORDERS),
+    default=default(ExportOptions, "order"),
+    show_default=True,
+    help="bvh: which axes a joint turns about, the outermost first.",
+)
+@click.option("--from-start", is_flag=True, help="npz, bvh: everybody begins with the clip, standing still at first.")
 @output_option
 @debug_option
 def command(
@@ -90,13 +97,14 @@ def command(
     fps: Fraction | None,
     from_start: bool,
     axes: str | None,
+    order: str,
     output: Path,
 ) -> None:
     """Write a finished run in another program's format.
 
     RESULT is a result.npz or the folder that holds it; left out, the newest run under the output folder.
     """
-    options = ExportOptions(vertices, every, centred, layout, fps, from_start, axes)
+    options = ExportOptions(vertices, every, centred, layout, fps, from_start, axes, order)
     path = chosen_result(result, output)
 
     from vibe_cli.results import Result

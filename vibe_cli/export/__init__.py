@@ -23,10 +23,12 @@ FORMATS: dict[str, tuple[str, str]] = {
     "pkl": ("vibe_cli.export.pkl", "vibe_output.pkl in VIBE's layout, for joblib.load"),
     "npz": ("vibe_cli.export.npz", "npz/person_001.npz …, AMASS's layout, z up, for Blender's add-ons and retargeting"),
     "obj": ("vibe_cli.export.obj", "obj/person_001/000000.obj … a mesh a frame, y up, metres"),
+    "bvh": ("vibe_cli.export.bvh", "bvh/person_001.bvh …, a moving skeleton, y up, metres, for animation programs"),
     "csv": ("vibe_cli.export.csv", "joints.csv, a row a person and frame: 44 joints in metres and pixels"),
     "json": ("vibe_cli.export.json", "keypoints.json, everybody's 2D and 3D joints, and the detected keypoints"),
 }
 AXES = ("opencv", "opengl", "blender", "unity", "unreal")  # where x, y, z point: axes.py says
+ORDERS = ("ZXY", "ZYX", "XYZ", "XZY", "YXZ", "YZX")  # of bvh's rotation channels, the default first
 LAYOUTS = ("smplh", "smpl", "smplx")  # of npz's poses, the default first
 CHUNK = 64  # frames whose meshes are in memory at once
 
@@ -39,9 +41,10 @@ class ExportOptions:
     every: int = 1  # obj: one mesh every so many frames of the clip
     centred: bool = False  # obj: each pelvis at the origin instead of where the person stands
     layout: str = LAYOUTS[0]  # npz: whose joints `poses` has
-    fps: Fraction | None = None  # the constant rate; None: the clip's time stamps, or its nominal rate (npz, obj)
-    from_start: bool = False  # npz: everybody begins with the clip, in their first pose until they enter
-    axes: str | None = None  # csv, json: one of AXES; None: the format's own
+    fps: Fraction | None = None  # the constant rate; None: the clip's time stamps, or its nominal rate (npz, obj, bvh)
+    from_start: bool = False  # npz, bvh: everybody begins with the clip, in their first pose until they enter
+    axes: str | None = None  # bvh, csv, json: one of AXES; None: the format's own
+    order: str = ORDERS[0]  # bvh: of the rotation channels
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -50,6 +53,8 @@ class ExportOptions:
             raise UsageError(f"no such layout: {self.layout}", hint="choose one of: " + ", ".join(LAYOUTS))
         if self.axes is not None and self.axes not in AXES:
             raise UsageError(f"no such axes: {self.axes}", hint="choose one of: " + ", ".join(AXES))
+        if self.order not in ORDERS:
+            raise UsageError(f"no such order: {self.order}", hint="choose one of: " + ", ".join(ORDERS))
         if self.fps is not None and self.fps <= 0:
             raise UsageError(f"{self.fps} frames a second is no rate", hint="give a positive number, for example 30")
 
