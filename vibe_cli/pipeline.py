@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vibe_cli.people.detectors import Detector
     from vibe_cli.people.keypoint_sources import KeypointSource
     from vibe_cli.video.reader import VideoReader
-    from vibe_cli.zoo.model import Model
+    from vibe_cli.zoo.model import FrozenEncoder, Model
 
 
 LEAST_GIVEN = 4  # keypoints of a user's from which a body can be told
@@ -117,12 +117,12 @@ def follow_people(
     from vibe_cli.people.keypoint_sources import join_people
 
     decoded = run.progress(run.watch.each(video, "decode"), "Finding people", video.estimated_frames)
-    finding = source is not None and source.finds_people
-    frames = (frame for _, frame in (source.watch(decoded) if finding else decoded))
+    finder = source if source is not None and source.finds_people else None
+    frames = (frame for _, frame in (decoded if finder is None else finder.watch(decoded)))
     with run.watch("detect and track"):
         found = list(halving_batches(detector.detect, frames, options.batch_size, run.warnings.append))
-        if finding:
-            found = join_people(found, source.people(len(found)), (video.info.width, video.info.height))
+        if finder is not None:
+            found = join_people(found, finder.people(len(found)), (video.info.width, video.info.height))
         return link_tracks(found, options.tracking, video.info.times)
 
 
@@ -165,7 +165,9 @@ def lift_keypoints(seen: TrackFeatures, model: Model) -> TrackFeatures:
     """The same with features lifted from a user's keypoints, in the frames that have some, where the encoder can."""
     import torch
 
-    if not getattr(model.encoder, "lifts_keypoints", False):
+    from vibe_cli.networks.open_encoder import OpenEncoder
+
+    if seen.keypoints is None or not isinstance(model.encoder, OpenEncoder) or not model.encoder.lifts_keypoints:
         return seen
     told = (seen.keypoints[..., 2] > 0).sum(axis=1) >= LEAST_GIVEN
     points = image_points_to_crop(seen.keypoints[told, :, :2], seen.boxes[told])
@@ -216,7 +218,7 @@ def cut_people(
         last = (index, frame) if before else None
 
 
-def encode(model: Model, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.ndarray | None]]:
+def encode(model: Model | FrozenEncoder, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.ndarray | None]]:
     """People cut out → the number, features (F,) and keypoints (K, 3) or None, float32.
 
     Where the network has a flow stream, the features of the flow follow those of the picture: (F + G,).
@@ -225,6 +227,7 @@ def encode(model: Model, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.nda
 
     from vibe_cli.people.crops import normalise
     from vibe_cli.people.flow import flow_back, flow_images
+    from vibe_cli.zoo.model import FrozenEncoder
 
     numbers, pictures = [cut.number for cut in batch], np.stack([cut.crop for cut in batch])
     images = normalise(pictures).to(model.device)
@@ -232,7 +235,7 @@ def encode(model: Model, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.nda
     with torch.inference_mode(), mixed:
         output = model.encoder(images)
         features = output.features.float()
-        if model.flow is not None:
+        if not isinstance(model, FrozenEncoder) and model.flow is not None:
             flow = flow_back(model.flow, pictures, [cut.before for cut in batch])
             moved = model.network.encode_flow(flow_images(flow).to(model.device))
             features = torch.cat([features, moved.float()], dim=1)
@@ -281,7 +284,7 @@ class _Rows:
 
 def _gather(track: Track, boxes: np.ndarray, rows: _Rows) -> TrackFeatures:
     """A track's rows with keypoints in pixels of the image."""
-    if rows.filled < len(track):
+    if rows.features is None or rows.filled < len(track):
         raise RuntimeError(f"track {track.id}: {rows.filled} of {len(track)} frames came back")
     points = rows.keypoints
     if points is not None:

@@ -11,7 +11,6 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from vibe_cli.geometry.boxes import square
 from vibe_cli.geometry.camera import crop_points_to_image
 from vibe_cli.pipeline import cut_people, encode
 from vibe_cli.results import Track, TrackFeatures, write_npz
+from vibe_cli.zoo.model import FrozenEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -32,18 +32,6 @@ if TYPE_CHECKING:
     from vibe_cli.zoo.reader import Entry
 
 DIGITS = 16  # of a checksum in a name
-
-
-@dataclass(frozen=True, eq=False)
-class FrozenEncoder:
-    """An encoder by itself, with all of a `Model` that encoding needs."""
-
-    encoder: nn.Module
-    crop_size: int
-    crop_scale: float
-    device: torch.device
-    dtype: torch.dtype
-    flow: None = None
 
 
 def load_encoder(entry: Entry, device: torch.device, dtype: torch.dtype) -> FrozenEncoder:

@@ -56,14 +56,14 @@ def estimate_motion(seen: TrackFeatures, model: Model, options: MotionOptions) -
         filled=seen.track.filled,
         keypoints=seen.keypoints,
     )
-    if seen.keypoints is None:
+    if person.keypoints is None:
         return person
     joints = Landmarks(model.body).joints49(
         matrix_from_axis_angle(torch.from_numpy(person.pose).double()), torch.from_numpy(person.betas).double()
     )[..., :2]
     placed = place_on_keypoints(person, joints)
     if not seen.given:
-        placed = replace(placed, keypoints=fix_leg_swaps(placed.keypoints, project(placed, joints), placed.boxes[:, 2]))
+        placed = replace(placed, keypoints=fix_leg_swaps(person.keypoints, project(placed, joints), placed.boxes[:, 2]))
     if not options.refine:
         return placed
     return refine_person(placed, model.body, FitOptions() if seen.given else OPEN_KEYPOINTS)
@@ -187,6 +187,8 @@ def place_on_keypoints(person: Person, joints: Tensor) -> Person:
 
     `joints` (T, 49, 2) float64 are the person's, metres from the pelvis.
     """
+    if person.keypoints is None:
+        return person
     points = torch.from_numpy(image_points_to_crop(person.keypoints[..., :2], person.boxes))
     weight = torch.from_numpy(person.keypoints[..., 2]).double()
     sure = (weight.sum(-1) / SURE).clamp(0, 1)[:, None].numpy()

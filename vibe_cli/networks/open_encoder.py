@@ -53,6 +53,9 @@ class OpenEncoderConfig:
 class OpenEncoder(nn.Module):
     """Crops → features and the 49 joints as 2D keypoints."""
 
+    gain: Tensor  # (3, 1, 1) which with the shift brings ImageNet's mean and deviation to the keypoint network's
+    shift: Tensor  # (3, 1, 1)
+
     def __init__(self, config: OpenEncoderConfig | None = None) -> None:
         super().__init__()
         self.config = config or OpenEncoderConfig()

@@ -11,7 +11,7 @@ import numpy as np
 from vibe_cli.errors import ModelError
 from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.people.track import MEAN_SCORE
-from vibe_cli.people.yolo_weights import YOLO_HINT, fetch_yolo, read_yolo
+from vibe_cli.people.yolo_weights import YOLO_HINT, fetch_yolo, last_layer, read_yolo
 from vibe_cli.results import Detections
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ class YoloDetector:
         # The network itself takes RGB; BGR is only what ultralytics' own front end expects of arrays.
         images, places = letterbox(frames, self.size, fill=YOLO_GREY, centred=True)
         output = self.network(images.to(self.device))[0].float().cpu()  # the rest is for training
-        *_, head = self.network.get_submodule("model").children()
-        output = output if getattr(head, "end2end", False) else candidate_rows(output)
+        output = output if getattr(last_layer(self.network), "end2end", False) else candidate_rows(output)
         people = (rows[rows[:, 5] == self.person] for rows in output)
         return [
             _to_frame(*_best(rows[:, :4], rows[:, 4], self.confidence), places, frame)

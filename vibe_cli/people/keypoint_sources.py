@@ -17,7 +17,7 @@ from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.people.detectors import MOST_PEOPLE, OVERLAP, YOLO_GREY, YOLO_SIZE, candidate_rows, letterbox
 from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoints, spread_to_49
 from vibe_cli.people.track import assign
-from vibe_cli.people.yolo_weights import POSE_HINT, fetch_yolo, read_yolo
+from vibe_cli.people.yolo_weights import POSE_HINT, fetch_yolo, last_layer, read_yolo
 from vibe_cli.results import Detections, Track, TrackFeatures
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ Frames = Iterable[tuple[int, np.ndarray]]
 class KeypointSource(Protocol):
     """Where keypoints come from."""
 
-    finds_people: bool  # whether it needs no tracks, so that its people become tracks themselves
+    @property
+    def finds_people(self) -> bool:
+        """Whether it needs no tracks, so that its people become tracks themselves."""
+        ...
 
     def watch(self, frames: Frames, tracks: Sequence[Track] = ()) -> Frames:
         """The same frames, looked at on their way, where the tracks' people are."""
@@ -77,7 +80,7 @@ class PoseModel:
         if not path.is_file():
             path = fetch_yolo(str(weights))
         network, _ = read_yolo(path, "PoseModel")
-        shape = tuple(network.model[-1].kpt_shape)
+        shape = tuple(vars(last_layer(network))["kpt_shape"])
         if shape != (17, 3):
             raise ModelError(f"{path}: finds keypoints of shape {shape}, not COCO's (17, 3)", hint=POSE_HINT)
         self.network, self.device = network.to(device).eval(), device
@@ -103,7 +106,7 @@ class PoseModel:
         images, (left, top, scale_x, scale_y) = letterbox([frame], self.size, fill=YOLO_GREY, centred=True)
         with torch.inference_mode():
             output = self.network(images.to(self.device))[0].float().cpu()  # the rest is for training
-        if not getattr(self.network.model[-1], "end2end", False):
+        if not getattr(last_layer(self.network), "end2end", False):
             output = candidate_rows(output, more=17 * 3)
         (output,) = output
         output = output[output[:, 4] >= self.confidence]

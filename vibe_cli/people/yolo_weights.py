@@ -104,6 +104,12 @@ def fetch_yolo(name: str) -> Path:
     return path
 
 
+def last_layer(network: nn.Module) -> nn.Module:
+    """The head of a network of `read_yolo`."""
+    *_, head = network.get_submodule("model").children()
+    return head
+
+
 class _NamesReader(InertUnpickler):
     """Reads a checkpoint's pickle for the names it asks for; makes inert records and plain containers only."""
 

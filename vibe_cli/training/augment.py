@@ -158,7 +158,8 @@ def cut(
     Things that hide a part of them are pieces of the picture `other`, or of one colour.
     """
     view = _look(rng, sample, options) if options else _View(sample.box[:2], _side(sample) * Augmentation.scale)
-    crop, order = view.sample(sample.image, size), slice(None)
+    crop = view.sample(sample.image, size)
+    order: slice | list[int] = slice(None)
     if options:
         if rng.random() < options.hidden:
             crop = _hide(rng, crop, other)

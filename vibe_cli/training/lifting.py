@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from vibe_cli.training.losses import aligned
 from vibe_cli.training.noise import subsets_of
 from vibe_cli.training.simulate import simulate
 
+Batch = tuple[KeypointPrediction, dict[str, Tensor]]  # what was seen of people, and the labels
 EASY, FRONTAL = 0.5, 0.05  # shares of the crops looked at that are easy, and that are extra frontal views
 
 
@@ -134,14 +135,20 @@ def collect(
     return together(*rows)
 
 
-def together(
-    *parts: tuple[KeypointPrediction, dict[str, Tensor]] | None,
-) -> tuple[KeypointPrediction, dict[str, Tensor]] | None:
+@overload
+def together(*parts: Batch) -> Batch: ...
+
+
+@overload
+def together(*parts: Batch | None) -> Batch | None: ...
+
+
+def together(*parts: Batch | None) -> Batch | None:
     """Observations and labels of several sets, one after another; None where there are none."""
-    parts = [part for part in parts if part is not None]
-    if not parts:
+    there = [part for part in parts if part is not None]
+    if not there:
         return None
-    seen, truth = zip(*parts, strict=True)
+    seen, truth = zip(*there, strict=True)
     return (
         KeypointPrediction(**{k: torch.cat([getattr(one, k) for one in seen]) for k in vars(seen[0])}),
         {k: torch.cat([one[k] for one in truth]) for k in truth[0]},
@@ -179,9 +186,9 @@ def shaken(seen: KeypointPrediction) -> KeypointPrediction:
 def draw_stills(bank: PoseBank, body: KeypointBody, count: int, seed: int) -> dict[str, Tensor]:
     """Labels of `count` poses of the bank that face the camera upright, as `simulate` reads them."""
     rng, upright = np.random.default_rng(seed), np.diag([1.0, -1, -1])
-    rotations = np.stack([bank.pose(rng) for _ in range(count)])
-    rotations[:, 0] = upright @ rotations[:, 0]
-    rotations = torch.from_numpy(rotations.astype(np.float32))
+    poses = np.stack([bank.pose(rng) for _ in range(count)])
+    poses[:, 0] = upright @ poses[:, 0]
+    rotations = torch.from_numpy(poses.astype(np.float32))
     betas = torch.from_numpy(rng.normal(size=(count, 10)).clip(-2.5, 2.5).astype(np.float32))
     return {"rotations": rotations, "betas": betas, "points": body(rotations, betas)}
 
@@ -212,7 +219,7 @@ def train_lifter(
         return simulate(rng, stills, options.batch, lifter.config.pooled)
 
     def observed(rng: np.random.Generator) -> tuple[KeypointPrediction, dict[str, Tensor]]:
-        if rng.random() < options.simulated_share:  # or it forgets the poses that the few crops lack
+        if rng.random() < options.simulated_share or seen is None:  # or it forgets the poses that the few crops lack
             return simulated(rng)
         index = torch.from_numpy(rng.integers(len(seen[1]["betas"]), size=options.batch))
         batch = seen[0].map(lambda x: x[index]), {k: v[index] for k, v in seen[1].items()}
@@ -222,7 +229,7 @@ def train_lifter(
 
     first, second = ((options.simulated_minutes, options.simulated_steps), (options.seen_minutes, options.seen_steps))
     if seen is None:
-        both = None if None in (first[1], second[1]) else first[1] + second[1]
+        both = None if first[1] is None or second[1] is None else first[1] + second[1]
         stages = [("simulated", simulated, first[0] + second[0], both)]
     else:
         stages = [("simulated", simulated, *first), ("seen", observed, *second)]

@@ -34,8 +34,8 @@ NECK, TOP = keypoints("neck_lsp", "head_top_lsp")
 # nose, left eye, right eye, left ear, right ear: ours, COCO's, BlazePose's
 FACE = list(zip(keypoints("nose", "l_eye", "r_eye", "l_ear", "r_ear"), range(5), (0, 2, 5, 7, 8), strict=True))
 # What lies beyond a limb's joint and BlazePose alone tells: row of the limb, ours, BlazePose's (the mean of several)
-BEYOND = [
-    (row, *keypoints(f"{side}_{name}"), [landmark + row % 2 for landmark in landmarks])
+BEYOND: list[tuple[int, int, list[int]]] = [
+    (row, keypoints(f"{side}_{name}")[0], [landmark + row % 2 for landmark in landmarks])
     for row, name, landmarks in (
         *((row, name, [landmark]) for row in (0, 1) for name, landmark in (("big_toe", 31), ("heel", 29))),
         *((row, "hand", [17, 19]) for row in (6, 7)),
@@ -158,7 +158,7 @@ def _settle(limbs: _Limbs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     backed = np.any(votes, axis=0)
     shares = [np.ones_like(hand[..., 0])] + [0.5 * vote for vote in votes]
     place = sum(s[..., None] * np.nan_to_num(p) for s, p in zip(shares, (hand, *limbs.networks), strict=True))
-    place = place / sum(shares)[..., None]
+    place = place / np.sum(shares, axis=0)[..., None]
     apart = _distance(hand, hand[:, OPPOSITE]) > APART * limbs.side
     crossed = sum(limbs.same(hand[:, OPPOSITE], other).astype(int) for other in limbs.networks) >= 2
     exchanged = marked & ~backed & apart & crossed
@@ -215,7 +215,7 @@ def _pairs(
         if left not in OURS:
             continue
         rows = [OURS.index(left), OURS.index(right)]
-        blind = exchanged[:, rows].all(1)
+        blind = np.all(exchanged[:, rows], axis=1)
         places[:, number] = np.where(blind[:, None, None], hand[:, rows], points[:, [left, right]])
         out[:, number] = np.where(blind, SIDES_UNKNOWN, weights[:, [left, right]].min(1))
     return places, out

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from vibe_cli.networks.lifter import LifterConfig
-from vibe_cli.networks.open_encoder import OpenEncoderConfig
+from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
 from vibe_cli.networks.rotation_tta import TTA
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def _found_from_anywhere(body: str) -> str:
 def write_encoder(
     folder: Path,
     keypoint_net: Mapping[str, Tensor],
-    sizes: Mapping[str, object],
-    lifter: Mapping[str, object],
+    sizes: Mapping[str, Any],
+    lifter: Mapping[str, Any],
     tta: Mapping[str, bool] = TTA,
 ) -> None:
     """Write an open encoder's folder: the keypoint network's weights and KeypointConfig's values, a lifter's run or
@@ -99,10 +99,17 @@ def write_encoder(
     tensors = {f"keypoint_net.{k}": v for k, v in keypoint_net.items()} | {
         f"lifter.{k}": v for k, v in lifter["lifter"].items()
     }
-    config = LifterConfig(**lifter["lifter_config"])
-    widths = {"features": config.features, "hidden": config.hidden, "blocks": config.blocks}
-    widths["any_subset"] = not config.pooled
-    write_model(folder, {"task": "encoder"}, halved(tensors), OpenEncoderConfig(**sizes, **widths, **tta))
+    widths = LifterConfig(**lifter["lifter_config"])
+    config = OpenEncoderConfig(
+        **sizes,
+        features=widths.features,
+        hidden=widths.hidden,
+        blocks=widths.blocks,
+        any_subset=not widths.pooled,
+        flip_test=tta["flip_test"],
+        rotation_tta=tta["rotation_tta"],
+    )
+    write_model(folder, {"task": "encoder"}, halved(tensors), config)
 
 
 def _data_of(job: Job, weights: dict) -> str:
@@ -129,9 +136,9 @@ def _keypoint_weights(folder: Path | None) -> tuple[dict[str, Tensor], dict, Map
 
 def _shipped_encoder() -> tuple[dict[str, Tensor], OpenEncoderConfig]:
     """State and configuration of the shipped encoder."""
-    from vibe_cli.zoo.reader import find_model, load_network
+    from vibe_cli.zoo.reader import find_model, load_network_of
 
-    encoder = load_network(find_model(SHIPPED[0]))
+    encoder = load_network_of(find_model(SHIPPED[0]), OpenEncoder)
     return encoder.state_dict(), encoder.config
 
 

@@ -37,13 +37,11 @@ from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.adversary import Adversary, captured
 from vibe_cli.training.distributed import ProcessContext
-from vibe_cli.training.lifting import mirror, predict_crops, shaken, tensors, together
+from vibe_cli.training.lifting import Batch, mirror, predict_crops, shaken, tensors, together
 from vibe_cli.training.loop import Loop, Schedule
 from vibe_cli.training.noise import subsets_of
 from vibe_cli.training.objective import Objective, Weights
 from vibe_cli.training.simulate import simulate_clips
-
-Batch = tuple[KeypointPrediction, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)

@@ -33,3 +33,15 @@ class Model:
     shape_known: bool = True  # whether the network's betas belong to the body; else it is posed with its mean shape
     flow: FlowMethod | None = None  # of the network's flow stream, where it has one
     notes: tuple[str, ...] = ()  # what whoever chose it should know; a run's first warnings
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenEncoder:
+    """An encoder by itself, with all of a `Model` that encoding needs."""
+
+    encoder: nn.Module
+    crop_size: int
+    crop_scale: float
+    device: torch.device
+    dtype: torch.dtype
+    flow: None = None
