@@ -202,7 +202,9 @@ def test_a_pose_model_gives_coco_keypoints_in_pixels_of_the_frame(pose_weights: 
     rows[0, 5::3, 0], rows[0, 6::3, 0], rows[0, 7::3, 0] = 320.0, 224.0, 0.8
 
     class Known(torch.nn.Module):
-        model = [torch.nn.Identity()]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = torch.nn.Sequential(torch.nn.Identity())
 
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, None]:
             assert images.shape == (1, 3, 448, 640)
