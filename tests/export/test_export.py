@@ -167,7 +167,7 @@ def test_obj_every_counts_frames_of_the_clip_so_that_people_stay_in_step(body: B
 def people_in(path: Path) -> set[int]:
     """Whose motion an export holds."""
     if path.is_dir():
-        return {int(p.stem[-3:]) for p in path.iterdir()}
+        return {int(p.stem[-3:]) for p in path.iterdir() if p.stem != "scene"}
     if path.suffix == ".pkl":
         return set(joblib.load(path))
     if path.suffix == ".json":

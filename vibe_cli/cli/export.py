@@ -67,7 +67,7 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     type=RATE,
     metavar="RATE",
     help="Frames a second, for example 30 or 30000/1001. [default: npz, obj, bvh: the clip's nominal rate; "
-    "csv, json: its own time stamps]",
+    "glb, csv, json: its own time stamps]",
 )
 @click.option(
     "--axes",
@@ -82,7 +82,9 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     show_default=True,
     help="bvh: which axes a joint turns about, the outermost first.",
 )
-@click.option("--from-start", is_flag=True, help="npz, bvh: everybody begins with the clip, standing still at first.")
+@click.option(
+    "--from-start", is_flag=True, help="npz, bvh, glb: everybody begins with the clip, standing still at first."
+)
 @output_option
 @debug_option
 def command(

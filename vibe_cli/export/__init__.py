@@ -24,6 +24,10 @@ FORMATS: dict[str, tuple[str, str]] = {
     "npz": ("vibe_cli.export.npz", "npz/person_001.npz …, AMASS's layout, z up, for Blender's add-ons and retargeting"),
     "obj": ("vibe_cli.export.obj", "obj/person_001/000000.obj … a mesh a frame, y up, metres"),
     "bvh": ("vibe_cli.export.bvh", "bvh/person_001.bvh …, a moving skeleton, y up, metres, for animation programs"),
+    "glb": (
+        "vibe_cli.export.glb",
+        "glb/person_001.glb … and scene.glb, skinned bodies in motion, for Blender, Unity, viewers",
+    ),
     "csv": ("vibe_cli.export.csv", "joints.csv, a row a person and frame: 44 joints in metres and pixels"),
     "json": ("vibe_cli.export.json", "keypoints.json, everybody's 2D and 3D joints, and the detected keypoints"),
 }
@@ -42,7 +46,7 @@ class ExportOptions:
     centred: bool = False  # obj: each pelvis at the origin instead of where the person stands
     layout: str = LAYOUTS[0]  # npz: whose joints `poses` has
     fps: Fraction | None = None  # the constant rate; None: the clip's time stamps, or its nominal rate (npz, obj, bvh)
-    from_start: bool = False  # npz, bvh: everybody begins with the clip, in their first pose until they enter
+    from_start: bool = False  # npz, bvh, glb: everybody begins with the clip, in their first pose until they enter
     axes: str | None = None  # bvh, csv, json: one of AXES; None: the format's own
     order: str = ORDERS[0]  # bvh: of the rotation channels
 
