@@ -18,7 +18,7 @@ TOO_OLD := this is Python %d.%d, and 3.10 or newer is needed: make PYTHON=python
 NO_VENV := this Python cannot make virtual environments: apt install python3-venv, or make PYTHON=... demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow coverage lint types format format-check weights mocap clean distclean
+.PHONY: help setup demo test test-slow test-faults coverage lint types format format-check weights mocap clean distclean
 
 help:  ## list the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -34,6 +34,9 @@ test: lint format-check  ## check style and layout, then run the tests, in as ma
 
 test-slow: $(READY)  ## run the long tests too
 	$(ALONE) $(BIN)/python -m pytest -n $(WORKERS) -m "slow or not slow"
+
+test-faults: $(READY)  ## break files, processes and disks, and print what came of each
+	$(ALONE) $(BIN)/python -m pytest -n 0 -m "slow or not slow" tests/faults tests/batch
 
 coverage: $(READY)  ## run the tests and print what they reach
 	$(ALONE) $(BIN)/python -m pytest -n $(WORKERS) --cov=vibe_cli --cov-report=term:skip-covered

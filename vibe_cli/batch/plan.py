@@ -108,7 +108,9 @@ def _clips_under(
 def _wanted(place: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
     """Whether a file is a clip."""
     by_suffix = place.suffix.lower() in VIDEO_SUFFIXES | ANIMATIONS
-    return (_matches(place, include) if include else by_suffix) and not _matches(place, exclude)
+    named = any(fnmatch(one, pattern) for one in (place.as_posix(), place.name) for pattern in include)
+    chosen = named or by_suffix and _matches(place, include) if include else by_suffix
+    return chosen and not _matches(place, exclude)
 
 
 def _matches(place: Path, patterns: Sequence[str]) -> bool:

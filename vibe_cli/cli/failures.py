@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 import threading
@@ -25,6 +26,15 @@ from vibe_cli.errors import (
 from vibe_cli.paths import printable
 
 ISSUES = "run it again with --debug and report what it shows"
+# What a file system says when a folder, a disk or a share is gone, or may not be used.
+GONE = tuple(
+    getattr(errno, name)
+    for name in (
+        *("ENOENT", "ENOTDIR", "EACCES", "EPERM", "EROFS", "ENAMETOOLONG"),
+        *("EIO", "ENXIO", "ENODEV", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN"),
+    )
+    if hasattr(errno, name)
+)
 DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -91,6 +101,12 @@ def explain(error: BaseException) -> tuple[int, str | None, str | None]:
         )
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return EXIT_INPUT, one_line(f"the disk is full ({error})"), "free some space, or use another --output"
+    if isinstance(error, OSError) and error.errno in GONE and error.filename is not None:
+        return (
+            EXIT_INPUT,
+            one_line(f"{_text(error.filename)}: {error.strerror}"),
+            "check that the folder is still there, that its disk or share answers, and that you may read and write it",
+        )
     return EXIT_BUG, one_line(f"a bug in vibe: {type(error).__name__}: {error}"), ISSUES
 
 
@@ -101,6 +117,11 @@ def _out_of_memory(error: BaseException) -> bool:
     from vibe_cli.device import is_out_of_memory
 
     return is_out_of_memory(error)
+
+
+def _text(name: object) -> str:
+    """A file's name as an OSError holds it."""
+    return os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(name)
 
 
 def one_line(text: str) -> str:
