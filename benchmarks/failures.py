@@ -27,7 +27,7 @@ from vibe_cli.geometry.camera import crop_to_image_camera
 from vibe_cli.geometry.skeleton import EVALUATION_14
 from vibe_cli.options import RAW
 from vibe_cli.rendering.place import from_the_side
-from vibe_cli.rendering.renderer import Mesh, make_renderer
+from vibe_cli.rendering.renderer import Mesh, Renderer
 from vibe_cli.synth.scenes import SceneSource
 from vibe_cli.training.detector import MIN_VISIBLE
 from vibe_cli.zoo.reader import Entry, find_model, load_detector, load_model
@@ -69,7 +69,7 @@ def encoder_sheet(work: Path, entry: Entry, features: Features) -> np.ndarray:
 def temporal_sheet(work: Path, entry: Entry, features: Features) -> np.ndarray:
     """Crops, estimates over them, and both bodies from the side."""
     model, geometry, worst = load_model(entry.name, device="cpu"), Geometry(), []
-    with make_renderer(SIDE, SIDE, "software") as renderer:
+    with Renderer(SIDE, SIDE, "software") as renderer:
         for sequence in open_dataset("synthetic", work, "heldclips", None, size=model.crop_size):
             truth = geometry.truth_of(sequence, LSP)
             person = recover_sequence(features.of(sequence, model), model, RAW, sequence.fps)

@@ -29,7 +29,7 @@ def draw(
     result: Result, clip: Path | VideoReader, body: Body, style: str, target: Path, progress: Progress = quiet
 ) -> tuple[str, list[str]]:
     """Draw a result over its clip into a video file; the renderer's name, and what could not be kept."""
-    from vibe_cli.rendering.renderer import make_renderer, output_size, render_result
+    from vibe_cli.rendering.renderer import Renderer, output_size, render_result
     from vibe_cli.video.reader import open_video
     from vibe_cli.video.writer import VideoWriter
 
@@ -49,7 +49,7 @@ def draw(
             audio_from=Path(video.path) if info.has_audio else None,
             times=info.times if info.kind == "video" else None,
         )
-        with make_renderer(info.width, info.height) as renderer, sink:
+        with Renderer(info.width, info.height) as renderer, sink:
             frames = progress(_all_of(video, info.frames, video.path), f"Drawing {style}", info.frames)
             render_result(result, frames, body, style, renderer, sink)
     return renderer.name, sink.warnings

@@ -200,7 +200,7 @@ def test_a_renderer_that_fails_does_not_fail_the_run(vibe, home: Path, tiny, mon
     def broken(*args: object) -> None:
         raise RuntimeError("no GPU")
 
-    monkeypatch.setattr("vibe_cli.rendering.renderer.make_renderer", broken)
+    monkeypatch.setattr("vibe_cli.rendering.renderer.Renderer", broken)
     answer = demo(vibe, make_walk(home / "walk.mp4", frames=4), "--render")
     assert answer.code == 0 and "nothing was drawn" in answer.err
     assert written(home / "output" / "walk") == ["result.npz", "run.json"]

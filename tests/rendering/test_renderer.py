@@ -20,7 +20,7 @@ from vibe_cli.geometry import camera
 from vibe_cli.rendering import backends, place
 from vibe_cli.rendering import renderer as drawing
 from vibe_cli.rendering.light import Topology
-from vibe_cli.rendering.renderer import Mesh, RendererError, colour_of, make_renderer, output_size, render_result
+from vibe_cli.rendering.renderer import Mesh, Renderer, RendererError, colour_of, output_size, render_result
 from vibe_cli.results import Person, Result, VideoInfo
 
 WIDTH, HEIGHT = 200, 150
@@ -31,7 +31,7 @@ BALL = trimesh.creation.icosphere(subdivisions=3, radius=0.5)
 @pytest.fixture(scope="module", params=["software", "egl"])
 def renderer(request):
     try:
-        with make_renderer(WIDTH, HEIGHT, request.param) as renderer:
+        with Renderer(WIDTH, HEIGHT, request.param) as renderer:
             yield renderer
     except RendererError as error:
         if request.param == "software":
@@ -41,7 +41,7 @@ def renderer(request):
 
 @pytest.fixture(scope="module")
 def software():
-    return make_renderer(WIDTH, HEIGHT, "software")
+    return Renderer(WIDTH, HEIGHT, "software")
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +321,7 @@ def test_unknown_styles_and_renderers_are_refused_by_name(software):
         software.render_frame(picture(), [], BALL.faces, "sketch")
     assert "wireframe" in error.value.hint
     with pytest.raises(UsageError, match="vulkan"):
-        make_renderer(8, 8, "vulkan")
+        Renderer(8, 8, "vulkan")
 
 
 def test_what_cannot_start_is_passed_over_and_named(monkeypatch):
@@ -330,13 +330,13 @@ def test_what_cannot_start_is_passed_over_and_named(monkeypatch):
 
     monkeypatch.setitem(backends.BACKENDS, "egl", broken)
     monkeypatch.setitem(backends.BACKENDS, "osmesa", broken)
-    renderer = make_renderer(8, 8)
+    renderer = Renderer(8, 8)
     assert renderer.name == "software" and renderer.refused == [
         "egl: RuntimeError: no driver",
         "osmesa: RuntimeError: no driver",
     ]
     with pytest.raises(VibeError, match="no driver"):
-        make_renderer(8, 8, "egl")
+        Renderer(8, 8, "egl")
 
 
 def test_a_renderer_that_draws_nonsense_is_passed_over(monkeypatch):
@@ -348,33 +348,33 @@ def test_a_renderer_that_draws_nonsense_is_passed_over(monkeypatch):
 
     monkeypatch.setitem(backends.BACKENDS, "egl", Blank)
     monkeypatch.setitem(backends.BACKENDS, "osmesa", Blank)
-    renderer = make_renderer(8, 8)
+    renderer = Renderer(8, 8)
     assert renderer.name == "software" and "test picture" in renderer.refused[0]
 
 
 def test_without_the_rasteriser_of_opencv_5_there_is_advice(monkeypatch):
     monkeypatch.delattr(cv2, "triangleRasterize")
     with pytest.raises(RendererError) as error:
-        make_renderer(8, 8, "software")
+        Renderer(8, 8, "software")
     assert "opencv-python>=5" in error.value.hint
 
 
 def test_closing_one_renderer_leaves_the_others_working(renderer):
     before = renderer.render_frame(None, [ball()], BALL.faces, "plain")
-    make_renderer(WIDTH, HEIGHT, renderer.name).close()
+    Renderer(WIDTH, HEIGHT, renderer.name).close()
     assert np.array_equal(before, renderer.render_frame(None, [ball()], BALL.faces, "plain"))
 
 
 def test_torchs_compiler_can_be_imported_after_opengl_started(renderer):
     if renderer.name == "software" or not importlib.util.find_spec("triton"):
         pytest.skip("needs OpenGL and triton")
-    code = "import vibe_cli.rendering.renderer as r; r.make_renderer(4, 4, 'egl'); import triton"
+    code = "import vibe_cli.rendering.renderer as r; r.Renderer(4, 4, 'egl'); import triton"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_importing_starts_no_opengl_and_sets_nothing():
     code = (
-        "import os, sys; import vibe_cli.rendering.renderer as r; r.make_renderer(4, 4, 'software');"
+        "import os, sys; import vibe_cli.rendering.renderer as r; r.Renderer(4, 4, 'software');"
         "assert 'PYOPENGL_PLATFORM' not in os.environ;"
         "assert not {'OpenGL', 'pyrender', 'torch'} & set(sys.modules)"
     )

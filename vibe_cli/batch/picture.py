@@ -32,7 +32,7 @@ class _Last:
 
 def write_picture(result: Result, video: VideoReader, body: Body, target: Path) -> None:
     """Write a JPEG of the frame, one of the first, with most people, drawn as an overlay."""
-    from vibe_cli.rendering.renderer import make_renderer, render_result
+    from vibe_cli.rendering.renderer import Renderer, render_result
 
     wanted = _frame_with_most(result)
     frame = next((frame for index, frame in video if index == wanted), None)
@@ -41,7 +41,7 @@ def write_picture(result: Result, video: VideoReader, body: Body, target: Path) 
         return
     if result.people:
         sink = _Last()
-        with make_renderer(result.video.width, result.video.height) as renderer:
+        with Renderer(result.video.width, result.video.height) as renderer:
             render_result(result, [(wanted, frame)], body, "overlay", renderer, sink)
         frame = sink.frame if sink.frame is not None else frame
     scale = min(1.0, WIDTH / frame.shape[1])

@@ -168,9 +168,9 @@ def check_video() -> Finding:
 
 def check_renderer() -> Finding:
     """Which renderer starts."""
-    from vibe_cli.rendering.renderer import make_renderer
+    from vibe_cli.rendering.renderer import Renderer
 
-    with make_renderer(64, 48) as renderer:
+    with Renderer(64, 48) as renderer:
         what = f"{renderer.name} ({renderer.device})"
         better = "; ".join(renderer.refused)
     return Finding(True, what, f"tried before it: {better}" if better else None)

@@ -95,9 +95,9 @@ def _motion(options: EvaluationOptions, dataset: Dataset, progress: Progress) ->
         dataset, motion.protocol(scores, geometry, options.motion, counts["sequences"], counts["frames"]), MOTION, rows
     )
     first = {label: runs[0].sequences for label, runs in scores.items()}
-    longest = max(range(len(next(iter(first.values())))), key=lambda n: len(next(iter(first.values()))[n].accel))
-    over_time = {label: found[longest] for label, found in first.items()}
-    name = next(iter(over_time.values())).name
+    some = list(first.values())[0]  # every model's are of the same sequences
+    longest = max(range(len(some)), key=lambda n: len(some[n].accel))
+    over_time, name = {label: found[longest] for label, found in first.items()}, some[longest].name
     drawn = [
         lambda folder: plots.draw_joints(
             folder / "joints.png", rows, {"mpjpe": ("MPJPE mm", 1.0), "pa_mpjpe": ("PA-MPJPE mm", 1.0)}

@@ -16,7 +16,7 @@ from vibe_cli.geometry.camera import crop_points_to_image, image_points_to_crop
 from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
 from vibe_cli.motion.left_right import fix_leg_swaps
 from vibe_cli.motion.refine import refine_person
-from vibe_cli.motion.smplify import OPEN_KEYPOINTS, FitOptions
+from vibe_cli.motion.smplify import FULL_EVIDENCE, OPEN_KEYPOINTS, FitOptions
 from vibe_cli.networks.lifter import fit_camera
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.options import MotionOptions
@@ -27,16 +27,30 @@ if TYPE_CHECKING:
     from vibe_cli.zoo.model import Model
 
 WINDOWS_AT_ONCE = 64
-SURE = 4.0  # summed confidence of the keypoints of a frame, from which they place the body
 
 
 def estimate_motion(seen: TrackFeatures, model: Model, options: MotionOptions) -> Person:
-    """One track's features → its motion, not yet smoothed.
+    """One track's features → its motion, not yet smoothed: regressed, laid on the keypoints and, if asked for, fitted.
 
-    The network sees `options.window` frames at a time. Betas are averaged over the track, as in the paper, and
-    zero where they belong to another body than the model's.
-    Where the encoder found keypoints, they place the body in the crop; the regressed camera serves elsewhere. Its
+    Where there are keypoints, they place the body in the crop; the regressed camera serves elsewhere. The encoder's
     keypoints of the legs then go to the side where the motion expects them; a user's keypoints are taken as given.
+    """
+    person = regress_track(seen, model, options)
+    if person.keypoints is None:
+        return person
+    joints = joints_2d(person, model)
+    placed = place_on_keypoints(person, joints)
+    if not seen.given:
+        placed = replace(placed, keypoints=fix_leg_swaps(placed.keypoints, project(placed, joints), placed.boxes[:, 2]))
+    if not options.refine:
+        return placed
+    return refine_person(placed, model.body, FitOptions() if seen.given else OPEN_KEYPOINTS)
+
+
+def regress_track(seen: TrackFeatures, model: Model, options: MotionOptions) -> Person:
+    """One track's features → the network's estimate of its motion, which sees `options.window` frames at a time.
+
+    Betas are averaged over the track, as in the paper, and zero where they belong to another body than the model's.
     """
     features = torch.from_numpy(seen.features).to(model.device)
     with torch.inference_mode():
@@ -45,7 +59,7 @@ def estimate_motion(seen: TrackFeatures, model: Model, options: MotionOptions) -
             betas = torch.zeros_like(betas)
         if model.camera_origin == "body":  # published cameras place the body's own origin, ours its pelvis
             camera[:, 1:] += model.body.rest_joints(betas[None])[0, 0, :2]
-    person = Person(
+    return Person(
         id=seen.track.id,
         frames=seen.track.frames,
         boxes=seen.boxes,
@@ -56,17 +70,12 @@ def estimate_motion(seen: TrackFeatures, model: Model, options: MotionOptions) -
         filled=seen.track.filled,
         keypoints=seen.keypoints,
     )
-    if person.keypoints is None:
-        return person
-    joints = Landmarks(model.body).joints49(
-        matrix_from_axis_angle(torch.from_numpy(person.pose).double()), torch.from_numpy(person.betas).double()
-    )[..., :2]
-    placed = place_on_keypoints(person, joints)
-    if not seen.given:
-        placed = replace(placed, keypoints=fix_leg_swaps(person.keypoints, project(placed, joints), placed.boxes[:, 2]))
-    if not options.refine:
-        return placed
-    return refine_person(placed, model.body, FitOptions() if seen.given else OPEN_KEYPOINTS)
+
+
+def joints_2d(person: Person, model: Model) -> Tensor:
+    """A person's joints (T, 49, 2) float64, metres from the pelvis, right and down."""
+    rotations = matrix_from_axis_angle(torch.from_numpy(person.pose).double())
+    return Landmarks(model.body).joints49(rotations, torch.from_numpy(person.betas).double())[..., :2]
 
 
 def check_windows(network: TemporalNetwork, options: MotionOptions) -> None:
@@ -191,6 +200,6 @@ def place_on_keypoints(person: Person, joints: Tensor) -> Person:
         return person
     points = torch.from_numpy(image_points_to_crop(person.keypoints[..., :2], person.boxes))
     weight = torch.from_numpy(person.keypoints[..., 2]).double()
-    sure = (weight.sum(-1) / SURE).clamp(0, 1)[:, None].numpy()
+    sure = (weight.sum(-1) / FULL_EVIDENCE).clamp(0, 1)[:, None].numpy()
     fitted = fit_camera(joints, points, weight + 1e-6).numpy()
     return replace(person, camera=sure * fitted + (1 - sure) * person.camera)

@@ -31,7 +31,7 @@ from vibe_cli.motion.pose_prior import JOINTS, PosePrior
 # Turned more reluctantly: the limbs should follow the limbs
 ROOT_AND_TRUNK = joints("pelvis", "spine1", "spine2", "spine3", "neck", "collar")
 UNKNOWNS = 24 * 3 + 3
-SURE = 4.0  # sum of what its keypoints count from which a frame counts in full
+FULL_EVIDENCE = 4.0  # summed confidence of a frame's keypoints from which it counts in full
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Objective:
         turns[:, JOINTS] = prior.vectors(frames.rotations).unflatten(1, (-1, 3))
         self.start = torch.cat([turns.flatten(1), torch.zeros(len(frames), 3, dtype=torch.float64)], dim=1)
         self.bends = landmarks.moments(betas, frames.rotations) - landmarks.moments(betas)
-        self.evidence = (frames.confidence.sum(1) / SURE).clamp(max=1)
+        self.evidence = (frames.confidence.sum(1) / FULL_EVIDENCE).clamp(max=1)
         stay = torch.full((24, 3), options.stay, dtype=torch.float64)
         stay[ROOT_AND_TRUNK] *= options.trunk
         self.stay = torch.cat([stay.flatten(), torch.full((3,), options.camera, dtype=torch.float64)])

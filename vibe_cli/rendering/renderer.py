@@ -27,7 +27,6 @@ __all__ = [
     "Renderer",
     "RendererError",
     "colour_of",
-    "make_renderer",
     "output_size",
     "render_result",
 ]
@@ -113,17 +112,12 @@ def output_size(style: str, width: int, height: int) -> tuple[int, int]:
     return (width * 2 if _style(style).beside else width), height
 
 
-def make_renderer(width: int, height: int, backend: str = "auto") -> Renderer:
-    """A renderer for frames of this size, by egl, osmesa, software, or auto: the first of them that works.
-
-    RendererError (a VibeError) when none can start. The first OpenGL renderer of a process sets
-    PYOPENGL_PLATFORM, which PyOpenGL reads at its import.
-    """
-    return Renderer(width, height, backend)
-
-
 class Renderer:
-    """Draws frames of one size. Use as a context manager, or close it."""
+    """Draws frames of one size by egl, osmesa, software, or auto: the first of them that works.
+
+    Use as a context manager, or close it. RendererError (a VibeError) when none can start. The first OpenGL renderer of
+    a process sets PYOPENGL_PLATFORM, which PyOpenGL reads at its import.
+    """
 
     def __init__(self, width: int, height: int, backend: str = "auto") -> None:
         self.width, self.height = width, height
