@@ -61,6 +61,16 @@ _OTHER_SIDE = {"l_": "r_", "r_": "l_"}
 # Of every one of the 54 the joint that it becomes in a mirror image; those of the middle are their own.
 MIRRORED_54 = tuple(JOINT[_OTHER_SIDE.get(name[:2], name[:2]) + name[2:]] for name in JOINTS_54)
 
+# Of every one of the 54 the joint of the skeleton that carries it; −1 of the pelvis.
+_CARRIERS = (
+    *("head",) * 5,
+    *("l_foot", "l_foot", "l_ankle", "r_foot", "r_foot", "r_ankle"),
+    *("l_hand",) * 5,
+    *("r_hand",) * 5,
+    *("pelvis", "pelvis", "neck", "head"),
+    *("pelvis", "spine3", "spine2", "head", "head"),
+)
+PARENTS_54 = PARENTS + tuple(JOINT[name] for name in _CARRIERS)
 OPENPOSE_25 = (24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34)
 LSP_14 = (8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48)
 EXTRA_10 = (49, 50, 51, 52, 53, 24, 26, 25, 28, 27)
