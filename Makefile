@@ -29,7 +29,7 @@ setup: $(READY)  ## a virtual environment with vibe in it; `source .venv/bin/act
 demo: $(READY)  ## recover the motion of the example clip and draw it (CLIP=... for yours)
 	$(BIN)/vibe demo "$(CLIP)" --render
 
-test: lint format-check  ## check style and layout, then run the tests, in as many processes as there are processors (WORKERS=)
+test: lint format-check types  ## check style, layout and types, then run the tests, in as many processes as there are processors (WORKERS=)
 	$(ALONE) $(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(READY)  ## run the long tests too
@@ -44,7 +44,7 @@ coverage: $(READY)  ## run the tests and print what they reach
 lint: $(READY)  ## check the style
 	$(BIN)/ruff check .
 
-types: $(READY)  ## check the types: not yet clean, and so not part of `make test`
+types: $(READY)  ## check the types
 	$(BIN)/python -m mypy
 
 format: $(READY)  ## lay the code out

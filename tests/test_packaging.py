@@ -90,6 +90,13 @@ def test_every_file_of_the_models_is_package_data(config: configparser.ConfigPar
     assert config["options"]["package_dir"].split() == ["vibe_models", "=", "models"]
 
 
+def test_the_types_are_shipped_and_checked_with_the_tests(config: configparser.ConfigParser) -> None:
+    assert config["options.package_data"]["vibe_cli"] == "py.typed"
+    assert (ROOT / "vibe_cli" / "py.typed").is_file()
+    (rule,) = re.findall(r"^test: (.*?)  ##", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
+    assert rule.split() == ["lint", "format-check", "types"]
+
+
 def test_dependencies_are_what_is_imported(config: configparser.ConfigParser) -> None:
     needed = names(lines(config, "options", "install_requires"))
     datasets, onnx, ray, synth, dev = (

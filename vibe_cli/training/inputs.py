@@ -38,9 +38,13 @@ class TrainingInputs:
     @property
     def body(self) -> KeypointBody:
         """The keypoints of the open body."""
+        return KeypointBody(self.need_body())
+
+    def need_body(self) -> SynthBody:
+        """The open body; UsageError where none was given."""
         if self.synth_body is None:
             raise UsageError("no body to train with", hint="name its file: --body models/open-body/weights.safetensors")
-        return KeypointBody(self.synth_body)
+        return self.synth_body
 
     def need_folder(self) -> Path:
         """The work folder; UsageError where a bundle was given."""

@@ -272,6 +272,8 @@ def _train_system(system: str, work: Path, minutes: float, report: Callable[[str
         return
     inputs, (lifter, regressor) = open_inputs(work), load_lifter(work / "lifter.pt")
     watched, network = inputs.seen("clips"), open_network(system, lifter.config.features)
+    if watched is None:
+        raise InputError(f"{work}: holds no seen_clips.pt", hint="run the recipe anew, which makes it")
     warm_start(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
     train_temporal(
         network,

@@ -62,13 +62,19 @@ class Job:
     report: Callable[[str], None]
     loop_options: dict
 
+    def need_system(self) -> str:
+        """The name of the temporal network; ValueError of a training of another kind."""
+        if self.system is None:
+            raise ValueError("a temporal network without a name")
+        return self.system
+
 
 def _temporal(job: Job) -> tuple[list[Loop], dict]:
     """An open temporal network, begun at a trained lifter and single-frame regressor."""
     context = job.loop_options["context"]
     lifter, regressor = load_lifter(warm_start_file(job))
     torch.manual_seed(job.settings.seed)
-    network, drawn = open_network(job.system, lifter.config.features), job.inputs.seen("clips")
+    network, drawn = open_network(job.need_system(), lifter.config.features), job.inputs.seen("clips")
     body, bank = job.inputs.body, job.inputs.bank
     if not job.checkpoint.exists():
         some, length = (
@@ -145,9 +151,10 @@ def _lifter(job: Job) -> tuple[list[Loop], dict]:
     one_process(job, "the lifter")
     o, folder, body = job.settings, job.inputs.folder, job.inputs.body
     torch.manual_seed(o.seed)
-    drawn = folder is not None and any(folder.glob("stills_*_labels.npz"))
     stills = (
-        tensors(CropSource(folder, "stills").labels) if drawn else draw_stills(job.inputs.bank, body, o.stills, o.seed)
+        tensors(CropSource(folder, "stills").labels)
+        if folder is not None and any(folder.glob("stills_*_labels.npz"))
+        else draw_stills(job.inputs.bank, body, o.stills, o.seed)
     )
     lifter = Lifter(LifterConfig(o.features, o.hidden))
     regressor = Regressor(RegressorConfig(o.features, hidden=o.features, dropout=0.1))
@@ -202,7 +209,7 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
     records, sources = _records(job, kind)
     mixture = Mixture(records, o.share_3d)
     network = paper_network(
-        job.system, records[0]["features"].shape[1], o.window, *([single.config.hidden] if single is not None else [])
+        job.need_system(), records[0]["features"].shape[1], o.window, *([single.config.hidden] if single is not None else [])
     )
     if single is not None and not job.checkpoint.exists():
         warm_start(
@@ -213,7 +220,7 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
     prior = load_mposer_run(job.prior).to(context.device) if job.prior is not None else None
     bank = job.inputs.bank if o.discriminator and prior is None else None
     masks = o.mask and any("valid_mask" in record and record["valid_mask"].any() for record in records)
-    surface_of = surface_points(full or job.inputs.synth_body, context.device) if masks else None
+    surface_of = surface_points(full or job.inputs.need_body(), context.device) if masks else None
     loop = train_paper(
         network, joints_of, mixture, bank, o, job.report, prior, job.checkpoint, surface_of, **job.loop_options
     )
