@@ -209,7 +209,10 @@ def _paper(job: Job) -> tuple[list[Loop], dict]:
     records, sources = _records(job, kind)
     mixture = Mixture(records, o.share_3d)
     network = paper_network(
-        job.need_system(), records[0]["features"].shape[1], o.window, *([single.config.hidden] if single is not None else [])
+        job.need_system(),
+        records[0]["features"].shape[1],
+        o.window,
+        *([single.config.hidden] if single is not None else []),
     )
     if single is not None and not job.checkpoint.exists():
         warm_start(
