@@ -8,6 +8,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pyarrow.parquet
 import pytest
 import torch
 import trimesh
@@ -172,6 +173,8 @@ def people_in(path: Path) -> set[int]:
         return set(joblib.load(path))
     if path.suffix == ".json":
         return {person["id"] for person in json.loads(path.read_text("utf-8"))["people"]}
+    if path.suffix == ".parquet":
+        return set(pyarrow.parquet.read_table(path)["person"].to_pylist())
     return {int(line.split(",")[0]) for line in path.read_text("utf-8").splitlines()[1:]}
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import torch
 
@@ -144,3 +146,21 @@ def test_json_says_what_it_holds_and_holds_it(vibe, run: Path, result: Result) -
     projected = pelvis @ intrinsics.T
     drawn = np.array(one["joints_px"])[:, content["joint_names"].index("pelvis")]
     assert np.abs(projected[:, :2] / projected[:, 2:] - drawn).max() < 0.1, "K and trans_cam land on the overlay"
+
+
+def test_parquet_has_csvs_columns_with_types_and_says_what_they_mean(vibe, run: Path, result: Result) -> None:
+    answer = vibe("export", run, "-f", "parquet")
+    assert answer.code == 0 and answer.out.strip() == str(run / "joints.parquet")
+    table = pyarrow.parquet.read_table(run / "joints.parquet")
+    types = [str(table.schema.field(name).type) for name in ("person", "frame", "time_s", "filled", "nose_x_px")]
+    assert types == ["int32", "int64", "double", "bool", "float"]
+    check_table({name: table[name].to_numpy() for name in table.column_names}, result)
+    facts = json.loads(table.schema.metadata[b"vibe"])
+    assert facts["joint_names"] == list(POINT_NAMES) and facts["clip"]["frames"] == 40
+
+
+def test_without_pyarrow_parquet_is_refused_and_csv_named(vibe, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    answer = vibe("export", run, "-f", "parquet")
+    assert answer.code == 2 and "pyarrow" in answer.lines[0] and "--format csv" in answer.lines[1]
+    assert not (run / "joints.parquet").exists()

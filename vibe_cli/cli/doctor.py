@@ -33,11 +33,16 @@ MODULES = (
     "ffmpeg",
     "imageio_ffmpeg",
     "joblib",
+    "pygltflib",
     "trimesh",
     "yaml",
     "rich",
 )
-OPTIONAL = {"ultralytics": "YOLO detectors", "smplx": "SMPL bodies"}  # what is shipped works without them
+OPTIONAL = {
+    "ultralytics": "YOLO detectors",
+    "smplx": "SMPL bodies",
+    "pyarrow": "Parquet files",
+}  # what is shipped works without them
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,13 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     type=RATE,
     metavar="RATE",
     help="Frames a second, for example 30 or 30000/1001. [default: npz, obj, bvh: the clip's nominal rate; "
-    "glb, csv, json: its own time stamps]",
+    "glb, csv, parquet, json: its own time stamps]",
 )
 @click.option(
     "--axes",
     type=click.Choice(AXES),
-    help="bvh, csv, json: x right, y down, z into the image (opencv); y up (opengl, or unity, left-handed); z up "
-    "(blender, or unreal, left-handed). Metres. [default: bvh: opengl; csv, json: opencv]",
+    help="bvh, csv, parquet, json: x right, y down, z into the image (opencv); y up (opengl, or unity, left-handed); "
+    "z up (blender, or unreal, left-handed). Metres. [default: bvh: opengl; csv, parquet, json: opencv]",
 )
 @click.option(
     "--order",

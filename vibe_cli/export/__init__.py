@@ -29,6 +29,7 @@ FORMATS: dict[str, tuple[str, str]] = {
         "glb/person_001.glb … and scene.glb, skinned bodies in motion, for Blender, Unity, viewers",
     ),
     "csv": ("vibe_cli.export.csv", "joints.csv, a row a person and frame: 44 joints in metres and pixels"),
+    "parquet": ("vibe_cli.export.parquet", "joints.parquet, the same with types, by pyarrow"),
     "json": ("vibe_cli.export.json", "keypoints.json, everybody's 2D and 3D joints, and the detected keypoints"),
 }
 AXES = ("opencv", "opengl", "blender", "unity", "unreal")  # where x, y, z point: axes.py says
@@ -47,7 +48,7 @@ class ExportOptions:
     layout: str = LAYOUTS[0]  # npz: whose joints `poses` has
     fps: Fraction | None = None  # the constant rate; None: the clip's time stamps, or its nominal rate (npz, obj, bvh)
     from_start: bool = False  # npz, bvh, glb: everybody begins with the clip, in their first pose until they enter
-    axes: str | None = None  # bvh, csv, json: one of AXES; None: the format's own
+    axes: str | None = None  # bvh, csv, parquet, json: one of AXES; None: the format's own
     order: str = ORDERS[0]  # bvh: of the rotation channels
 
     def __post_init__(self) -> None:
