@@ -8,7 +8,8 @@ import pytest
 from tests.synth.test_synth import bank, body, cache, pictures  # noqa: F401 (fixtures)
 from vibe_cli.synth import poses
 from vibe_cli.synth.bodies import SynthBody
-from vibe_cli.synth.crops import CropSource, _clutter
+from vibe_cli.synth.clutter import lay_clutter
+from vibe_cli.synth.crops import CropSource
 from vibe_cli.synth.layers import Placement
 from vibe_cli.synth.people import (
     AROUND,
@@ -138,7 +139,7 @@ def test_those_in_front_of_a_throng_stand_aside(cache) -> None:  # noqa: ANN001,
 
 def test_clutter_hides_who_stands_behind_it() -> None:
     image, rng = np.full((64, 64, 4), 200, np.uint8), np.random.default_rng(0)
-    _clutter(rng, image)
+    lay_clutter(rng, image)
     hidden, untouched = image[..., 3] == 0, (image == 200).all(axis=-1)
     assert 10 < hidden.sum() < 3000 and np.mean((image[..., :3][hidden] != 200).any(axis=-1)) > 0.9
     assert np.mean(hidden | untouched) > 0.8  # the rest are edges, half hidden

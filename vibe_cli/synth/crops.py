@@ -11,6 +11,7 @@ import numpy as np
 
 from vibe_cli.geometry.skeleton import joints
 from vibe_cli.networks.skeleton import MIRRORED_JOINTS, MIRRORED_KEYPOINTS
+from vibe_cli.synth.clutter import hold_things, lay_clutter
 from vibe_cli.synth.faults import bordered, degrade, smeared, tone_curve
 from vibe_cli.synth.layers import Layer, Placement, with_fourth
 from vibe_cli.synth.people import MARGIN, SIZE, Picture
@@ -131,21 +132,41 @@ class CropSource:
     def _compose(
         self, rng: np.random.Generator, index: int, size: int, augment: bool, easy: bool = False, masked: bool = False
     ) -> tuple[np.ndarray, Placement]:
-        place = Placement(np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN)
-        if augment:
-            place = _place(rng, self.labels.pixels[index], easy, bool(self.whole[index]))
-            place = place if masked else _stand_up(rng, place, self.labels.rotations[index, 0])
+        """A crop (size, size, 3) uint8 BGR of a person, and their place in it.
+
+        Not augmented it shows them as they were drawn, `easy` whole and clearly, else among others, hidden in part and
+        through a camera's defects. A `masked` one has how much of a pixel is the person as a fourth channel.
+        """
+        if not augment:
+            place, image = Placement(np.full(2, SIZE / 2), SIZE / 2 * SCALE / MARGIN), self._background(rng, size)
+            place.layer(self.cutout(index), size).lay(image)
+            return image, place
+        place = _place(rng, self.labels.pixels[index], easy, bool(self.whole[index]))
+        place = place if masked else _stand_up(rng, place, self.labels.rotations[index, 0])
         cutout = self.cutout(index)
-        if augment and rng.random() < 0.6:  # a lens draws no hard edges; premultiplied, colour and mask soften alike
+        if rng.random() < 0.6:  # a lens draws no hard edges; premultiplied, colour and mask soften alike
             cutout = cv2.GaussianBlur(cutout, (3, 3), rng.uniform(0.4, 0.9))
         person, image = place.layer(cutout, size), self._background(rng, size)
-        if not augment:
-            person.lay(image)
-            return image, place
         if easy:
             person.lay(image)
-            image = self._cut_off(rng, image, place, cutout[..., 3])
-            return cv2.LUT(image, tone_curve(rng)), place
+            return cv2.LUT(self._cut_off(rng, image, place, cutout[..., 3]), tone_curve(rng)), place
+        wrists = place.points(self.labels.pixels[index])[WRISTS]
+        image = self._cut_off(rng, self._among(rng, image, person, place, wrists, masked), place, cutout[..., 3])
+        if rng.random() < 0.15:
+            lay_clutter(rng, image)
+        return _spoilt(rng, image, masked), place
+
+    def _among(
+        self,
+        rng: np.random.Generator,
+        image: np.ndarray,
+        person: Layer,
+        place: Placement,
+        wrists: np.ndarray,
+        masked: bool,
+    ) -> np.ndarray:
+        """The person laid on a background among others, behind and before them, with things held and in the way."""
+        size = len(image)
         if rng.random() < 0.1:  # a crowd far behind
             for _ in range(int(rng.integers(3, 9))):
                 self._somebody(rng, place.half * rng.uniform(1.6, 4), size).lay(image)
@@ -154,22 +175,14 @@ class CropSource:
             if not near:
                 other.lay(image)
         person.lay(image)
-        if masked:  # a fourth channel goes through all that follows: how much of a pixel is the person
+        if masked:  # a fourth channel goes through all that follows
             image = with_fourth(image, person.opacity(size))
         if rng.random() < 0.15:
-            _hold(rng, image, place.points(self.labels.pixels[index])[WRISTS])
+            hold_things(rng, image, wrists)
         for other, near in zip(company, before, strict=True):
             if near:
                 other.lay(image)
-        if rng.random() < 0.3:
-            image = self._occlude(rng, image)
-        image = self._cut_off(rng, image, place, cutout[..., 3])
-        if rng.random() < 0.15:
-            _clutter(rng, image)
-        if not masked:
-            return bordered(rng, degrade(rng, image, borders=False)), place
-        seen = degrade(rng, cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), borders=False)
-        return bordered(rng, with_fourth(seen, cv2.extractChannel(image, 3))), place
+        return self._occlude(rng, image) if rng.random() < 0.3 else image
 
     def _cut_off(self, rng: np.random.Generator, image: np.ndarray, place: Placement, alpha: np.ndarray) -> np.ndarray:
         """The occluder of a person who is seen in part: the picture's end, a table, a wall, or nothing."""
@@ -269,6 +282,14 @@ def mirror_labels(labels: Labels) -> Labels:
     )
 
 
+def _spoilt(rng: np.random.Generator, image: np.ndarray, masked: bool) -> np.ndarray:
+    """A crop with a camera's defects; its mask, where it has one as a fourth channel, stays sharp."""
+    if not masked:
+        return bordered(rng, degrade(rng, image, borders=False))
+    seen = degrade(rng, cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), borders=False)
+    return bordered(rng, with_fourth(seen, cv2.extractChannel(image, 3)))
+
+
 def _place(rng: np.random.Generator, pixels: np.ndarray, easy: bool, whole: bool) -> Placement:
     """A crop of a cut-out as a detector's box would be: `whole` says that the cut-out shows all of the person."""
     half = SIZE / 2 * SCALE / MARGIN * math.exp(rng.uniform(-0.28, 0.18))
@@ -302,38 +323,6 @@ def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> P
     found = lean + rng.normal(0, 0.3)
     wider = float(room(torch.tensor(found, dtype=torch.float64)))
     return replace(place, angle=found, half=place.half * wider, stood_up=True)
-
-
-def _hold(rng: np.random.Generator, image: np.ndarray, hands: np.ndarray) -> None:
-    """A stick, bat, pole or bag in one or both hands (2, 2), −1..1, drawn in place."""
-    size = len(image)
-    for hand in hands[: rng.integers(1, 3)]:
-        at, tone = (hand * 0.5 + 0.5) * size, tuple(float(v) for v in rng.uniform(0, 255, 3))
-        reach = rng.normal(size=2) * rng.uniform(0.05, 0.35) * size
-        ends = (at - reach * rng.uniform(0, 0.6), at + reach)
-        if rng.random() < 0.7:
-            a, b = (tuple(int(v) for v in end) for end in ends)
-            cv2.line(image, a, b, tone, max(1, int(rng.uniform(0.005, 0.04) * size)), cv2.LINE_AA)
-        else:
-            box = cv2.boxPoints(
-                (tuple(float(v) for v in ends[1]), tuple(rng.uniform(0.05, 0.2, 2) * size), float(rng.uniform(0, 180)))
-            )
-            cv2.fillPoly(image, [box.astype(np.int32)], tone)
-
-
-def _clutter(rng: np.random.Generator, image: np.ndarray) -> None:
-    """Things that stand or lie in a row before the person, as on a table or a shelf; drawn in place."""
-    size = len(image)
-    line, lean = rng.uniform(0.45, 1.0) * size, rng.normal(0, 0.08)
-    for _ in range(int(rng.integers(2, 8))):
-        x, (w, h) = rng.uniform(0, size), np.exp(rng.uniform(np.log(0.02), np.log(0.14), 2)) * size
-        y = line + lean * (x - size / 2) - h * rng.uniform(0, 1)
-        tone = tuple(float(v) for v in rng.uniform(0, 255, 3))
-        if rng.random() < 0.5:
-            cv2.ellipse(image, (int(x), int(y)), (max(1, int(w)), max(1, int(h))), 0, 0, 360, tone, -1, cv2.LINE_AA)
-        else:
-            box = cv2.boxPoints(((float(x), float(y)), (float(w) * 2, float(h) * 2), float(rng.normal(0, 8))))
-            cv2.fillPoly(image, [box.astype(np.int32)], tone, cv2.LINE_AA)
 
 
 def _smooth_noise(rng: np.random.Generator, length: int, columns: int) -> np.ndarray:
