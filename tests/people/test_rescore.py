@@ -125,33 +125,33 @@ def test_a_judge_learns_which_evidence_tells() -> None:
 
 
 def test_a_hand_within_a_whole_person_is_a_part_and_a_neighbour_is_not() -> None:
-    from vibe_cli.people.rescore import is_part
+    from vibe_cli.people.rescore import suppressed
 
     whole, hand, neighbour = [100, 100, 60, 160], [120, 100, 20, 20], [160, 100, 50, 150]
     boxes = np.array([whole, hand, neighbour], float)
-    assert is_part(boxes, np.array([0.3, 0.9, 0.9])).tolist() == [False, True, False]
-    assert is_part(boxes, np.array([0.01, 0.9, 0.9])).tolist() == [False, False, False]
+    assert suppressed(boxes, np.array([0.3, 0.9, 0.9])).tolist() == [False, True, False]
+    assert suppressed(boxes, np.array([0.01, 0.9, 0.9])).tolist() == [False, False, False]
 
 
 def test_an_outstretched_hand_beside_somebody_is_a_part() -> None:
-    from vibe_cli.people.rescore import is_part
+    from vibe_cli.people.rescore import suppressed
 
     boxes = np.array([[274, 298, 103, 396], [213, 284, 15, 39]], float)
-    assert is_part(boxes, np.array([0.9, 0.9])).tolist() == [False, True]
+    assert suppressed(boxes, np.array([0.9, 0.9])).tolist() == [False, True]
 
 
 def test_of_two_views_of_one_person_the_whole_is_kept_unless_the_other_is_much_surer() -> None:
-    from vibe_cli.people.rescore import is_part
+    from vibe_cli.people.rescore import suppressed
 
     whole_and_half = np.array([[273, 299, 176, 395], [273, 200, 177, 176]], float)
-    assert is_part(whole_and_half, np.array([0.5, 0.7])).tolist() == [False, True]
-    assert is_part(whole_and_half, np.array([0.1, 0.7])).tolist() == [True, False]
+    assert suppressed(whole_and_half, np.array([0.5, 0.7])).tolist() == [False, True]
+    assert suppressed(whole_and_half, np.array([0.1, 0.7])).tolist() == [True, False]
     alike = np.array([[202, 302, 187, 388], [264, 263, 330, 303]], float)
-    assert is_part(alike, np.array([0.61, 0.15])).tolist() == [False, True]
+    assert suppressed(alike, np.array([0.61, 0.15])).tolist() == [False, True]
 
 
 def test_people_side_by_side_are_two() -> None:
-    from vibe_cli.people.rescore import is_part
+    from vibe_cli.people.rescore import suppressed
 
     boxes = np.array([[100, 100, 60, 160], [140, 105, 55, 150]], float)
-    assert is_part(boxes, np.array([0.9, 0.6])).tolist() == [False, False]
+    assert suppressed(boxes, np.array([0.9, 0.6])).tolist() == [False, False]

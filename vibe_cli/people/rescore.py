@@ -30,14 +30,6 @@ PROPOSALS = 6  # best proposals of a frame that are looked at
 SURE = 0.35  # share of full confidence from which a point counts and shapes the box
 MARGIN = 0.06  # of the points' larger extent, on each side: flesh around the joints
 TRUSTED = 0.6, 0.9  # shares of full confidence, the points' mean, where their box begins to count and alone counts
-PART_INSIDE = 0.4  # share of its area within somebody from which a box is a part
-WHOLE = 2.5  # times a part's area is the least of a whole's
-PART_SCORE = 0.1  # least score of the whole, as a share of the part's
-BESIDE = 1.3  # how much the whole's box is enlarged to find limbs that stick out of it,
-LIMB = 10.0  # and how many times as large it is
-SAME = 0.4  # share of the smaller box from which two boxes are one person
-ALIKE = 1.3  # times as large: two boxes up to this are of one size
-WHOLE_SCORE = 0.4  # least score of the larger of two such, as a share of the smaller's
 OVERLAP = 0.5  # of two people who overlap more than this (IoU) the surer is kept
 
 
@@ -78,7 +70,7 @@ class RescoredDetector:
         scores = self.rescorer.scores(evidence)
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] >= self.threshold]
-        order = order[~is_part(boxes[order], scores[order])]
+        order = order[~suppressed(boxes[order], scores[order])]
         return Detections(clip_boxes(boxes[order], *frame.shape[1::-1]), scores[order])
 
     def gather(self, frame: np.ndarray, found: Detections) -> tuple[np.ndarray, np.ndarray]:
@@ -125,23 +117,57 @@ def _between(proposed: np.ndarray, found: np.ndarray, confidence: float) -> np.n
     return proposed + np.clip((confidence / FULL_CONFIDENCE - low) / (high - low), 0, 1) * (found - proposed)
 
 
-def is_part(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """(N,) whether a box (N, 4) is probably a part, or another view, of somebody found beside it.
+@dataclass(frozen=True)
+class Suppression:
+    """When a box is taken for a part, or a second view, of somebody beside it; ratios are of areas or scores."""
 
-    A box that lies largely in one of WHOLE times its area, or just beside a far larger one, is a hand or a head, if
-    the score of the whole is not negligible beside its own. Of two of more equal size that share much of the smaller,
-    one is not a person: the smaller, unless it is much surer.
-    """
+    part_inside: float = 0.4  # share of a part's area within the whole, or within its enlarged box
+    part_ratio: float = 2.5  # least area of the whole, over the part's
+    part_score: float = 0.1  # least score of the whole, over the part's
+    limb_reach: float = 1.3  # factor by which the whole's box is enlarged to find limbs that stick out of it,
+    limb_ratio: float = 10.0  # and the least area of that whole, over the limb's
+    double_inside: float = 0.4  # share of the smaller box in common from which two boxes are one person
+    same_size: float = 1.3  # ratio of areas up to which two boxes are of one size
+    larger_score: float = 0.4  # least score of the larger of two such boxes, over the smaller's, for it to be kept
+
+
+def suppressed(boxes: np.ndarray, scores: np.ndarray, options: Suppression | None = None) -> np.ndarray:
+    """(N,) bool: boxes (N, 4) that are parts of others, limbs beside them, or second views of them."""
+    options = options or Suppression()
+    rules = (inside_a_whole, limb_of_a_whole, double)
+    return np.any([rule(boxes, scores, options) for rule in rules], axis=0)
+
+
+def inside_a_whole(boxes: np.ndarray, scores: np.ndarray, options: Suppression) -> np.ndarray:
+    """(N,) bool: a box that lies largely in a much larger one, whose score is not negligible: a hand, a head."""
+    area, score = _ratios(boxes, scores)
+    shared = box_maths.shared(boxes, boxes) > options.part_inside
+    return (shared & (area > options.part_ratio) & (score > options.part_score)).any(axis=1)
+
+
+def limb_of_a_whole(boxes: np.ndarray, scores: np.ndarray, options: Suppression) -> np.ndarray:
+    """(N,) bool: a box just beside a far larger one, whose score is not negligible."""
+    area, score = _ratios(boxes, scores)
+    around = boxes * [1, 1, options.limb_reach, options.limb_reach]
+    shared = box_maths.shared(boxes, around) > options.part_inside
+    return (shared & (area > options.limb_ratio) & (score > options.part_score)).any(axis=1)
+
+
+def double(boxes: np.ndarray, scores: np.ndarray, options: Suppression) -> np.ndarray:
+    """(N,) bool: the lesser of two boxes that share much of the smaller: the smaller one, unless it is much surer."""
+    area, score = _ratios(boxes, scores)
+    near = (area < options.part_ratio) & (area > 1 / options.part_ratio)
+    larger, smaller = area > options.same_size, area < 1 / options.same_size
+    least = np.where(larger, options.larger_score, np.where(smaller, 1 / options.larger_score, 1.0))
+    other_wins = (box_maths.shared(boxes, boxes) > options.double_inside) & near & (score > least)
+    np.fill_diagonal(other_wins, False)
+    return other_wins.any(axis=1)
+
+
+def _ratios(boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, N) area and score of the other box (column) over those of one's own (row)."""
     area = boxes[:, 2:].prod(axis=1)
-    ratio, score = area[None] / area[:, None], scores[None] / np.maximum(scores[:, None], 1e-9)  # the other's over mine
-    common = box_maths.shared(boxes, boxes)
-    around = boxes * [1, 1, BESIDE, BESIDE]
-    part = (common > PART_INSIDE) & (ratio > WHOLE) & (score > PART_SCORE)
-    limb = (box_maths.shared(boxes, around) > PART_INSIDE) & (ratio > LIMB) & (score > PART_SCORE)
-    wins = np.where(ratio > ALIKE, score > WHOLE_SCORE, np.where(ratio < 1 / ALIKE, score > 1 / WHOLE_SCORE, score > 1))
-    double = (common > SAME) & (ratio < WHOLE) & (ratio > 1 / WHOLE) & wins
-    np.fill_diagonal(double, False)
-    return (part | limb | double).any(axis=1)
+    return area[None] / area[:, None], scores[None] / np.maximum(scores[:, None], 1e-9)
 
 
 def box_of_points(points: np.ndarray, confidence: np.ndarray, box: np.ndarray) -> np.ndarray:
