@@ -52,7 +52,7 @@ def test_mirroring_maps_twice_gives_them_back_and_once_exchanges_the_sides(
 def test_the_crop_and_its_mirror_image_are_seen_as_mirror_images(
     keypoint_net: KeypointNet, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flip_test, "NEAR", 1.0)
+    monkeypatch.setattr(flip_test, "SECOND_CROP_SCALE", 1.0)
     seen, mirrored = (
         predict_flipped(keypoint_net, crops),
         mirror_maps(predict_flipped(keypoint_net, mirror_crops(crops))),
@@ -94,7 +94,7 @@ def test_where_the_two_looks_disagree_both_places_stay(monkeypatch: pytest.Monke
             torch.zeros(1, 8),
         )
 
-    monkeypatch.setattr(flip_test, "NEAR", 1.0)
+    monkeypatch.setattr(flip_test, "SECOND_CROP_SCALE", 1.0)
     looks = iter([maps(0), replace(maps(0))])  # the second, mirrored back, says column 3
     heat = predict_flipped(lambda _: next(looks), torch.zeros(1, 3, 32, 32)).heat
     share = heat.flatten(2).softmax(-1).view_as(heat)[0, 0, 1]

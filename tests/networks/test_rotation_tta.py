@@ -12,7 +12,7 @@ import torch
 from vibe_cli.geometry.rotations import matrix_from_6d
 from vibe_cli.networks.keypoints import KeypointConfig, KeypointMaps, KeypointNet
 from vibe_cli.networks.lifter import KeypointPrediction, decode_maps
-from vibe_cli.networks.rotation_tta import HIPS, LEANS, SHOULDERS, TTA, lean_of, predict_tta, turn_back, turn_crops
+from vibe_cli.networks.rotation_tta import HIPS, LEAN_RAD, SHOULDERS, TTA, lean_of, predict_tta, turn_back, turn_crops
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS
 
 SIZE = 128
@@ -96,7 +96,7 @@ def test_an_eye_that_stands_sees_what_it_saw_without_the_second_look() -> None:
     crops = torch.randn(4, 3, 64, 64)
     with torch.no_grad():
         plain, seen = predict_tta(keypoint_net, crops, True, False), predict_tta(keypoint_net, crops, **TTA)
-        standing = lean_of(plain).abs() <= LEANS
+        standing = lean_of(plain).abs() <= LEAN_RAD
         assert standing.any() and not standing.all()
         for name in vars(plain):
             a, b = getattr(plain, name), getattr(seen, name)

@@ -18,7 +18,7 @@ from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoin
 from vibe_cli.people.track import TrackOptions, link_tracks
 from vibe_cli.results import Detections, Track
 
-SURE = 0.2  # mean confidence of the 49 from which a detected person counts
+MIN_MEAN_CONFIDENCE = 0.2  # mean confidence of the 49 from which a detected person counts
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
 ABOUT = About(
     name="kinetics-400",
@@ -64,7 +64,7 @@ def _follow(numbered: People) -> list[Track]:
 
 def _sure(people: np.ndarray) -> np.ndarray:
     """(P,) who counts."""
-    return (people[..., 2].mean(axis=1) >= SURE) & ((people[..., 2] > 0).sum(axis=1) >= 2)
+    return (people[..., 2].mean(axis=1) >= MIN_MEAN_CONFIDENCE) & ((people[..., 2] > 0).sum(axis=1) >= 2)
 
 
 def _person(name: str, path: Path, track: Track, numbered: People, fps: float) -> Sequence:

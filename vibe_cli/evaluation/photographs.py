@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from vibe_cli.results import TrackFeatures
     from vibe_cli.zoo.model import Model
 
-LIMITS = (0.1, 0.2)  # of the larger side of the box
-LEAST_KEYPOINTS, LEAST_HEIGHT = 8, 80
-CLEAR = 0.75  # confidence of a label from which the keypoint is plainly visible
+PCK_OF_BOX = (0.1, 0.2)  # of the larger side of the box
+MIN_KEYPOINTS, MIN_HEIGHT_PX = 8, 80
+VISIBLE_CONFIDENCE = 0.75  # confidence of a label from which the keypoint is plainly visible
 UNIQUE = sorted(set(JOINTS_49))
 ROWS = [JOINTS_49.index(joint) for joint in UNIQUE]  # each joint once, among the 49
 EXCHANGED = [UNIQUE.index(KEYPOINTS_OF_54[MIRRORED_KEYPOINTS[KEYPOINTS_OF_54.index(joint)]]) for joint in UNIQUE]
@@ -107,27 +107,27 @@ def countable(sequence: Sequence) -> np.ndarray:
     """Frames in which enough of the person is marked and their box is high enough."""
     if sequence.joints2d is None or sequence.boxes is None:
         return np.zeros(0, int)
-    clear = (sequence.joints2d[:, ROWS, 2] > CLEAR).sum(axis=1)
-    return np.flatnonzero((clear >= LEAST_KEYPOINTS) & (sequence.boxes[:, 3] >= LEAST_HEIGHT) & sequence.valid)
+    clear = (sequence.joints2d[:, ROWS, 2] > VISIBLE_CONFIDENCE).sum(axis=1)
+    return np.flatnonzero((clear >= MIN_KEYPOINTS) & (sequence.boxes[:, 3] >= MIN_HEIGHT_PX) & sequence.valid)
 
 
 def measure(points: np.ndarray, people: People) -> dict:
     """PCK of points (N, K, 2) over what is plainly visible, 0..1; also if no person's sides were exchanged."""
     distance = np.linalg.norm(points - people.labels[..., :2], axis=-1) / people.sides[:, None]
     other = np.linalg.norm(points[:, EXCHANGED] - people.labels[..., :2], axis=-1) / people.sides[:, None]
-    clear = people.labels[..., 2] > CLEAR
+    clear = people.labels[..., 2] > VISIBLE_CONFIDENCE
     total = np.maximum(clear.sum(axis=1), 1)
     swapped = (other * clear).sum(axis=1) / total < (distance * clear).sum(axis=1) / total
     better = np.where(swapped[:, None], other, distance)
-    result = {f"pck@{limit:g}": float((distance[clear] < limit).mean()) for limit in LIMITS}
-    result |= {f"pck@{limit:g}_if_never_swapped": float((better[clear] < limit).mean()) for limit in LIMITS}
+    result = {f"pck@{limit:g}": float((distance[clear] < limit).mean()) for limit in PCK_OF_BOX}
+    result |= {f"pck@{limit:g}_if_never_swapped": float((better[clear] < limit).mean()) for limit in PCK_OF_BOX}
     result["swapped"] = float(swapped.mean())
     per_joint = {}
     for joint, name in NAMES.items():
         row = UNIQUE.index(joint)
         off = distance[:, row][clear[:, row]]
         if len(off):
-            per_joint[name] = {f"pck@{limit:g}": float((off < limit).mean()) for limit in LIMITS}
+            per_joint[name] = {f"pck@{limit:g}": float((off < limit).mean()) for limit in PCK_OF_BOX}
     return {**result, "per_joint": per_joint, "people": len(points)}
 
 
@@ -142,9 +142,9 @@ def mean_pose(people: People) -> np.ndarray:
 def protocol(people: People, options: MotionOptions) -> dict[str, str]:
     """How the numbers came about."""
     lines = {
-        "people": f"{len(people.labels)}, with at least {LEAST_KEYPOINTS} plainly visible keypoints and a box at least "
-        f"{LEAST_HEIGHT} px high",
-        "right": "within " + " or ".join(f"{limit:g}" for limit in LIMITS) + " of the larger side of the true box; "
+        "people": f"{len(people.labels)}, with at least {MIN_KEYPOINTS} plainly visible keypoints and a box at least "
+        f"{MIN_HEIGHT_PX} px high",
+        "right": "within " + " or ".join(f"{limit:g}" for limit in PCK_OF_BOX) + " of the larger side of the true box; "
         "plainly visible keypoints only",
         "boxes": "the data set's, not a detector's",
         "never swapped": "a person's left and right exchanged where that is nearer to the truth",

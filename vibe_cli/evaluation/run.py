@@ -117,8 +117,8 @@ def _keypoints(options: EvaluationOptions, dataset: Dataset, progress: Progress)
     people = photographs.look(progress(dataset, "Looking", options.limit), candidates, features, options.motion)
     if not len(people.labels):
         raise InputError(
-            f"{options.folder}: nobody with {photographs.LEAST_KEYPOINTS} plainly visible keypoints and "
-            f"{photographs.LEAST_HEIGHT} px of height",
+            f"{options.folder}: nobody with {photographs.MIN_KEYPOINTS} plainly visible keypoints and "
+            f"{photographs.MIN_HEIGHT_PX} px of height",
             hint="take larger pictures of whole people",
         )
     rows = [
@@ -147,7 +147,7 @@ def _keypoints(options: EvaluationOptions, dataset: Dataset, progress: Progress)
             lambda folder: plots.draw_joints(
                 folder / "joints.png",
                 rows,
-                {f"pck@{limit:g}": (f"PCK at {limit:g}, %", 100.0) for limit in photographs.LIMITS},
+                {f"pck@{limit:g}": (f"PCK at {limit:g}, %", 100.0) for limit in photographs.PCK_OF_BOX},
             )
         ],
         warnings,

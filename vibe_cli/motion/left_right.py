@@ -13,10 +13,10 @@ from vibe_cli.geometry.skeleton import JOINT, JOINTS_49
 
 # of the 54 joints, left and right
 KNEE, ANKLE, *FOOT = ((JOINT[f"l_{n}"], JOINT[f"r_{n}"]) for n in ("knee", "ankle", "big_toe", "small_toe", "heel"))
-CLEARLY = 0.8  # exchanged sides must fit better than this share of the distance as they are
-TOGETHER = 0.04  # of the crop's side: keypoints nearer than this are one place
-APART = 0.08  # of the crop's side: expected places farther than this are two
-HIDDEN = 0.1  # what is left of the confidence of a leg that was found on the other
+SWAP_DISTANCE_RATIO = 0.8  # exchanged sides must fit better than this share of the distance as they are
+TOGETHER_OF_CROP = 0.04  # of the crop's side: keypoints nearer than this are one place
+APART_OF_CROP = 0.08  # of the crop's side: expected places farther than this are two
+HIDDEN_CONFIDENCE_RATIO = 0.1  # what is left of the confidence of a leg that was found on the other
 
 
 def fix_leg_swaps(keypoints: np.ndarray, expected: np.ndarray, sides: np.ndarray) -> np.ndarray:
@@ -27,18 +27,18 @@ def fix_leg_swaps(keypoints: np.ndarray, expected: np.ndarray, sides: np.ndarray
     """
     settled = keypoints.copy()
     as_is, exchanged = (_distance(keypoints, expected, cross) for cross in (False, True))
-    swapped = exchanged < CLEARLY * as_is
+    swapped = exchanged < SWAP_DISTANCE_RATIO * as_is
     for lefts, rights in (_rows(pair) for pair in (KNEE, ANKLE, *FOOT)):
         settled[np.ix_(swapped, lefts)] = keypoints[np.ix_(swapped, rights)]
         settled[np.ix_(swapped, rights)] = keypoints[np.ix_(swapped, lefts)]
     (left, *_), (right, *_) = _rows(ANKLE)
-    one_place = np.linalg.norm(settled[:, left, :2] - settled[:, right, :2], axis=-1) < TOGETHER * sides
-    two_wanted = np.linalg.norm(expected[:, left] - expected[:, right], axis=-1) > APART * sides
+    one_place = np.linalg.norm(settled[:, left, :2] - settled[:, right, :2], axis=-1) < TOGETHER_OF_CROP * sides
+    two_wanted = np.linalg.norm(expected[:, left] - expected[:, right], axis=-1) > APART_OF_CROP * sides
     off = [np.linalg.norm(settled[:, k, :2] - expected[:, k], axis=-1) for k in (left, right)]
     for side, farther in ((0, off[0] > off[1]), (1, off[0] <= off[1])):
         hidden = one_place & two_wanted & farther
         for pair in (ANKLE, *FOOT):
-            settled[np.ix_(hidden, _rows(pair)[side], np.array([2]))] *= HIDDEN
+            settled[np.ix_(hidden, _rows(pair)[side], np.array([2]))] *= HIDDEN_CONFIDENCE_RATIO
     return settled
 
 

@@ -15,8 +15,8 @@ from torch.nn.functional import grid_sample
 from vibe_cli.networks.keypoints import KeypointMaps
 from vibe_cli.networks.skeleton import MIRRORED_KEYPOINTS
 
-LEAST = 1e-9  # probability, before its logarithm
-NEAR = 0.85  # share of the crop's side that the second look sees
+MIN_PROBABILITY = 1e-9  # probability, before its logarithm
+SECOND_CROP_SCALE = 0.85  # share of the crop's side that the second look sees
 
 
 def predict_flipped(keypoint_net: Callable[[Tensor], KeypointMaps], crops: Tensor) -> KeypointMaps:
@@ -24,9 +24,9 @@ def predict_flipped(keypoint_net: Callable[[Tensor], KeypointMaps], crops: Tenso
 
     Probabilities are averaged, not their logits: where the two disagree, both places stay.
     """
-    here, there = keypoint_net(crops), mirror_maps(keypoint_net(mirror_crops(nearer(crops, NEAR))))
-    near = [_chances(there.heat) / NEAR**2, _chances(there.union) / NEAR**2, there.depth]
-    seen_twice, back = _put_back(torch.cat(near, dim=1), NEAR)
+    here, there = keypoint_net(crops), mirror_maps(keypoint_net(mirror_crops(nearer(crops, SECOND_CROP_SCALE))))
+    near = [_chances(there.heat) / SECOND_CROP_SCALE**2, _chances(there.union) / SECOND_CROP_SCALE**2, there.depth]
+    seen_twice, back = _put_back(torch.cat(near, dim=1), SECOND_CROP_SCALE)
     heat, union, depth = back.split([maps.shape[1] for maps in near], dim=1)
     return KeypointMaps(
         heat=_mean(_chances(here.heat), heat),
@@ -91,4 +91,4 @@ def _chances(maps: Tensor) -> Tensor:
 
 def _mean(a: Tensor, b: Tensor) -> Tensor:
     """Logits of the mean of two distributions."""
-    return ((a + b) / 2).clamp_min(LEAST).log()
+    return ((a + b) / 2).clamp_min(MIN_PROBABILITY).log()

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from vibe_cli.networks.skeleton import FOLLOWERS, LEFT_RIGHT_PAIRS
 
-SPREAD = 1.6  # cells, of the Gaussian window around a peak that is read
-APART = 2.5  # cells, from which two peaks are two places
-SECOND = 0.9  # least mass of the second place in the union map, as a share of the first's
-LEAST = 0.12  # and least mass at all
+WINDOW_CELLS = 1.6  # cells, of the Gaussian window around a peak that is read
+APART_CELLS = 2.5  # cells, from which two peaks are two places
+SECOND_MASS_RATIO = 0.9  # least mass of the second place in the union map, as a share of the first's
+SECOND_MASS_MIN = 0.12  # and least mass at all
 
 
 def cell_centres(count: int, device: torch.device | None = None) -> Tensor:
@@ -61,7 +61,7 @@ def read_at(probability: Tensor, cell: Tensor, depth: Tensor) -> tuple[Tensor, T
 def _window(count: int, centre: Tensor) -> Tensor:
     """(…,) cells → (…, count) Gaussian weights around them."""
     offset = torch.arange(count, device=centre.device) - centre[..., None]
-    return torch.exp(-(offset**2) / (2 * SPREAD**2))
+    return torch.exp(-(offset**2) / (2 * WINDOW_CELLS**2))
 
 
 def separate_left_right(probability: Tensor, union: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,11 +74,12 @@ def separate_left_right(probability: Tensor, union: Tensor) -> tuple[Tensor, Ten
         _at(mass[:, left], peak[:, left]) >= _at(mass[:, right], peak[:, right]), peak[:, left], peak[:, right]
     )
     cells = torch.arange(union_mass.shape[-1], device=peak.device)
-    far = ((cells // w - (first // w)[..., None]) ** 2 + (cells % w - (first % w)[..., None]) ** 2) > APART**2
+    far = ((cells // w - (first // w)[..., None]) ** 2 + (cells % w - (first % w)[..., None]) ** 2) > APART_CELLS**2
     second = torch.where(far, union_mass, 0).argmax(-1)
-    near = ((peak[:, left] // w - peak[:, right] // w) ** 2 + (peak[:, left] % w - peak[:, right] % w) ** 2) <= APART**2
+    down, across = (part[:, left] - part[:, right] for part in (peak // w, peak % w))
+    near = down**2 + across**2 <= APART_CELLS**2
     there = _at(union_mass, second)
-    split = near & (there > LEAST) & (there > SECOND * _at(union_mass, first))
+    split = near & (there > SECOND_MASS_MIN) & (there > SECOND_MASS_RATIO * _at(union_mass, first))
     right_moves = _at(mass[:, left], first) * _at(mass[:, right], second) >= _at(mass[:, left], second) * _at(
         mass[:, right], first
     )

@@ -12,9 +12,9 @@ from vibe_cli.networks.heatmap_decoding import decode_apart, decode_peaks
 from vibe_cli.networks.keypoints import YAW_BINS, KeypointMaps
 from vibe_cli.networks.skeleton import COUNT
 
-FULL_CONFIDENCE = 0.7  # the probability in a peak's window that a clear point reaches
-EDGE = 0.97  # a point found this near the crop's border may lie outside it,
-OUTSIDE = 0.1  # and this much of its confidence is left
+FULL_PROBABILITY = 0.7  # the probability in a peak's window that a clear point reaches
+EDGE_OF_CROP = 0.97  # a point found this near the crop's border may lie outside it,
+OUTSIDE_CONFIDENCE_RATIO = 0.1  # and this much of its confidence is left
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class KeypointPrediction:
 def decode_maps(maps: KeypointMaps) -> KeypointPrediction:
     """Decode the keypoint network's maps."""
     points, probability, depth = decode_apart(maps.heat, maps.union, maps.depth)
-    inside = (points.abs() < EDGE).all(-1)
-    confidence = (probability / FULL_CONFIDENCE).clamp(0, 1) * torch.where(inside, 1.0, OUTSIDE)
+    inside = (points.abs() < EDGE_OF_CROP).all(-1)
+    confidence = (probability / FULL_PROBABILITY).clamp(0, 1) * torch.where(inside, 1.0, OUTSIDE_CONFIDENCE_RATIO)
     solid = torch.ones_like(depth[:, 0])
     return KeypointPrediction(points, confidence, depth, maps.yaw.softmax(-1), maps.root, maps.pooled, solid)
 
@@ -46,7 +46,7 @@ def decode_maps(maps: KeypointMaps) -> KeypointPrediction:
 def decode_points(maps: KeypointMaps) -> tuple[Tensor, Tensor]:
     """Points (N, K, 2) in −1..1 and how sure they are (N, K): their peak's probability, 0 at the crop's border."""
     points, probability, _ = decode_peaks(maps.heat, maps.depth)
-    return points, probability * (points.abs() < EDGE).all(-1)
+    return points, probability * (points.abs() < EDGE_OF_CROP).all(-1)
 
 
 def points_alone(points: Tensor, confidence: Tensor) -> KeypointPrediction:

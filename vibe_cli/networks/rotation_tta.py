@@ -17,11 +17,11 @@ from torch.nn.functional import grid_sample
 
 from vibe_cli.networks.flip_test import predict_flipped
 from vibe_cli.networks.keypoints import KeypointMaps, KeypointNet
-from vibe_cli.networks.lifter import EDGE, OUTSIDE, KeypointPrediction, decode_maps
+from vibe_cli.networks.lifter import EDGE_OF_CROP, OUTSIDE_CONFIDENCE_RATIO, KeypointPrediction, decode_maps
 from vibe_cli.networks.skeleton import pair
 
 TTA = {"flip_test": True, "rotation_tta": True}  # test-time augmentation of encoders that are made now
-LEANS = math.radians(45)  # from which a trunk is turned
+LEAN_RAD = math.radians(45)  # from which a trunk is turned
 HIPS, SHOULDERS = list(pair("hip")), list(pair("shoulder"))
 
 
@@ -39,7 +39,7 @@ def predict_tta(
 
     seen = once(crops)
     lean = lean_of(seen)
-    lying = lean.abs() > LEANS
+    lying = lean.abs() > LEAN_RAD
     if not rotation_tta or not lying.any():
         return seen
     again = turn_back(once(turn_crops(crops[lying], lean[lying])), lean[lying])
@@ -91,8 +91,8 @@ def turn_back(seen: KeypointPrediction, lean: Tensor) -> KeypointPrediction:
     """
     x, y = seen.points.unbind(-1)
     points = torch.stack(turned(x, y, lean[:, None]), -1) * room(lean)[:, None, None]
-    beyond = (points.abs() >= EDGE).any(-1) & (seen.points.abs() < EDGE).all(-1)
-    confidence = seen.confidence * torch.where(beyond, OUTSIDE, 1.0)
+    beyond = (points.abs() >= EDGE_OF_CROP).any(-1) & (seen.points.abs() < EDGE_OF_CROP).all(-1)
+    confidence = seen.confidence * torch.where(beyond, OUTSIDE_CONFIDENCE_RATIO, 1.0)
     across, down, deep = seen.root.unflatten(1, (3, 2)).unbind(1)  # of the two columns of 6D
     root = torch.stack([*turned(across, down, lean[:, None]), deep], 1).flatten(1)
     return replace(seen, points=points, confidence=confidence, root=root)

@@ -23,10 +23,12 @@ from vibe_cli.results import Detections, Track, TrackFeatures
 if TYPE_CHECKING:
     import torch
 
-FARTHEST = 0.75  # of the larger side of a track's box: how far the middle of a person's keypoints may lie from its own
-MARGIN = 1.15  # a person's box over that of its keypoints, which end at the ankles and ears
-FOUND = 0.05  # confidence from which a keypoint counts for the box
-LEAST_SEEN = 5  # of the 49 keypoints, from which a person of a source is somebody to be followed
+FARTHEST_OF_BOX = (
+    0.75  # of the larger side of a track's box: how far the middle of a person's keypoints may lie from its own
+)
+BOX_MARGIN = 1.15  # a person's box over that of its keypoints, which end at the ankles and ears
+MIN_CONFIDENCE = 0.05  # confidence from which a keypoint counts for the box
+MIN_KEYPOINTS = 5  # of the 49 keypoints, from which a person of a source is somebody to be followed
 Frames = Iterable[tuple[int, np.ndarray]]
 
 
@@ -129,18 +131,18 @@ def join_people(found: list[Detections], people: People, size: tuple[int, int]) 
     """Detections of every frame joined by the people of a source of keypoints, who are there for certain.
 
     Who both found gets the box of the keypoints, which does not change from one kind to the other. People without
-    `LEAST_SEEN` keypoints inside the picture of `size` (width, height) are nobody.
+    `MIN_KEYPOINTS` keypoints inside the picture of `size` (width, height) are nobody.
     """
     return [_joined(one, people[frame], size) if frame in people else one for frame, one in enumerate(found)]
 
 
 def _joined(found: Detections, people: np.ndarray, size: tuple[int, int]) -> Detections:
-    inside = (people[..., :2] >= 0).all(-1) & (people[..., :2] < size).all(-1) & (people[..., 2] > FOUND)
-    people = people[inside.sum(axis=1) >= LEAST_SEEN]
+    inside = (people[..., :2] >= 0).all(-1) & (people[..., :2] < size).all(-1) & (people[..., 2] > MIN_CONFIDENCE)
+    people = people[inside.sum(axis=1) >= MIN_KEYPOINTS]
     if not len(people):
         return found
     boxes = np.stack([_box(person) for person in people])
-    sure = people[..., 2] > FOUND
+    sure = people[..., 2] > MIN_CONFIDENCE
     scores = (people[..., 2] * sure).sum(axis=1) / sure.sum(axis=1)
     kept = np.ones(len(found), bool)
     for one, other in _pairs(found.boxes.astype(np.float64), boxes):
@@ -176,7 +178,7 @@ def match_people(tracks: list[Track], people: People) -> list[np.ndarray]:
             rows.setdefault(frame, []).append((number, row))
     for frame, there in rows.items():
         candidates = people.get(frame, np.zeros((0, 49, 3)))
-        candidates = candidates[[np.count_nonzero(one[:, 2] > FOUND) >= 2 for one in candidates]]
+        candidates = candidates[[np.count_nonzero(one[:, 2] > MIN_CONFIDENCE) >= 2 for one in candidates]]
         if len(candidates):
             boxes = np.stack([tracks[number].boxes[row] for number, row in there])
             for one, other in _pairs(boxes, np.stack([_box(person) for person in candidates])):
@@ -190,12 +192,12 @@ def _pairs(boxes: np.ndarray, people: np.ndarray) -> list[tuple[int, int]]:
     distance = np.linalg.norm(boxes[:, None, :2] - people[None, :, :2], axis=-1)
     distance = distance / np.maximum(boxes[:, 2:].max(axis=1), 1e-6)[:, None]
     overlap = box_maths.iou(boxes, people)
-    gain = np.where((distance <= FARTHEST) | (overlap > 0.3), 1 + overlap - distance / 2, 0)
+    gain = np.where((distance <= FARTHEST_OF_BOX) | (overlap > 0.3), 1 + overlap - distance / 2, 0)
     return assign(gain, 0)
 
 
 def _box(person: np.ndarray) -> np.ndarray:
     """(4,) the box about a person's keypoints (49, 3) of any confidence to speak of."""
-    points = person[person[:, 2] > FOUND, :2]
+    points = person[person[:, 2] > MIN_CONFIDENCE, :2]
     low, high = points.min(axis=0), points.max(axis=0)
-    return np.concatenate([(low + high) / 2, np.maximum((high - low) * MARGIN, 1)])
+    return np.concatenate([(low + high) / 2, np.maximum((high - low) * BOX_MARGIN, 1)])

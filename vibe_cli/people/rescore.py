@@ -17,7 +17,7 @@ import torch
 
 from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.geometry.camera import crop_points_to_image
-from vibe_cli.networks.lifter import FULL_CONFIDENCE, decode_points
+from vibe_cli.networks.lifter import FULL_PROBABILITY, decode_points
 from vibe_cli.people.crops import crop_person, normalise
 from vibe_cli.results import Detections
 
@@ -91,7 +91,7 @@ class RescoredDetector:
                 people.append(
                     _between(np.average(first[here], axis=0, weights=proposal_logit[here]), boxes[i], mean[i])
                 )
-                confident_share = (confidence[i] > SURE * FULL_CONFIDENCE).mean()
+                confident_share = (confidence[i] > SURE * FULL_PROBABILITY).mean()
                 self_iou = box_maths.iou(second[i : i + 1], boxes[i : i + 1])[0, 0]
                 evidence.append([np.log(chance / (1 - chance)), mean[i], confident_share, self_iou])
         return np.array(people), np.array(evidence)
@@ -104,7 +104,7 @@ class RescoredDetector:
             found, sure = decode_points(self.encoder.predict_maps(crops.to(self.encoder.gain.device)))
         points = crop_points_to_image(found.cpu().numpy(), squares)
         confidence = sure.cpu().numpy()
-        moved = [box_of_points(*row) for row in zip(points, confidence / FULL_CONFIDENCE, boxes, strict=True)]
+        moved = [box_of_points(*row) for row in zip(points, confidence / FULL_PROBABILITY, boxes, strict=True)]
         return np.stack(moved), confidence
 
 
@@ -114,7 +114,7 @@ def _between(proposed: np.ndarray, found: np.ndarray, confidence: float) -> np.n
     Points that are unsure are often of what is hidden, or of somebody else.
     """
     low, high = TRUSTED
-    return proposed + np.clip((confidence / FULL_CONFIDENCE - low) / (high - low), 0, 1) * (found - proposed)
+    return proposed + np.clip((confidence / FULL_PROBABILITY - low) / (high - low), 0, 1) * (found - proposed)
 
 
 @dataclass(frozen=True)

@@ -315,10 +315,10 @@ def _stand_up(rng: np.random.Generator, place: Placement, root: np.ndarray) -> P
     """
     import torch  # here, since whoever only draws starts without it in a fifth of the time
 
-    from vibe_cli.networks.rotation_tta import LEANS, room
+    from vibe_cli.networks.rotation_tta import LEAN_RAD, room
 
     lean = math.atan2(root[0, 1], -root[1, 1])
-    if abs(lean) < LEANS or np.hypot(root[0, 1], root[1, 1]) < SHOWN or rng.random() < 0.5:
+    if abs(lean) < LEAN_RAD or np.hypot(root[0, 1], root[1, 1]) < SHOWN or rng.random() < 0.5:
         return place
     found = lean + rng.normal(0, 0.3)
     wider = float(room(torch.tensor(found, dtype=torch.float64)))

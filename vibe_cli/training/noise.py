@@ -15,7 +15,7 @@ from vibe_cli.geometry.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.geometry.skeleton import JOINT, JOINTS_49
 from vibe_cli.networks.keypoints import YAW_BINS
 from vibe_cli.networks.lifter import KeypointPrediction
-from vibe_cli.networks.rotation_tta import LEANS, turned
+from vibe_cli.networks.rotation_tta import LEAN_RAD, turned
 from vibe_cli.networks.skeleton import COUNT, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.people.keypoint_files import LAYOUTS
 from vibe_cli.training.keypoint_loss import yaw_target
@@ -185,5 +185,5 @@ def _missed(pixels: Tensor, length: int, noise: OwnNoise | GivenNoise) -> Tensor
 def _stood_up(root: Tensor) -> Tensor:
     """Root rotations (N, 3, 3) of people whose crop is turned until they stand, where they lean that much."""
     lean = torch.atan2(root[:, 0, 1], -root[:, 1, 1])
-    lean = torch.where(lean.abs() > LEANS, lean, 0)[:, None]
+    lean = torch.where(lean.abs() > LEAN_RAD, lean, 0)[:, None]
     return torch.stack([*turned(root[:, 0], root[:, 1], -lean), root[:, 2]], 1)

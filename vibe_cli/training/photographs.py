@@ -42,13 +42,14 @@ BEYOND: list[tuple[int, int, list[int]]] = [
     )
     for side in "lr"[row % 2]
 ]
-NEAR = 0.09  # of a person's larger side: marks of the same joint
-FACE_NEAR = 0.05
-APART = 0.15  # left and right that are this far from each other can be told to be exchanged
-SURE, LANDMARK_SURE, QUITE_SURE = 0.25, 0.3, 0.5  # scores of networks' marks that count
-MISTAKEN = 0.25  # share of the limbs exchanged, from which the hand's other marks of a person are in doubt
-ALONE, BY_NETWORKS, BEYOND_WEIGHT, SIDES_UNKNOWN = 0.6, 0.7, 0.6, 0.8  # weights; what is agreed on has 1
-MARGIN = 1.1  # a person's box over that of the joints
+NEAR_OF_SIDE = 0.09  # of a person's larger side: marks of the same joint
+FACE_NEAR_OF_SIDE = 0.05
+APART_OF_SIDE = 0.15  # left and right that are this far from each other can be told to be exchanged
+MOVENET_SCORE, BLAZEPOSE_SCORE, BLAZEPOSE_HIGH_SCORE = 0.25, 0.3, 0.5  # scores of networks' marks that count
+EXCHANGED_SHARE = 0.25  # share of the limbs exchanged, from which the hand's other marks of a person are in doubt
+ALONE_WEIGHT, BY_NETWORKS_WEIGHT = 0.6, 0.7  # of marks by the hand alone, by networks alone; what is agreed on has 1
+BEYOND_WEIGHT, SIDES_UNKNOWN_WEIGHT = 0.6, 0.8
+BOX_MARGIN = 1.1  # a person's box over that of the joints
 TRUNK = [4, 5, 10, 11]  # hips and shoulders among the limbs' joints; all but one of them BlazePose must have right
 DEPTH_WEIGHT, ROOT_WEIGHT = 0.5, 0.6  # of what one network alone tells
 SECTORS, EVENED = 12, (0.3, 2.0)  # directions that people face, and how much their weights are evened out
@@ -86,28 +87,28 @@ class _Limbs:
 
     def same(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """(N, 12) bool: two makers' marks lie at one place."""
-        return _distance(a, b) < NEAR * self.side
+        return _distance(a, b) < NEAR_OF_SIDE * self.side
 
 
 def agree(human: np.ndarray, movenet: np.ndarray, blazepose: np.ndarray, world: np.ndarray) -> PhotoLabels:
     """Labels of what the makers agree on; arrays as in the module's text."""
     marked = np.where(human[..., 2:] > 0.5, human[..., :2], np.nan).astype(np.float64)
-    side = MARGIN * np.nanmax(np.nanmax(marked, 1) - np.nanmin(marked, 1), axis=1)[:, None]
+    side = BOX_MARGIN * np.nanmax(np.nanmax(marked, 1) - np.nanmin(marked, 1), axis=1)[:, None]
     limbs = _Limbs(
         marked[:, HUMAN],
-        _sure(movenet[:, 0, COCO], SURE),
-        _sure(movenet[:, 1, COCO], SURE),
-        _sure(blazepose[:, BLAZE], LANDMARK_SURE),
+        _sure(movenet[:, 0, COCO], MOVENET_SCORE),
+        _sure(movenet[:, 1, COCO], MOVENET_SCORE),
+        _sure(blazepose[:, BLAZE], BLAZEPOSE_SCORE),
         side,
     )
     points, weights = np.full((len(human), COUNT, 2), np.nan), np.zeros((len(human), COUNT))
     points[:, OURS], weights[:, OURS], exchanged = _settle(limbs)
     mistaken = exchanged.sum(1) / np.maximum((exchanged | (weights[:, OURS] == 1)).sum(1), 1)
-    weights[:, OURS] *= np.where((weights[:, OURS] < 1) & (mistaken[:, None] >= MISTAKEN), 0, 1)
+    weights[:, OURS] *= np.where((weights[:, OURS] < 1) & (mistaken[:, None] >= EXCHANGED_SHARE), 0, 1)
     _add_head(points, weights, marked, movenet, blazepose, side)
     _add_beyond(points, weights, limbs, blazepose)
     weights[~np.isfinite(points[..., 0])] = 0
-    weights[mistaken >= 2 * MISTAKEN] *= 0.5
+    weights[mistaken >= 2 * EXCHANGED_SHARE] *= 0.5
     pairs, pair_weights = _pairs(points, weights, limbs.hand, exchanged)
     known = np.where(weights[..., None] > 0, points, np.nan)
     return PhotoLabels(
@@ -129,9 +130,9 @@ def _solid(
     direction weighs as if it were about as common as any other, or a network takes every back for a front.
     """
     off = _distance(points, blazepose[:, BLAZE, :2]) / side
-    known = (weights > QUITE_SURE) & np.isfinite(off)
-    right = known & (off < NEAR) & (blazepose[:, BLAZE, 2] > LANDMARK_SURE)
-    wrong = known & (off > APART)
+    known = (weights > BLAZEPOSE_HIGH_SCORE) & np.isfinite(off)
+    right = known & (off < NEAR_OF_SIDE) & (blazepose[:, BLAZE, 2] > BLAZEPOSE_SCORE)
+    wrong = known & (off > APART_OF_SIDE)
     good = (right[:, TRUNK].sum(1) >= len(TRUNK) - 1) & (wrong.sum(1) <= 1) & np.isfinite(world).all((1, 2))
     world = np.where(good[:, None, None], world, 0)
     depth, depth_weights = np.zeros((2, len(points), COUNT), np.float32)
@@ -159,7 +160,7 @@ def _settle(limbs: _Limbs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     shares = [np.ones_like(hand[..., 0])] + [0.5 * vote for vote in votes]
     place = sum(s[..., None] * np.nan_to_num(p) for s, p in zip(shares, (hand, *limbs.networks), strict=True))
     place = place / np.sum(shares, axis=0)[..., None]
-    apart = _distance(hand, hand[:, OPPOSITE]) > APART * limbs.side
+    apart = _distance(hand, hand[:, OPPOSITE]) > APART_OF_SIDE * limbs.side
     crossed = sum(limbs.same(hand[:, OPPOSITE], other).astype(int) for other in limbs.networks) >= 2
     exchanged = marked & ~backed & apart & crossed
     united = limbs.same(limbs.near, limbs.far) & (
@@ -168,7 +169,7 @@ def _settle(limbs: _Limbs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     alone, by_networks = marked & ~backed & ~exchanged & ~united, ~marked & united
     place = np.where(backed[..., None], place, hand)
     place = np.where(by_networks[..., None], (limbs.near + limbs.far) / 2, place)
-    return place, backed * 1.0 + alone * ALONE + by_networks * BY_NETWORKS, exchanged
+    return place, backed * 1.0 + alone * ALONE_WEIGHT + by_networks * BY_NETWORKS_WEIGHT, exchanged
 
 
 def _add_head(
@@ -187,10 +188,10 @@ def _add_head(
         points[:, ours] = marked[:, theirs]
         weights[:, ours] = np.where(unseen, 0.5, np.where(close, 0.9, 0))
     for ours, coco, blaze in FACE:
-        near, far = (_sure(movenet[:, crop, coco], LANDMARK_SURE) for crop in (0, 1))
+        near, far = (_sure(movenet[:, crop, coco], BLAZEPOSE_SCORE) for crop in (0, 1))
         there = ~(_distance(top, near) >= 0.25 * side[:, 0])
-        agreed = (_distance(near, far) < FACE_NEAR * side[:, 0]) & there
-        third = _distance(near, blazepose[:, blaze, :2]) < FACE_NEAR * side[:, 0]
+        agreed = (_distance(near, far) < FACE_NEAR_OF_SIDE * side[:, 0]) & there
+        third = _distance(near, blazepose[:, blaze, :2]) < FACE_NEAR_OF_SIDE * side[:, 0]
         points[:, ours] = (near + far) / 2
         weights[:, ours] = np.where(agreed, np.where(third, 1.0, 0.6), 0)
 
@@ -200,9 +201,9 @@ def _add_beyond(points: np.ndarray, weights: np.ndarray, limbs: _Limbs, blazepos
     for row, ours, landmarks in BEYOND:
         joint = points[:, OURS[row]]
         off = joint - limbs.blaze[:, row]
-        right = (weights[:, OURS[row]] == 1) & (np.linalg.norm(off, axis=1) < FACE_NEAR * limbs.side[:, 0])
+        right = (weights[:, OURS[row]] == 1) & (np.linalg.norm(off, axis=1) < FACE_NEAR_OF_SIDE * limbs.side[:, 0])
         points[:, ours] = blazepose[:, landmarks, :2].mean(1) + off / 2
-        seen = blazepose[:, landmarks, 2].min(1) > QUITE_SURE
+        seen = blazepose[:, landmarks, 2].min(1) > BLAZEPOSE_HIGH_SCORE
         weights[:, ours] = np.where(right & seen, BEYOND_WEIGHT, 0)
 
 
@@ -217,7 +218,7 @@ def _pairs(
         rows = [OURS.index(left), OURS.index(right)]
         blind = np.all(exchanged[:, rows], axis=1)
         places[:, number] = np.where(blind[:, None, None], hand[:, rows], points[:, [left, right]])
-        out[:, number] = np.where(blind, SIDES_UNKNOWN, weights[:, [left, right]].min(1))
+        out[:, number] = np.where(blind, SIDES_UNKNOWN_WEIGHT, weights[:, [left, right]].min(1))
     return places, out
 
 
