@@ -11,7 +11,7 @@ class System:
 
     title: str  # its name and paper
     shipped: str  # the open model of its network, where the zoo has one
-    official: str | None = None  # kind of the published checkpoint that can be imported (official.KINDS)
+    official: str | None = None  # kind of the published checkpoint that can be imported (checkpoints.KINDS)
     where: str | None = None  # and where that comes from
 
 
