@@ -9,6 +9,7 @@ import click
 
 from vibe_cli.cli.options import (
     RATE,
+    SECONDS,
     chosen_result,
     debug_option,
     default,
@@ -38,6 +39,16 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     help=f"May be given several times. {FORMAT_HELP}.",
 )
 @to_option
+@click.option(
+    "--person",
+    "persons",
+    type=click.IntRange(1),
+    multiple=True,
+    metavar="ID",
+    help="Only the person of this id; may be given several times.",
+)
+@click.option("--start", type=SECONDS, metavar="TIME", help="From this time of the clip on: seconds, or 1:30.5.")
+@click.option("--end", type=SECONDS, metavar="TIME", help="Up to this time of the clip.")
 @path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
 @click.option(
     "--every",
@@ -72,8 +83,8 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
 @click.option(
     "--axes",
     type=click.Choice(AXES),
-    help="bvh, csv, parquet, json: x right, y down, z into the image (opencv); y up (opengl, or unity, left-handed); "
-    "z up (blender, or unreal, left-handed). Metres. [default: bvh: opengl; csv, parquet, json: opencv]",
+    help="obj, bvh, csv, parquet, json: x right, y down, z into the image (opencv); y up (opengl, or unity, "
+    "left-handed); z up (blender, or unreal, left-handed). Metres. [default: opengl for obj, bvh, opencv for the others]",
 )
 @click.option(
     "--order",
@@ -91,6 +102,9 @@ def command(
     result: Path | None,
     formats: tuple[str, ...],
     to: Path | None,
+    persons: tuple[int, ...],
+    start: float | None,
+    end: float | None,
     body: Path | None,
     every: int,
     centred: bool,
@@ -106,12 +120,13 @@ def command(
 
     RESULT is a result.npz or the folder that holds it; left out, the newest run under the output folder.
     """
-    options = ExportOptions(vertices, every, centred, layout, fps, from_start, axes, order)
+    options = ExportOptions(vertices, every, centred, layout, fps, from_start, axes, order, start, end)
     path = chosen_result(result, output)
 
+    from vibe_cli.export.narrow import narrowed
     from vibe_cli.results import Result
 
-    motion = Result.load(path)
+    motion = narrowed(Result.load(path), persons, start, end)
     folder = place_below(to, path, output)
     with writing_to(folder):
         from vibe_cli.finished_run import posed_by

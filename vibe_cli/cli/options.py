@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -33,6 +34,22 @@ class _Rate(click.ParamType):
 
 
 RATE = _Rate()
+
+
+class _Seconds(click.ParamType):
+    """A time in a clip: seconds, minutes:seconds or hours:minutes:seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no time; give seconds, or for example 1:30.5", param, ctx)
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return hours * 3600 + minutes * 60 + seconds
+
+
+SECONDS = _Seconds()
 
 
 def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -48,8 +48,10 @@ class ExportOptions:
     layout: str = LAYOUTS[0]  # npz: whose joints `poses` has
     fps: Fraction | None = None  # the constant rate; None: the clip's time stamps, or its nominal rate (npz, obj, bvh)
     from_start: bool = False  # npz, bvh, glb: everybody begins with the clip, in their first pose until they enter
-    axes: str | None = None  # bvh, csv, parquet, json: one of AXES; None: the format's own
+    axes: str | None = None  # obj, bvh, csv, parquet, json: one of AXES; None: the format's own
     order: str = ORDERS[0]  # bvh: of the rotation channels
+    start: float | None = None  # seconds of the clip where the exported part begins, for clocks; narrow.py cuts it
+    end: float | None = None
 
     def __post_init__(self) -> None:
         if self.every < 1:

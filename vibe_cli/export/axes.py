@@ -31,6 +31,11 @@ def from_rest(name: str) -> np.ndarray:
     return from_camera(name) @ from_camera("opengl")
 
 
+def where(name: str) -> str:
+    """Where the axes point, in words."""
+    return _TURNS[name][1]
+
+
 def in_words(name: str) -> str:
-    """Where the axes point, and the unit."""
-    return f"{_TURNS[name][1]}; metres; origin at the camera"
+    """Where the axes point, the unit, and the origin."""
+    return f"{where(name)}; metres; origin at the camera"

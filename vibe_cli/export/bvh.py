@@ -37,7 +37,7 @@ class Writer:
         """Write bvh/person_001.bvh and so on; the folder, or nothing when nobody is in the result."""
         if not result.people:
             return []
-        moving, axes = steady(result, options.fps, options.from_start), options.axes or OWN_AXES
+        moving, axes = steady(result, options.fps, options.from_start, options.start), options.axes or OWN_AXES
         with replacing_folder(folder / "bvh", r"person_\d+\.bvh") as part:
             for person in progress(moving.people, "Exporting bvh", len(moving.people)):
                 moves = moves_of(person, moving.video, axes)

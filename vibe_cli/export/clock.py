@@ -35,10 +35,10 @@ def nominal_rate(video: VideoInfo) -> Fraction:
     return nearest if abs(float(nearest) / rate - 1) <= 0.003 else Fraction(rate).limit_denominator(1001)
 
 
-def steady(result: Result, fps: Fraction | None = None, from_start: bool = False) -> Result:
+def steady(result: Result, fps: Fraction | None = None, from_start: bool = False, start: float | None = None) -> Result:
     """The same motion at a constant rate, `nominal_rate` where it is None; without keypoints where it is resampled.
 
-    `from_start` lets everybody begin with the clip, in their first pose until they enter.
+    `from_start` lets everybody begin with the clip, or at `start` seconds of it, in their first pose until they enter.
     """
     rate = Fraction(fps) if fps is not None else nominal_rate(result.video)
     if rate <= 0:
@@ -52,8 +52,17 @@ def steady(result: Result, fps: Fraction | None = None, from_start: bool = False
         people = [_resampled(person, times, grid) for person in result.people]
         result = replace(result, video=replace(result.video, fps=rate, times=grid), people=people)
     if from_start:
-        result = replace(result, people=[_held(person) for person in result.people])
+        first = first_frame(result, start)
+        result = replace(result, people=[_held(person, first) for person in result.people])
     return result
+
+
+def first_frame(result: Result, start: float | None) -> int:
+    """The frame with which an export begins: that at `start` seconds, and never after somebody's; else the first."""
+    if start is None:
+        return 0
+    at = int(np.searchsorted(result.video.times, start - 1e-6))
+    return min([at, *(int(person.frames[0]) for person in result.people if len(person))])
 
 
 def nearest_frames(times: np.ndarray, video: VideoInfo) -> np.ndarray:
@@ -105,12 +114,12 @@ def slerp(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarra
     return (start * part).as_rotvec().reshape(first.shape)
 
 
-def _held(person: Person) -> Person:
-    """A person in their first pose from the clip's first frame on."""
-    missing = int(person.frames[0]) if len(person) else 0
+def _held(person: Person, first: int) -> Person:
+    """A person in their first pose from a frame of the clip on."""
+    missing = int(person.frames[0]) - first if len(person) else 0
     rows = np.concatenate([np.zeros(missing, np.int64), np.arange(len(person))])
     names = ("boxes", "pose", "camera", "confidence", "filled", "keypoints")
     held = {name: value[rows] for name in names if (value := getattr(person, name)) is not None}
     held["filled"][:missing] = True
     held["confidence"][:missing] = 0
-    return replace(person, frames=np.arange(missing + len(person)), **held)
+    return replace(person, frames=np.arange(first, first + missing + len(person)), **held)

@@ -29,13 +29,16 @@ class Figure:
     bones: np.ndarray  # (V, 4 or 8) uint8 which bones move a vertex, the heaviest first; 0 where none does
     weights: np.ndarray  # (V, 4 or 8) how much each does; they sum to 1
     joints: np.ndarray  # (24, 3) at rest
-    times: np.ndarray  # (T,) seconds from the clip's first frame
+    times: np.ndarray  # (T,) seconds from where the scene begins
     quaternions: np.ndarray  # (T, 24, 4) x, y, z, w relative to the parent, the hips' to the world; without flips
     hips: np.ndarray  # (T, 3) from the camera
 
 
-def figure_of(person: Person, video: VideoInfo, body: Body) -> Figure:
-    """A person's skin and motion. SMPL's pose blend shapes have no place in it: its muscles do not bulge."""
+def figure_of(person: Person, video: VideoInfo, body: Body, origin: float) -> Figure:
+    """A person's skin and motion, from `origin` seconds of the clip on.
+
+    SMPL's pose blend shapes have no place in it: its muscles do not bulge.
+    """
     import torch
 
     surface, rig = body.surface(), rig_of(person, body, AXES)
@@ -56,7 +59,7 @@ def figure_of(person: Person, video: VideoInfo, body: Body) -> Figure:
         bones=bones,
         weights=weights,
         joints=(rig.joints + raised).astype(np.float32),
-        times=(video.times[person.frames] - video.times[0]).astype(np.float32),
+        times=(video.times[person.frames] - origin).astype(np.float32),
         quaternions=steady_quaternions(moves.rotations).astype(np.float32),
         hips=moves.hips.astype(np.float32),
     )

@@ -19,7 +19,7 @@ import numpy as np
 from vibe_cli._version import __version__
 from vibe_cli.export import ExportOptions, person_name
 from vibe_cli.export.axes import in_words
-from vibe_cli.export.clock import steady
+from vibe_cli.export.clock import first_frame, steady
 from vibe_cli.export.figure import AXES, INFLUENCES, Figure, figure_of
 from vibe_cli.export.rig import BONES
 from vibe_cli.geometry import camera
@@ -50,29 +50,32 @@ class Writer:
             return []
         moving = result
         if options.fps is not None or options.from_start:
-            moving = steady(result, options.fps, options.from_start)
+            moving = steady(result, options.fps, options.from_start, options.start)
+        times = moving.video.times
+        origin = float(times[first_frame(moving, options.start)])
+        end = float(times[times < (np.inf if options.end is None else options.end)].max()) - origin
         figures = []
         with replacing_folder(folder / "glb", r"(person_\d+|scene)\.glb") as part:
             for person in progress(moving.people, "Exporting glb", len(moving.people)):
-                figure = figure_of(person, moving.video, body)
+                figure = figure_of(person, moving.video, body, origin)
                 figures.append(figure)
                 alone = replace(figure, times=figure.times - figure.times[0])
-                (part / f"{person_name(person)}.glb").write_bytes(packed([alone], moving, None))
-            (part / SCENE).write_bytes(packed(figures, moving, moving.video))
+                (part / f"{person_name(person)}.glb").write_bytes(packed([alone], moving))
+            (part / SCENE).write_bytes(packed(figures, moving, end))
         return [folder / "glb"]
 
 
-def packed(figures: list[Figure], result: Result, video: VideoInfo | None) -> bytes:
-    """One file of people; with a video also its camera, and people only while they are in it."""
+def packed(figures: list[Figure], result: Result, end: float | None = None) -> bytes:
+    """One file of people; with an `end` in seconds also the camera, and people only while they are in the picture."""
     import pygltflib as gltf
 
     pack = Pack(result)
     for figure in figures:
         pack.add_figure(figure)
-        if video is not None:
-            pack.hide_outside(figure, float(video.times[-1] - video.times[0]))
-    if video is not None:
-        pack.add_camera(video)
+        if end is not None:
+            pack.hide_outside(figure, end)
+    if end is not None:
+        pack.add_camera(result.video)
     file = pack.file
     file.animations = [gltf.Animation(name="motion", channels=pack.channels, samplers=pack.samplers)]
     file.buffers = [gltf.Buffer(byteLength=len(pack.blob))]

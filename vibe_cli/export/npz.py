@@ -51,7 +51,7 @@ class Writer:
 
         if not result.people:
             return []
-        moving = steady(result, options.fps, options.from_start)
+        moving = steady(result, options.fps, options.from_start, options.start)
         with replacing_folder(folder / "npz", r"person_\d+\.npz") as part:
             for person in progress(moving.people, "Exporting npz", len(moving.people)):
                 fields = person_fields(person, moving, body, options.layout)

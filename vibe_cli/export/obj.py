@@ -1,7 +1,8 @@
 """Wavefront `.obj`, a mesh a frame in one folder a person, numbered by the clip's frames at a constant rate.
 
 The camera's axes are turned by 180° about x: x right, y up, z towards the camera, so that a person who faces
-the camera faces +z. Metres; people stand where they stood before the camera, which is the origin.
+the camera faces +z, unless other axes are asked for. Metres; people stand where they stood before the camera, which is
+the origin.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from vibe_cli.errors import UsageError
 from vibe_cli.export import ExportOptions, chunks, person_name, select
+from vibe_cli.export.axes import from_camera, where
 from vibe_cli.export.clock import steady
 from vibe_cli.progress import Progress
 from vibe_cli.run_folder import replacing_folder
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result
 
-CAMERA_TO_Y_UP = np.array([1, -1, -1], np.float32)  # 180° about x
+OWN_AXES = "opengl"
 
 
 class Writer:
@@ -41,7 +43,8 @@ class Writer:
                     f"nobody is in a frame that is a multiple of {options.every}", hint="use a smaller --every"
                 )
             return []
-        faces = _face_lines(body.faces)
+        mirrored = np.linalg.det(from_camera(options.axes or OWN_AXES)) < 0  # then corners go round the other way
+        faces = _face_lines(body.faces[:, ::-1] if mirrored else body.faces)
         with replacing_folder(folder / "obj", r"person_\d+/\d+\.obj") as part:
             meshes = (mesh for person in people for mesh in _meshes(person, result, body, options))
             for person, frame, vertices in progress(meshes, "Exporting obj", sum(map(len, people))):
@@ -60,23 +63,25 @@ def thinned(person: Person, every: int) -> Person:
 def _meshes(
     person: Person, result: Result, body: Body, options: ExportOptions
 ) -> Iterator[tuple[Person, int, np.ndarray]]:
-    """The person, the clip's frame and the vertices (V, 3), y up, of every frame."""
+    """The person, the clip's frame and the vertices (V, 3), in the axes asked for, of every frame."""
     from vibe_cli.body.body_models import vertices_of
 
+    turn = from_camera(options.axes or OWN_AXES).T
     for _, some in chunks(person):
         vertices = vertices_of(some, body)
         if not options.centred:
             vertices = vertices + some.translation(result.video)[:, None]
-        for frame, mesh in zip(some.frames, vertices * CAMERA_TO_Y_UP, strict=True):
+        for frame, mesh in zip(some.frames, vertices @ turn, strict=True):
             yield person, int(frame), mesh
 
 
 def _comment(result: Result, person: Person, frame: int, options: ExportOptions) -> str:
     """Units and axes, as OBJ comments."""
     origin = "the pelvis" if options.centred else "the camera"
+    axes = where(options.axes or OWN_AXES)
     return (
         f"# person {person.id}, frame {frame} of the clip, {float(result.video.fps):g} frames a second\n"
-        f"# metres; x right, y up, z towards the camera; origin: {origin}\n# body: {result.body}\n"
+        f"# metres; {axes}; origin: {origin}\n# body: {result.body}\n"
     )
 
 
