@@ -84,7 +84,7 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     "--axes",
     type=click.Choice(AXES),
     help="obj, bvh, csv, parquet, json: x right, y down, z into the image (opencv); y up (opengl, or unity, "
-    "left-handed); z up (blender, or unreal, left-handed). Metres. [default: opengl for obj, bvh, opencv for the others]",
+    "left-handed); z up (blender, or unreal, left-handed). Metres. [default: obj, bvh: opengl; others: opencv]",
 )
 @click.option(
     "--order",
