@@ -128,12 +128,27 @@ def describe_json(path: Path) -> Iterator[str]:
         raise InputError(f"{path}: not JSON ({type(error).__name__})", hint="check the file") from None
     if isinstance(content, dict) and "report_version" in content:
         return describe_report(content, path)
+    if isinstance(content, dict) and content.get("format") == "vibe-keypoints":
+        return _joints(content, path)
     try:
         return describe_keypoints(read_keypoints(path), path)
     except InputError as error:
         raise InputError(
             f"{path}: JSON, but neither a run's report nor keypoints ({error.message})",
             hint="known are run.json, and OpenPose's and COCO's keypoints",
+        ) from None
+
+
+def _joints(content: dict[str, Any], path: Path) -> Iterator[str]:
+    """keypoints.json of ours; InputError where it is damaged."""
+    from vibe_cli.cli.exported import describe_joints_json
+
+    try:
+        return iter(list(describe_joints_json(content, path)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: joints, but damaged ({type(error).__name__}: {error})",
+            hint="make it again with: vibe export --format json",
         ) from None
 
 

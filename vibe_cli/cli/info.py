@@ -51,6 +51,7 @@ def command(path: Path) -> None:
 def describe(path: Path) -> Iterator[str]:
     """Describe what is at `path`, line by line; InputError where nothing is known about it."""
     from vibe_cli.cli.contents import describe_json, describe_keypoints, describe_mesh, exported_folder
+    from vibe_cli.cli.exported import READERS, describe_exported, describe_files, motion_files
     from vibe_cli.people.keypoint_files import read_keypoints
 
     if path.is_dir():
@@ -60,9 +61,12 @@ def describe(path: Path) -> Iterator[str]:
             return describe_model_folder(path)
         if any(path.glob("*_keypoints.json")):
             return describe_keypoints(read_keypoints(path), path)
-        return exported_folder(path) or describe_video(path)
+        motions = motion_files(path)
+        return describe_files(motions) if motions else exported_folder(path) or describe_video(path)
     if not path.exists():
         return describe_name(path)
+    if path.suffix.lower() in READERS:
+        return describe_exported(path)
     if path.suffix.lower() in (".json", ".obj"):
         return describe_json(path) if path.suffix.lower() == ".json" else describe_mesh(path)
 
