@@ -116,7 +116,9 @@ def _data_of(job: Job, weights: dict) -> str:
     """Training data of a run, for the protocol of vibe eval."""
     if sources := weights.get("sources"):
         return "; ".join(sources)
-    return "synthetic people, moved by {motions} motions of {frames} frames".format(**job.inputs.describe())
+    drawn = "synthetic people, moved by {motions} motions of {frames} frames".format(**job.inputs.describe())
+    photos = getattr(job.settings, "photos", None)
+    return f"{drawn}; the labelled photographs of {Path(photos).name}" if photos is not None else drawn
 
 
 def _keypoint_weights(folder: Path | None) -> tuple[dict[str, Tensor], dict, Mapping[str, bool]]:
