@@ -131,7 +131,7 @@ def test_json_says_what_it_holds_and_holds_it(vibe, run: Path, result: Result) -
     assert answer.code == 0 and answer.out.strip() == str(run / "keypoints.json")
     content = json.loads((run / "keypoints.json").read_text("utf-8"))
     assert content["axes"].startswith("x right, y down, z into the image; metres")
-    assert content["clip"] == {"path": "clip.mp4", "width": 320, "height": 240, "frames": 40, "fps": 30}
+    assert content["clip"] == {"name": "clip.mp4", "width": 320, "height": 240, "frames": 40, "fps": 30}
     rows = [content["joint_names"].index(name) for name in NAMES_49]
     assert ["l_knee", "l_ankle"] in [[content["joint_names"][end] for end in bone] for bone in content["bones"]]
     assert [person["id"] for person in content["people"]] == [1, 4]

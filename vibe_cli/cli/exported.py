@@ -99,7 +99,7 @@ def _header(facts: dict[str, Any]) -> Iterator[str]:
         yield table(
             [
                 ("axes", facts["axes"]),
-                ("clip", f"{clip['path']}, {clip['width']}x{clip['height']} pixels, {clip['fps']:g} frames a second"),
+                ("clip", f"{clip['name']}, {clip['width']}x{clip['height']} pixels, {clip['fps']:g} frames a second"),
                 ("joints", " ".join(facts["joint_names"])),
                 *((name, facts[name]) for name in ("model", "body", "written_by")),
             ]

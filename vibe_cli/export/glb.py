@@ -89,7 +89,12 @@ class Pack:
     def __init__(self, result: Result) -> None:
         import pygltflib as gltf
 
-        facts = {"axes": in_words(AXES), "model": result.model, "body": result.body, "clip": result.video.path}
+        facts = {
+            "axes": in_words(AXES),
+            "model": result.model,
+            "body": result.body,
+            "clip": Path(result.video.path).name,
+        }
         self.file = gltf.GLTF2(
             asset=gltf.Asset(version="2.0", generator=f"vibe {__version__}"),
             scene=0,

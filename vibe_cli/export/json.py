@@ -64,7 +64,7 @@ def header(result: Result, axes: str) -> dict[str, Any]:
         "body": result.body,
         "axes": in_words(axes),
         "clip": {
-            "path": video.path,
+            "name": Path(video.path).name,  # files that go to others do not say whose computer it was
             "width": video.width,
             "height": video.height,
             "frames": video.frames,
