@@ -1,7 +1,7 @@
 """Where a run's files lie, and how they get there: whole or not at all.
 
 output/<clip>/result.npz   everybody's motion          run.json      what was done, and how long it took
-              overlay.mp4  the picture of it           vibe_output.pkl, npz/, obj/   what was exported
+              overlay.mp4  the picture of it           vibe_output.pkl, npz/, bvh/ …  what was exported
 """
 
 from __future__ import annotations

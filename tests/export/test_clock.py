@@ -74,6 +74,16 @@ def test_a_steady_clip_is_exported_frame_by_frame() -> None:
     assert steady(replace(result, video=jittery)).people[0] is result.people[0]
 
 
+def test_who_is_away_for_a_while_moves_on_and_nothing_comes_too_early(tmp_path: Path) -> None:
+    frames = np.delete(np.arange(12), [4, 5, 6, 7])
+    person = make_person(frames=frames)
+    person.pose[:, 18, 1] = 0.1 * frames
+    (moved,) = steady(make_result([person], frames=12)).people
+    assert moved.frames.tolist() == list(range(12))
+    assert np.allclose(moved.pose[:, 18, 1], 0.1 * np.arange(12), atol=1e-5)
+    assert np.allclose(moved.boxes[:, 0], 60 + np.arange(12), atol=1e-4)
+
+
 def test_the_nominal_rate_is_that_of_most_steps() -> None:
     video = at_times(np.delete(np.arange(60), [10, 11, 12, 30, 31, 44]) * 1001 / 30000, Fraction(26)).video
     assert nominal_rate(video) == Fraction(30000, 1001)

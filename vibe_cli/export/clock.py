@@ -51,6 +51,8 @@ def steady(result: Result, fps: Fraction | None = None, from_start: bool = False
         grid = times[0] + np.arange(int(np.floor(span + _NEAR)) + 1) / float(rate)
         people = [_resampled(person, times, grid) for person in result.people]
         result = replace(result, video=replace(result.video, fps=rate, times=grid), people=people)
+    elif any((np.diff(person.frames) > 1).any() for person in result.people):
+        result = replace(result, people=[_resampled(person, times, times) for person in result.people])
     if from_start:
         first = first_frame(result, start)
         result = replace(result, people=[_held(person, first) for person in result.people])
