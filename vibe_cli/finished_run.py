@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vibe_cli.body.body_models import Body
-    from vibe_cli.results import Result
+    from vibe_cli.results import Result, VideoInfo
+    from vibe_cli.video.pictures import PictureWriter
     from vibe_cli.video.reader import VideoReader
+    from vibe_cli.video.writer import VideoWriter
 
 
-def picture_name(style: str) -> str:
-    """The video that a style makes."""
+def picture_name(style: str, video: VideoInfo | None = None) -> str:
+    """What a style makes: a video, a picture of a single image, a folder of pictures of photographs."""
+    if video is not None and video.kind == "photos" and video.frames > 1:
+        return style
+    if video is not None and video.kind != "video" and video.frames == 1:
+        return f"{style}.png"
     return OVERLAY_NAME if style == "overlay" else f"{style}.mp4"
 
 
@@ -31,7 +37,6 @@ def draw(
     """Draw a result over its clip into a video file; the renderer's name, and what could not be kept."""
     from vibe_cli.rendering.renderer import Renderer, output_size, render_result
     from vibe_cli.video.reader import open_video
-    from vibe_cli.video.writer import VideoWriter
 
     info = result.video
     with open_video(clip) as video:
@@ -42,17 +47,28 @@ def draw(
                 hint="name the right clip with --video",
             )
         size = output_size(style, info.width, info.height)
-        sink = VideoWriter(
-            target,
-            *size,
-            info.fps,
-            audio_from=Path(video.path) if info.has_audio else None,
-            times=info.times if info.kind == "video" else None,
-        )
+        sink = _sink(target, size, info, Path(video.path))
         with Renderer(info.width, info.height) as renderer, sink:
             frames = progress(_all_of(video, info.frames, video.path), f"Drawing {style}", info.frames)
             render_result(result, frames, body, style, renderer, sink)
     return renderer.name, sink.warnings
+
+
+def _sink(target: Path, size: tuple[int, int], info: VideoInfo, clip: Path) -> VideoWriter | PictureWriter:
+    """What takes frames of a size (width, height): a video, or pictures of what are pictures."""
+    from vibe_cli.video.images import image_size
+    from vibe_cli.video.pictures import PictureWriter, picture_names
+    from vibe_cli.video.writer import VideoWriter
+
+    if target.suffix == ".mp4":
+        sound = clip if info.has_audio else None
+        return VideoWriter(
+            target, *size, info.fps, audio_from=sound, times=info.times if info.kind == "video" else None
+        )
+    if target.suffix == ".png":
+        return PictureWriter(target)
+    whole = size == (info.width, info.height)
+    return PictureWriter(target, picture_names(info.files), [image_size(clip / file) for file in info.files if whole])
 
 
 def _all_of(video: Iterable[tuple[int, np.ndarray]], count: int, clip: str) -> Iterator[tuple[int, np.ndarray]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,6 +45,9 @@ class Options:
         None  # a user's keypoints: a file, a folder or a pose model (.pt, .onnx); None: the encoder's own
     )
 
+    image_fps: Fraction | None = None  # of folders of images; None: as their names tell, else IMAGE_FPS
+    photos: bool = False  # a folder of images is photographs, each by itself
+
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UsageError(f"batch size {self.batch_size}: at least 1 is needed", hint="use --batch-size 1 or more")
@@ -56,6 +60,7 @@ class Run:
     progress: Progress = quiet
     watch: Stopwatch = field(default_factory=Stopwatch)
     warnings: list[str] = field(default_factory=list)
+    scenes: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # (S,) the first frame of every shot
     jitter: dict[str, dict[str, float]] = field(default_factory=dict)  # by person: before and after smoothing
 
 
@@ -83,11 +88,11 @@ def recover(
     check_windows(model.network, options.motion)
     options = replace(options, tracking=options.tracking.with_min_mean_score(model.detector.min_mean_score))
     source = open_keypoints(options.keypoints, model.device) if options.keypoints is not None else None
-    with open_video(path) as video:
+    with open_video(path, options.image_fps, options.photos) as video:
         found = follow_people(video, model.detector, options, run, source)
         observed = encode_tracks(video, found.tracks, model, options.batch_size, run, source)
         run.warnings.extend(video.warnings)
-        info = video.info
+        info = replace(video.info, scenes=run.scenes)
     people = [
         estimate_person(seen, model, options.motion, info.times, run)
         for seen in progress(observed, "Recovering motion", len(observed))
@@ -110,20 +115,25 @@ def recover(
 def follow_people(
     video: VideoReader, detector: Detector, options: Options, run: Run, source: KeypointSource | None = None
 ) -> TrackReport:
-    """Pass 1: find people in every frame and link them into tracks.
+    """Pass 1: find people in every frame and link them into tracks, none of which crosses a cut.
 
     The people of a source of keypoints that needs no tracks are among them, whether the detector found them or not.
     """
+    from vibe_cli.people.keypoint_names import place_people
     from vibe_cli.people.keypoint_sources import join_people
+    from vibe_cli.video.cuts import SceneFinder
 
+    scenes = SceneFinder()
     decoded = run.progress(run.watch.each(video, "decode"), "Finding people", video.estimated_frames)
     finder = source if source is not None and source.finds_people else None
-    frames = (frame for _, frame in (decoded if finder is None else finder.watch(decoded)))
+    frames = scenes.watch(frame for _, frame in (decoded if finder is None else finder.watch(decoded)))
     with run.watch("detect and track"):
         found = list(halving_batches(detector.detect, frames, options.batch_size, run.warnings.append))
+        place_people(source, video.info, run.warnings)
         if finder is not None:
             found = join_people(found, finder.people(len(found)), (video.info.width, video.info.height))
-        return link_tracks(found, options.tracking, video.info.times)
+        run.scenes = scenes.starts(video, run.warnings)
+        return link_tracks(found, options.tracking, video.info.times, run.scenes)
 
 
 def encode_tracks(

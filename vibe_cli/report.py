@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from fractions import Fraction
 from importlib import metadata
@@ -42,6 +42,15 @@ class PersonFacts:
     filled: int
 
 
+@dataclass(frozen=True)
+class SceneFacts:
+    """One shot of a clip."""
+
+    first: int  # frame
+    last: int
+    start: float  # seconds
+
+
 @dataclass(kw_only=True)
 class Facts:
     """The entries of run.json, in its order."""
@@ -56,6 +65,7 @@ class Facts:
     body: str
     renderer: str | None = None  # where something was drawn
     frames: int
+    scenes: list[SceneFacts] = field(default_factory=list)  # shots, which no track crosses
     people: list[PersonFacts]
     filled_frames: int
     dropped_tracks: int
@@ -142,7 +152,18 @@ def clip_facts(result: Result, path: Path) -> dict[str, Any]:
     """The clip, as it was given and as it was decoded."""
     video = result.video
     facts = {name: getattr(video, name) for name in ("kind", "width", "height", "fps", "frames", "has_audio")}
-    return plain({"path": path, "resolved": path.resolve(), **facts})
+    named = {"files": video.files} if video.files else {}
+    return plain({"path": path, "resolved": path.resolve(), **facts, **named})
+
+
+def scene_facts(result: Result) -> list[SceneFacts]:
+    """The shots of the clip."""
+    starts = result.video.scenes.tolist()
+    ends = [*starts[1:], result.video.frames]
+    return [
+        SceneFacts(first, end - 1, round(float(result.video.times[first]), 3))
+        for first, end in zip(starts, ends, strict=True)
+    ]
 
 
 def people_facts(result: Result) -> list[PersonFacts]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from vibe_cli.errors import InputError, ModelError
 from vibe_cli.geometry import camera
+from vibe_cli.geometry.skeleton import JOINT_NAMES, JOINTS_49, JOINTS_54
 from vibe_cli.importing.safe_read import read_npz
 from vibe_cli.run_folder import replacing_file
 
@@ -44,10 +45,15 @@ class VideoInfo:
     fps: Fraction  # nominal rate, exact
     times: np.ndarray  # (frames,) float64  seconds of each decoded frame
     has_audio: bool = False
-    kind: str = "video"  # video | images
+    kind: str = "video"  # video | images, the frames of a clip | photos, each by itself
+    files: tuple[str, ...] = ()  # the name of each frame's file, where frames are files
+    scenes: np.ndarray = field(default_factory=lambda: np.zeros(1))  # (S,) int64  the first frame of every shot
 
     def __post_init__(self) -> None:
         _check(self, "times", np.float64, (None,))
+        _check(self, "scenes", np.int64, (None,))
+        if self.files and len(self.files) != len(self.times):
+            raise ValueError(f"VideoInfo.files: {len(self.files)} names of {len(self.times)} frames")
 
     @property
     def frames(self) -> int:
@@ -191,8 +197,13 @@ class Result:
         arrays = {
             "header": np.array(json.dumps(header)),
             "times": self.video.times,
+            "scenes": self.video.scenes,
+            "joint_names": np.array(JOINT_NAMES),
+            "joint_names_49": np.array([JOINTS_54[joint] for joint in JOINTS_49]),
             "intrinsics": camera.default_intrinsics(self.video.width, self.video.height),
         }
+        if self.video.files:
+            arrays["files"] = np.array(self.video.files)
         for person in self.people:
             values = {
                 name: getattr(person, name)
@@ -221,7 +232,9 @@ class Result:
                     hint="upgrade with: pip install -U vibe-cli",
                 )
             facts = header["video"] | {"fps": Fraction(header["video"]["fps"])}
-            video = VideoInfo(times=content["times"], **facts)
+            named = {"files": tuple(map(str, content["files"]))} if "files" in content else {}
+            named |= {"scenes": content["scenes"]} if "scenes" in content else {}
+            video = VideoInfo(times=content["times"], **facts, **named)
             people = []
             for number in header["people"]:
                 names = {key.split("/", 1)[1]: key for key in content if key.startswith(f"person{number}/")}

@@ -91,7 +91,7 @@ def run_clip(path: Path, folder: Path, job: Job, progress: Progress = quiet) -> 
     """
     make_writable(folder)
     try:
-        with open_clip(path, job.limits) as video:
+        with open_clip(path, job.limits, job.options.recover) as video:
             watch = Stopwatch()
             result = recover(video, job.model, job.options.recover, progress, watch)
             with watch("save"):
@@ -105,12 +105,12 @@ def run_clip(path: Path, folder: Path, job: Job, progress: Progress = quiet) -> 
     return outcome
 
 
-def open_clip(path: Path, limits: Limits | None) -> VideoReader:
+def open_clip(path: Path, limits: Limits | None, options: Options) -> VideoReader:
     """A clip, of which no more is taken than the limits say."""
     from vibe_cli.video.limits import LimitedReader
     from vibe_cli.video.reader import open_video
 
-    video = open_video(path)
+    video = open_video(path, options.image_fps, options.photos)
     return video if limits is None else LimitedReader(video, limits)
 
 
@@ -179,6 +179,7 @@ def _facts(result: Result, path: Path, job: Job) -> report.Facts:
         model=result.model,
         body=result.body,
         frames=result.video.frames,
+        scenes=report.scene_facts(result),
         people=people,
         filled_frames=sum(person.filled for person in people),
         dropped_tracks=found["dropped_tracks"],
@@ -219,7 +220,7 @@ def _try_to_draw(
     outcome: Outcome, video: VideoReader, body: Body, style: str, folder: Path, progress: Progress
 ) -> None:
     """Draw the result; a failure becomes a warning, for the result is already safe."""
-    target = folder / picture_name(style)
+    target = folder / picture_name(style, outcome.result.video)
     try:
         outcome.facts.renderer, warnings = draw(outcome.result, video, body, style, target, progress)
     except VibeError as error:

@@ -15,7 +15,7 @@ from vibe_cli.batch.plan import Clip
 from vibe_cli.errors import InputError, NobodyFound, NotEnoughMemory, VibeError
 from vibe_cli.finished_run import posed_by
 from vibe_cli.progress import Progress, Stopwatch, quiet
-from vibe_cli.report import Facts, PersonFacts, plain
+from vibe_cli.report import Facts, PersonFacts, SceneFacts, plain
 from vibe_cli.results import Result
 from vibe_cli.run import Job, Outcome, add_to_run, open_clip, run_clip
 from vibe_cli.run_folder import PICTURE_NAME, REPORT_NAME, RESULT_NAME, make_writable
@@ -124,7 +124,7 @@ def _remake(clip: Clip, job: Job, mark: Mark, missing: set[str], progress: Progr
         facts.options = plain({**asdict(job.choice), "run": job.options})
         watch = Stopwatch()
         watch.seconds.update(facts.seconds)
-        with open_clip(clip.path, job.limits) as video:
+        with open_clip(clip.path, job.limits, job.options.recover) as video:
             add_to_run(outcome, video, body, options, clip.folder, progress, watch)
     return outcome
 
@@ -159,7 +159,7 @@ def _try_picture(clip: Clip, job: Job, outcome: Outcome, target: Path) -> None:
     target.unlink(missing_ok=True)
     try:
         body = job.model.body if "model" in vars(job) else posed_by(outcome.result, job.choice.body)[1]
-        with open_clip(clip.path, job.limits) as video:
+        with open_clip(clip.path, job.limits, job.options.recover) as video:
             write_picture(outcome.result, video, body, target)
     except Exception as error:  # a graphics driver may fail in any way
         outcome.facts.warnings.append(f"no picture for the page: {type(error).__name__}")
@@ -169,7 +169,9 @@ def read_facts(folder: Path) -> Facts:
     """A clip's run.json; InputError where it is not one of this version."""
     try:
         said: dict[str, Any] = json.loads((folder / REPORT_NAME).read_text("utf-8"))
-        return Facts(**{**said, "people": [PersonFacts(**person) for person in said["people"]]})
+        people = [PersonFacts(**person) for person in said["people"]]
+        scenes = [SceneFacts(**scene) for scene in said.get("scenes", [])]
+        return Facts(**{**said, "people": people, "scenes": scenes})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder / REPORT_NAME}: not this version's ({type(error).__name__})", hint="delete it, and run again"

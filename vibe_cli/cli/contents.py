@@ -161,6 +161,7 @@ def describe_report(content: dict[str, Any], path: Path) -> Iterator[str]:
             ("size", f"{clip['width']}x{clip['height']}"),
             ("rate", f"{clip['fps']} frames a second"),
             ("frames", content["frames"]),
+            *([("scenes", f"{len(content['scenes'])}")] if len(content.get("scenes", ())) > 1 else []),
             *((name, content[name] or "–") for name in ("model", "detector", "body", "device", "renderer")),
             ("versions", _listed(content["versions"])),
             ("seconds", f"{content['total_seconds']}: {_listed(content['seconds'])}"),

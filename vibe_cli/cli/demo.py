@@ -27,7 +27,8 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
     """Recover everybody's 3D motion in clips or image folders.
 
     INPUT is a video file, a folder of images, or one image. Each clip gets a folder under the output folder
-    with result.npz (the motion), run.json (what was done), overlay.mp4 with --render, and what was exported.
+    with result.npz (the motion), run.json (what was done), overlay.mp4 (of an image .png) with --render,
+    and what was exported.
 
     \b
     vibe demo dance.mp4 --render
@@ -99,6 +100,9 @@ def tell(outcome: Outcome) -> None:
     people = facts.people
     noun = "person" if len(people) == 1 else "people"
     echo(f"{facts.input['path']}: {len(people)} {noun} in {facts.frames} frames, {facts.total_seconds:.1f} s")
+    if facts.input["kind"] != "photos" and len(facts.scenes) > 1:
+        starts = ", ".join(str(scene.first) for scene in facts.scenes[:8]) + (", …" if len(facts.scenes) > 8 else "")
+        echo(f"  {len(facts.scenes)} scenes, from frames {starts}")
     for person in people:
         filled = f", {person.filled} filled in" if person.filled else ""
         echo(f"  person {person.id}: {person.frames} frames, {person.first} to {person.last}{filled}")

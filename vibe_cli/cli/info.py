@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 # what each array of a result means, and its unit
 MEANINGS = {
     "times": "seconds of each frame",
+    "scenes": "the first frame of every shot",
+    "files": "the name of each frame's file",
+    "joint_names": "of pose",
+    "joint_names_49": "of the 49 joints that a body gives",
     "intrinsics": "K of trans_cam, pixels",
     "frames": "index into the clip",
     "boxes": "centre x, centre y, width, height of the crop, image pixels",

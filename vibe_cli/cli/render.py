@@ -54,7 +54,7 @@ def command(
 
     clip = find_clip(motion, path, video)
     folder = place_below(to, path, output)
-    target = folder / picture_name(style)
+    target = folder / picture_name(style, motion.video)
     with writing_to(folder):
         motion, chosen_body, warning = posed_by(motion, body)
         renderer, warnings = draw(motion, clip, chosen_body, style, target, terminal_progress())

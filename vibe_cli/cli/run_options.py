@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vibe_cli.cli.options import default, path_option
+from vibe_cli.cli.options import RATE, default, path_option
 from vibe_cli.device import DEVICES, PRECISIONS
 from vibe_cli.export import FORMATS, ExportOptions
 from vibe_cli.options import MotionOptions
@@ -87,7 +87,7 @@ OPTIONS = (
         "--keypoints",
         default=default(Options, "keypoints"),
         metavar="FILE|FOLDER",
-        help="2D keypoints in place of the encoder's: OpenPose's folder of JSON, COCO's JSON, an ultralytics "
+        help="2D keypoints in place of the encoder's: files of OpenPose, AlphaPose, MMPose, ultralytics or COCO, a YOLO "
         "pose model (.pt), or RTMPose, ViTPose or RTMO (.onnx, or a fetched name); encoder for the shipped one.",
     ),
     click.option(
@@ -105,6 +105,19 @@ OPTIONS = (
         metavar="N",
         show_default=True,
         help="Leave out people seen for a shorter time, in 25ths of a second (never over half of a scene).",
+    ),
+    click.option(
+        "--fps",
+        "image_fps",
+        type=RATE,
+        default=default(Options, "image_fps"),
+        metavar="RATE",
+        help="Images a second of folders of images. [default: as their names tell, else 30]",
+    ),
+    click.option(
+        "--photos",
+        is_flag=True,
+        help="Folders of images are photographs, each by itself: nobody is followed from one to the next.",
     ),
     click.option(
         "--max-people",
@@ -146,7 +159,14 @@ def chosen_run(choices: dict[str, Any]) -> RunOptions:
     motion = MotionOptions(**{key: choices[key] for key in ("window", "stride", "refine", "smooth")})
     style = choices["style"] or (DEFAULT_STYLE if choices["render"] else None)
     return RunOptions(
-        Options(tracking, motion, choices["batch_size"], find_keypoints(choices["keypoints"])),
+        Options(
+            tracking,
+            motion,
+            choices["batch_size"],
+            find_keypoints(choices["keypoints"]),
+            choices["image_fps"],
+            choices["photos"],
+        ),
         style,
         tuple(dict.fromkeys(choices["formats"])),
         ExportOptions(),

@@ -1,9 +1,9 @@
-"""Read 2D keypoints that other programs wrote: OpenPose's JSON, one file a frame, and COCO's.
+"""Read 2D keypoints that other programs wrote: OpenPose, AlphaPose, MMPose, ultralytics, and COCO's files.
 
 OpenPose (`--write_json`) leaves a folder of `<name>_<number>_keypoints.json`, each with the people of a frame, of 25
 keypoints (BODY_25) or 18 (COCO). COCO's keypoint files are one JSON: a dataset with `images` and `annotations`, or a
-list of results with `image_id`, of 17 keypoints each. Frames are told by numbers: those of OpenPose's file names, a
-dataset's `frame_id` or the order of its images' names, a result's `image_id`.
+list of results with `image_id`, as AlphaPose's is; `keypoint_programs` has the others. Frames are told by the names of
+their pictures where these are written, else by numbers: `keypoint_names` finds both in the clip.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 
 from vibe_cli.errors import InputError
 from vibe_cli.geometry.skeleton import JOINTS_49, OPENPOSE_25, joints
+from vibe_cli.people.keypoint_names import Numbered
+from vibe_cli.people.keypoint_programs import alphapose_pictures, mmpose_frames, picture_people, yolo_lines
 
 MOST_BYTES = 512 << 20  # of one file
 # The joints, of the 54, that the keypoints of each layout are; of COCO's: nose, eyes, ears, shoulders, elbows, wrists,
@@ -43,12 +45,14 @@ LAYOUTS = {
     # BlazePose: nose, corners and middles of the eyes, ears, mouth, limbs, hands, heels, toes; −1 is none of ours
     33: (*_BLAZE_FACE, *COCO_17[5:11], *[-1] * 6, *COCO_17[11:], *_HEELS, *_TOES),
 }
-_HINT = "give OpenPose's folder of *_keypoints.json (BODY_25), or one COCO keypoint JSON (17 keypoints)"
+WHOLE_BODIES = {133: 23, 136: 26}  # COCO-WholeBody's and Halpe's keypoints, of which those of the body come first
+COCO_COUNTS = (17, 23, 26, *WHOLE_BODIES)
+_HINT = "give OpenPose's folder of *_keypoints.json (BODY_25), AlphaPose's, MMPose's, ultralytics' or COCO's keypoints"
 
 People = dict[int, np.ndarray]  # a frame's number → its people (P, 49, 3): x, y in pixels and confidence 0..1
 
 
-def read_keypoints(path: Path, needed: bool = True) -> People:
+def read_keypoints(path: Path, needed: bool = True) -> Numbered:
     """People by the numbers that the file gives its frames; InputError when it is no file of keypoints.
 
     Frames nobody was found in may be left out; that nobody was found at all is an error where they are `needed`,
@@ -59,7 +63,7 @@ def read_keypoints(path: Path, needed: bool = True) -> People:
         return numbered
     if needed:
         raise InputError(f"{path}: no keypoints of anybody", hint=_HINT)
-    return {}
+    return Numbered({})
 
 
 def count_from_zero(numbered: People, frames: int, path: Path) -> People:
@@ -87,45 +91,108 @@ def spread_to_49(points: np.ndarray) -> np.ndarray:
     return found
 
 
-def _read_folder(folder: Path) -> People:
-    """OpenPose's folder, by the numbers in its files' names; a folder with one other JSON is taken for COCO's."""
+def _read_folder(folder: Path) -> Numbered:
+    """A folder of a file a frame: OpenPose's, MMPose's JSON of pictures, ultralytics' text; of one JSON, that."""
     files = sorted(folder.glob("*_keypoints.json"))
-    if not files:
-        single = sorted(folder.glob("*.json"))
-        if len(single) == 1:
-            return _read_file(single[0])
-        raise InputError(f"{folder}: no *_keypoints.json in it", hint=_HINT)
-    numbers = [re.findall(r"\d+", file.name.removesuffix("_keypoints.json"))[-1:] for file in files]
-    if len(files) == 1 or not all(numbers):
-        numbers = [[index] for index in range(len(files))]
-    found: People = {}
-    for (number,), file in zip(numbers, files, strict=True):
-        if int(number) in found:
-            raise InputError(f"{folder}: two files for frame {int(number)}", hint="give one folder for each clip")
-        found[int(number)] = _openpose_people(_load(file), file)
-    return found
+    if files:
+        stems = [file.name.removesuffix("_keypoints.json") for file in files]
+        return _numbered_files(folder, stems, [_openpose_people(_load(file), file) for file in files])
+    pages = sorted(folder.glob("*.json"))
+    if len(pages) == 1:
+        return _read_file(pages[0])
+    if pages:
+        people = [_picture(file) for file in pages]
+        return _numbered_files(folder, [file.stem for file in pages], people)
+    texts = sorted(folder.glob("*.txt"))
+    if not texts:
+        raise InputError(f"{folder}: no *_keypoints.json in it, nor others' keypoints", hint=_HINT)
+    found = _numbered_files(folder, [file.stem for file in texts], [_yolo_people(file) for file in texts])
+    return Numbered(found, found.names, first=1, shares=True)
 
 
-def _read_file(path: Path) -> People:
-    """COCO's file, or OpenPose's of one frame."""
+def _numbered_files(folder: Path, stems: list[str], people: list[np.ndarray]) -> Numbered:
+    """People by the last number in the names of their files; by their order where one has none."""
+    digits = [re.findall(r"\d+", stem)[-1:] for stem in stems]
+    ordered = len(stems) == 1 or not all(digits)
+    numbers = list(range(len(stems))) if ordered else [int(number[0]) for number in digits]
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise InputError(f"{folder}: two files for frame {number}", hint="give one folder for each clip")
+    return Numbered(dict(zip(numbers, people, strict=True)), dict(zip(numbers, stems, strict=True)))
+
+
+def _picture(file: Path) -> np.ndarray:
+    """The people of a file of one picture, (P, 49, 3)."""
+    content = _load(file)
+    if content == []:
+        return _stack([])
+    people = picture_people(content)
+    if people is None:
+        raise InputError(f"{file}: not the keypoints of a picture", hint=_HINT)
+    return _stack([_points(numbers, COCO_COUNTS, file) for numbers in people])
+
+
+def _yolo_people(file: Path) -> np.ndarray:
+    """The people of one of ultralytics' files, (P, 49, 3), in shares of the picture."""
+    try:
+        people = yolo_lines(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not ultralytics' keypoints ({error})", hint=_HINT) from None
+    return _stack([_points(numbers, (17,), file) for numbers in people])
+
+
+def _read_file(path: Path) -> Numbered:
+    """One JSON of a clip, or of one frame, told by its content."""
     content = _load(path)
     if isinstance(content, dict) and "people" in content:
-        return {0: _openpose_people(content, path)}
+        return Numbered({0: _openpose_people(content, path)}, {0: path.name.removesuffix("_keypoints.json")})
     try:
-        if isinstance(content, dict):
-            numbers, notes = _image_numbers(content["images"]), content["annotations"]
-        else:
-            numbers, notes = None, content
-        found: dict[int, list[np.ndarray]] = {number: [] for number in (numbers or {}).values()}
-        for note in notes:
-            if note.get("keypoints"):
-                number = numbers[note["image_id"]] if numbers else _number(note["image_id"])
-                found.setdefault(number, []).append(_points(note["keypoints"], (17,), path, note.get("score", 1.0)))
+        return _other(content, path) or _coco(content, path)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"{path}: neither OpenPose's nor COCO's keypoints ({type(error).__name__}: {error})", hint=_HINT
+            f"{path}: neither OpenPose's nor COCO's keypoints, nor others' ({type(error).__name__}: {error})",
+            hint=_HINT,
         ) from None
-    return {number: _stack(people) for number, people in found.items()}
+
+
+def _other(content: Any, path: Path) -> Numbered | None:
+    """MMPose's, ultralytics' or AlphaPose's people; None where the content is none of these."""
+    frames = mmpose_frames(content)
+    if frames is not None:
+        found = {n: _stack([_points(one, COCO_COUNTS, path) for one in people]) for n, people in frames.items()}
+        return Numbered(found, first=1 if isinstance(content, dict) else 0)
+    people = picture_people(content)
+    if people is not None:
+        return Numbered({0: _stack([_points(one, COCO_COUNTS, path) for one in people])}, {0: path.stem})
+    pictures = alphapose_pictures(content)
+    if pictures is None:
+        return None
+    numbers = _numbers_of(list(pictures))
+    found = {numbers[name]: _stack([_points(one, (18, 25), path) for one in some]) for name, some in pictures.items()}
+    return Numbered(found, {number: name for name, number in numbers.items()})
+
+
+def _coco(content: Any, path: Path) -> Numbered:
+    """A dataset of COCO's, or a list of results, of which AlphaPose's have names of pictures for ids."""
+    names: dict[int, str] = {}
+    if isinstance(content, dict):
+        numbers, notes = _image_numbers(content["images"]), content["annotations"]
+        files = {image["id"]: image.get("file_name") for image in content["images"]}
+        names = {number: str(files[key]) for key, number in numbers.items() if files[key]}
+    else:
+        notes = [note for note in content if note.get("keypoints")]
+        ids = list(dict.fromkeys(note["image_id"] for note in notes))
+        named = bool(ids) and all(isinstance(one, str) for one in ids)
+        numbers = _numbers_of(ids) if named else {one: _number(one) for one in ids}
+        names = {number: name for name, number in numbers.items()} if named else {}
+    found: dict[int, list[np.ndarray]] = {number: [] for number in numbers.values()}
+    for note in notes:
+        if not note.get("keypoints"):
+            continue
+        number = numbers[note["image_id"]]
+        points = _points(note["keypoints"], COCO_COUNTS, path, note.get("score", 1.0))
+        found.setdefault(number, []).append(points)
+    return Numbered({number: _stack(people) for number, people in found.items()}, names)
 
 
 def _image_numbers(images: list[dict]) -> dict[Any, int]:
@@ -140,6 +207,14 @@ def _image_numbers(images: list[dict]) -> dict[Any, int]:
         ],
     )
     return {image["id"]: place for place, image in enumerate(names)}
+
+
+def _numbers_of(names: list[str]) -> dict[str, int]:
+    """Pictures by name → their numbers; their places among the names where two would have the same."""
+    numbers = [_number(name) for name in names]
+    if len(set(numbers)) < len(names):
+        numbers = list(range(len(names)))
+    return dict(zip(names, numbers, strict=True))
 
 
 def _number(image_id: int | str) -> int:
@@ -169,7 +244,9 @@ def _points(numbers: Any, counts: tuple[int, ...], path: Path, score: float = 1.
         points = np.asarray(numbers, np.float64).reshape(-1, 3)
     except (ValueError, TypeError):
         raise InputError(f"{path}: a person's keypoints are not numbers in threes", hint=_HINT) from None
-    if len(points) not in counts:
+    if len(points) in counts:
+        points = points[: WHOLE_BODIES.get(len(points), len(points))]
+    else:
         wanted = " or ".join(map(str, counts))
         raise InputError(f"{path}: a person of {len(points)} keypoints, not {wanted}", hint=_HINT)
     if not np.isfinite(points).all():

@@ -20,7 +20,7 @@ class VideoReader:
     height: int
     fps: Fraction  # the nominal rate; `info.fps` is the better one where the rate varies
     has_audio: bool
-    kind: str  # video | images
+    kind: str  # video | images | photos
     estimated_frames: int | None  # before decoding, for progress bars; None when the header says nothing
     warnings: list[str]  # what was wrong with the clip and did not stop its last full iteration
 
@@ -48,7 +48,7 @@ class VideoReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _complete(self, times: np.ndarray, fps: Fraction, warnings: list[str]) -> None:
+    def _complete(self, times: np.ndarray, fps: Fraction, warnings: list[str], files: tuple[str, ...] = ()) -> None:
         """Keep what a full iteration has shown."""
         self.warnings = warnings
         self._info = VideoInfo(
@@ -59,6 +59,7 @@ class VideoReader:
             times=times,
             has_audio=self.has_audio,
             kind=self.kind,
+            files=files,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
@@ -41,11 +41,13 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.+)")
 _OF_TIMES = re.compile(r"\b[dp]ts\b|time ?stamps?", re.IGNORECASE)
 
 
-def open_video(path: str | Path | VideoReader, image_fps: Fraction | float | None = None) -> VideoReader:
+def open_video(
+    path: str | Path | VideoReader, image_fps: Fraction | float | None = None, photos: bool = False
+) -> VideoReader:
     """Open a video file, a folder of images or one image; a clip that is open already is itself.
 
     `image_fps` is the rate at which images are taken to follow each other, IMAGE_FPS where neither it nor their
-    names tell; a video file has its own.
+    names tell; a video file has its own. `photos` takes images as photographs, each by itself.
     InputError when there is nothing at `path` that can be decoded.
     """
     if isinstance(path, VideoReader):
@@ -54,7 +56,7 @@ def open_video(path: str | Path | VideoReader, image_fps: Fraction | float | Non
     try:
         if path.is_dir():
             files, passed_over = image_files(path)
-            return ImageReader(name, files, _positive_rate(image_fps), passed_over)
+            return ImageReader(name, files, _positive_rate(image_fps), passed_over, photos)
         if not path.exists() and (address := _ADDRESS.match(name)):
             link = f"{address[1]}://{address[2]}"
             raise InputError(
@@ -76,11 +78,12 @@ def open_video(path: str | Path | VideoReader, image_fps: Fraction | float | Non
             hint="rename the file, or the folder before it",
         )
     if path.suffix.lower() in IMAGE_SUFFIXES - {".gif"}:
-        frames = frame_count(path)
+        frames = 1 if photos else frame_count(path)
         if frames > 1:
             return AnimationReader(name, frames, _positive_rate(image_fps))
-        return ImageReader(name, [path], _positive_rate(image_fps))
-    return FileReader(name)
+        return ImageReader(name, [path], _positive_rate(image_fps), photos=photos)
+    given = {"--fps": image_fps is not None, "--photos": photos}
+    return FileReader(name, [option for option, chosen in given.items() if chosen])
 
 
 def _positive_rate(fps: Fraction | float | None) -> Fraction | None:
@@ -97,8 +100,10 @@ class FileReader(VideoReader):
 
     kind = "video"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, of_images: Sequence[str] = ()) -> None:
+        """`of_images` are the options given that have no meaning for a video."""
         super().__init__(path)
+        self._notes = [f"{path}: a video, for which {option} means nothing" for option in of_images]
         probe = probe_video(Path(path))
         self.width, self.height, self.fps = probe.width, probe.height, probe.fps
         self.has_audio, self.estimated_frames = probe.has_audio, probe.estimated_frames
@@ -164,7 +169,8 @@ class FileReader(VideoReader):
                 hint="check that it plays in a video player",
             )
         times, repaired = increasing_times(messages.times[:count], count, self.fps)
-        end, warnings = times[-1] + 1 / self.fps, []
+        end = times[-1] + 1 / self.fps
+        warnings = list(self._notes)
         faults = [error for error in messages.errors if not _OF_TIMES.search(error)]
         if faults or (status and not messages.errors):
             reason = faults[0] if faults else messages.reason

@@ -29,14 +29,24 @@ class ImageReader(VideoReader):
     """Images as the frames of a clip.
 
     Images of different sizes lie at the top left of a frame that holds the largest, the rest black, so that
-    pixel positions in each image stay true; `warnings` says so, and names what is left out.
+    pixel positions in each image stay true; `warnings` says so, and names what is left out. `photos` are no clip: each
+    lasts for a second.
     """
 
-    kind = "images"
+    kind: str = "images"
     has_audio = False
 
-    def __init__(self, path: str, files: list[Path], fps: Fraction | None, passed_over: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: str,
+        files: list[Path],
+        fps: Fraction | None,
+        passed_over: Sequence[str] = (),
+        photos: bool = False,
+    ) -> None:
         super().__init__(path)
+        if photos:
+            self.kind, fps = "photos", Fraction(1)
         self.estimated_frames, self._files = len(files), files
         sizes = {file: size for file in files if (size := image_size(file)) is not None}
         if not sizes:
@@ -47,7 +57,7 @@ class ImageReader(VideoReader):
         self.width = max(width for width, _ in sizes.values())
         self.height = max(height for _, height in sizes.values())
         self._odd = next((file for file, size in sizes.items() if size != (self.width, self.height)), None)
-        times, word = clock(files, fps)
+        times, word = (None, None) if photos else clock(files, fps)
         self._times = np.arange(len(files)) / float(fps or IMAGE_FPS) if times is None else times
         rate = float(1 / np.median(np.diff(self._times))) if len(files) > 1 else float(fps or IMAGE_FPS)
         self.fps = fps or Fraction(rate).limit_denominator(1001)
@@ -60,6 +70,7 @@ class ImageReader(VideoReader):
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         times: list[float] = []
+        names: list[str] = []
         unreadable: dict[str, list[str]] = {}
         bits = bits_of(self._files)
         for position, file in enumerate(self._files):
@@ -69,9 +80,10 @@ class ImageReader(VideoReader):
                 continue
             yield len(times), on_canvas(image, self.height, self.width)
             times.append(float(self._times[position]))
-        self._finish(times, unreadable)
+            names.append(file.name)
+        self._finish(times, names, unreadable)
 
-    def _finish(self, times: list[float], unreadable: dict[str, list[str]]) -> None:
+    def _finish(self, times: list[float], names: list[str], unreadable: dict[str, list[str]]) -> None:
         if not times:
             raise InputError(f"{self.path}: no image can be decoded", hint="check it in an image viewer")
         warnings = list(self._notes)
@@ -82,7 +94,7 @@ class ImageReader(VideoReader):
             )
         for why, names in unreadable.items():
             warnings.append(f"{self.path}: images are left out ({why}), {counted(names)}")
-        self._complete(np.array(times), self.fps, warnings)
+        self._complete(np.array(times), self.fps, warnings, tuple(names))
 
 
 class AnimationReader(VideoReader):
