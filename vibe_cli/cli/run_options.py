@@ -87,7 +87,7 @@ OPTIONS = (
         "--keypoints",
         default=default(Options, "keypoints"),
         metavar="FILE|FOLDER",
-        help="2D keypoints in place of the encoder's: files of OpenPose, AlphaPose, MMPose, ultralytics or COCO, a YOLO "
+        help="2D keypoints in place of the encoder's: files of OpenPose, AlphaPose, MMPose, YOLO or COCO, a YOLO "
         "pose model (.pt), or RTMPose, ViTPose or RTMO (.onnx, or a fetched name); encoder for the shipped one.",
     ),
     click.option(
