@@ -232,9 +232,9 @@ class Result:
                     hint="upgrade with: pip install -U vibe-cli",
                 )
             facts = header["video"] | {"fps": Fraction(header["video"]["fps"])}
-            named = {"files": tuple(map(str, content["files"]))} if "files" in content else {}
-            named |= {"scenes": content["scenes"]} if "scenes" in content else {}
-            video = VideoInfo(times=content["times"], **facts, **named)
+            facts["files"] = tuple(map(str, content["files"])) if "files" in content else ()
+            facts["scenes"] = content["scenes"] if "scenes" in content else np.zeros(1)
+            video = VideoInfo(times=content["times"], **facts)
             people = []
             for number in header["people"]:
                 names = {key.split("/", 1)[1]: key for key in content if key.startswith(f"person{number}/")}

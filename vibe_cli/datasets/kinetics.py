@@ -41,12 +41,12 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
         places = (labels / f"{path.stem}.json", labels / path.stem)
         place = next((place for place in places if place.exists()), None)
         if place is not None:
-            numbered = read_keypoints(place, needed=False)
-            if not numbered:
+            read = read_keypoints(place, needed=False)
+            if not read:
                 continue
             with open_video(path) as video:
-                fps, frames = float(video.fps), video.estimated_frames or max(numbered) + 1
-            numbered = count_from_zero(numbered, max(frames, max(numbered) - min(numbered) + 1), place)
+                fps, frames = float(video.fps), video.estimated_frames or max(read) + 1
+            numbered = count_from_zero(read, max(frames, max(read) - min(read) + 1), place)
             for track in _follow(numbered):
                 yield _person(f"{path.stem}/{track.id}", path, track, numbered, fps)
 

@@ -88,7 +88,7 @@ def link_tracks(
     detections: Iterable[Detections],
     options: TrackOptions | None = None,
     times: np.ndarray | None = None,
-    scenes: Sequence[int] = (0,),
+    scenes: Sequence[int] | np.ndarray = (0,),
 ) -> TrackReport:
     """Link the detections of every frame of a clip, in order and empty ones included, to tracks.
 
@@ -119,7 +119,7 @@ def link_tracks(
     return TrackReport(kept, dropped, unsure, total - len(kept), least)
 
 
-def _scenes(ticks: np.ndarray, starts: Sequence[int]) -> list[Scene]:
+def _scenes(ticks: np.ndarray, starts: Sequence[int] | np.ndarray) -> list[Scene]:
     """The scenes of a clip whose frames are at `ticks` (frames,)."""
     step = float(np.median(np.diff(ticks))) if len(ticks) > 1 else 1.0
     edges = [start for start in sorted({0, *starts}) if start < len(ticks)] or [0]
