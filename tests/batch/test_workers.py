@@ -35,6 +35,7 @@ def test_a_clip_whose_process_is_killed_costs_no_other(vibe, faulty: Path) -> No
     answer = batch(vibe, "--retries", 0)
     assert answer.code == 5 and "Traceback" not in answer.err
     assert rows(faulty)["b.mp4"]["status"] == "done" and "SIGKILL" in rows(faulty)["a.mp4"]["error"]
+    assert not (faulty / "out" / "a.mp4").exists()
 
 
 @pytest.mark.slow

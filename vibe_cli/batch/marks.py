@@ -13,7 +13,7 @@ from pathlib import Path
 from vibe_cli.batch.identity import Identity, Keys
 from vibe_cli.batch.plan import Clip
 from vibe_cli.errors import InputError
-from vibe_cli.run_folder import RESULT_NAME, write_json
+from vibe_cli.run_folder import RESULT_NAME, remove_if_empty, write_json
 
 MARK_NAME = ".finished.json"
 MARK_VERSION = 1
@@ -98,6 +98,16 @@ def sweep(folder: Path) -> None:
             entry.unlink(missing_ok=True)
         elif entry.is_dir() and _HALF_FOLDER.fullmatch(entry.name):
             shutil.rmtree(entry, ignore_errors=True)
+
+
+def tidy(clip: Clip, output: Path) -> None:
+    """Remove what a worker that could not clean up left of a clip; nothing where that cannot be done."""
+    try:
+        check_inside(clip, output)
+        sweep(clip.folder)
+    except (OSError, InputError):
+        return
+    remove_if_empty(clip.folder, output)
 
 
 def check_inside(clip: Clip, output: Path) -> None:

@@ -8,12 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from vibe_cli.batch.lock import locked
-from vibe_cli.batch.marks import MOTION, read_mark
+from vibe_cli.batch.marks import MOTION, read_mark, tidy
 from vibe_cli.batch.plan import Clip, Plan
 from vibe_cli.batch.pool import LocalPool, Pool
 from vibe_cli.batch.report import BatchReport
 from vibe_cli.batch.schedule import Listener, Policy, Schedule
-from vibe_cli.batch.work import Row, Setup, finished_row
+from vibe_cli.batch.work import FAILED, Row, Setup, finished_row
 from vibe_cli.report import plain
 from vibe_cli.run_folder import make_writable
 
@@ -91,6 +91,8 @@ class _Reporting:
 
     def ended(self, slot: int, clip: Clip, row: Row, again: bool) -> None:
         """A clip is through, or is tried again later."""
+        if row.status == FAILED:
+            tidy(clip, self._report.output)
         if not again:
             self._report.rows[clip.name] = row
         self._listener.ended(slot, clip, row, again)
