@@ -233,7 +233,7 @@ def test_a_folder_of_one_photograph_is_a_clip(vibe, home: Path, tiny: BrightDete
     answer = demo(vibe, "photos.d", "--render", "--format", "obj")
     assert answer.code == 0, answer.err
     files = written(home / "output" / "photos.d")
-    assert files == ["obj/person_001/000000.obj", "overlay.mp4", "result.npz", "run.json"]
+    assert files == ["obj/person_001/000000.obj", "overlay.png", "result.npz", "run.json"]
 
 
 def test_the_library_recovers_without_writing_anything(home: Path, tiny: BrightDetector) -> None:

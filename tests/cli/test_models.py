@@ -189,7 +189,7 @@ def test_the_list_shows_what_is_here_and_what_it_needs(vibe, own: Path) -> None:
 def test_the_list_calls_a_yolo_file_the_default_only_where_ultralytics_is(vibe, own: Path, monkeypatch) -> None:
     own.mkdir(parents=True)
     (own / "yolo11n.pt").write_bytes(b"")
-    monkeypatch.setattr("vibe_cli.zoo.reader.find_spec", lambda name: None)
+    monkeypatch.setattr("vibe_cli.zoo.fetched.find_spec", lambda name: None)
     rows = {line.split()[0]: line for line in vibe("models", "list").out.splitlines() if line}
     assert "(default)" not in rows["yolo11n.pt"] and "(default)" in rows["open-detector"]
 
