@@ -31,11 +31,13 @@ from vibe_cli.synth.pictures import Pictures
 from vibe_cli.synth.poses import PoseBank, random_pose
 from vibe_cli.training.configs import CONFIGS
 from vibe_cli.training.distributed import ProcessContext
+from vibe_cli.training.loop import LoopOptions
 from vibe_cli.training.losses import project, soft_silhouette
+from vibe_cli.training.paper_task import paper_network, read_records, surface_points
 from vibe_cli.training.papers import PaperObjective, PaperTraining, cover_loss, train_paper
 from vibe_cli.training.recording import SIDE, cover, gather, masks_of
 from vibe_cli.training.records import Mixture, about_origin, load_records, record_of, save_records
-from vibe_cli.training.tasks import Job, _records, paper_network, surface_points
+from vibe_cli.training.task import Job
 
 WINDOW, WIDTH = 8, ENCODER["features"]
 TINY = PaperTraining(steps=3, batch=4, window=WINDOW, threads=1)
@@ -287,7 +289,7 @@ def test_every_system_learns_from_mixed_batches(name: str, records, joints_of, c
         options,
         print,
         surface_of=joints_of,
-        watch=lambda _, parts: heard.append(parts),
+        how=LoopOptions(watch=lambda _, parts: heard.append(parts)),
     )
     assert [key for key, value in net.named_parameters() if torch.equal(value, before[key])] == []
     assert {"joints3d", "joints2d", "pose", "betas"} <= set(heard[0])
@@ -327,7 +329,7 @@ def test_the_rate_falls_by_the_reconstruction_and_not_by_the_judge(records, join
         PoseBank(clips),
         TINY,
         print,
-        watch=lambda _, parts: heard.append(parts),
+        how=LoopOptions(watch=lambda _, parts: heard.append(parts)),
     )
     for parts in heard:
         supervised = sum(getattr(TINY, name) * parts[name] for name in ("joints3d", "joints2d", "pose", "betas"))
@@ -485,21 +487,12 @@ def test_a_resumed_run_reads_no_data_set_again(vibe, home: Path, bundle: Path) -
 def test_the_first_process_reads_and_each_waits_once(resumed: bool, tmp_path: Path, records, monkeypatch) -> None:
     """Or one of them would wait for ever."""
     read, waited = [], []
-    monkeypatch.setattr("vibe_cli.training.tasks.gather", lambda *_: read.append(True) or (records, []))
+    monkeypatch.setattr("vibe_cli.training.paper_task.gather", lambda *_: read.append(True) or (records, []))
     monkeypatch.setattr(ProcessContext, "broadcast", lambda context, number: waited.append(context.rank) or number)
     save_records(tmp_path / "records.pt", records, [])
     if resumed:
         (tmp_path / "checkpoint.pt").touch()
     for context in (ProcessContext(rank=0, count=2), ProcessContext(rank=1, count=2)):
-        job = Job(
-            PaperTraining(data=("3dpw=set",)),
-            "vibe",
-            None,
-            tmp_path / "checkpoint.pt",
-            None,
-            None,
-            print,
-            {"context": context},
-        )
-        assert len(_records(job, "open")[0]) == 2
+        job = Job(None, tmp_path / "checkpoint.pt", None, None, print, LoopOptions(context))
+        assert len(read_records(job, PaperTraining(data=("3dpw=set",)), "vibe", "open")[0]) == 2
     assert waited == [0, 1] and len(read) == 1 - resumed

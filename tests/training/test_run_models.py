@@ -15,7 +15,7 @@ from tests.training.test_train import TINY, TINY_LIFTER, bundle  # noqa: F401 (a
 from vibe_cli.cli import main
 from vibe_cli.errors import ModelError
 from vibe_cli.networks.rotation_tta import TTA, predict_tta
-from vibe_cli.training.tasks import load_lifter
+from vibe_cli.training.task import load_lifter
 from vibe_cli.zoo.reader import find_model, load_model, load_network
 from vibe_cli.zoo.writer import LICENCE
 

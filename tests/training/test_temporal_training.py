@@ -26,6 +26,7 @@ from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.mocap import Clip
 from vibe_cli.synth.poses import PoseBank, random_pose
 from vibe_cli.training.adversary import Adversary, MposerTraining, captured, train_mposer
+from vibe_cli.training.loop import LoopOptions
 from vibe_cli.training.motion_fields import UNIT, draw_fields
 from vibe_cli.training.objective import Objective, Weights, estimate, hide_points
 from vibe_cli.training.simulate import simulate_clips
@@ -112,7 +113,7 @@ def test_the_loss_of_a_longer_run_falls(body, bank, lifter) -> None:
         bank,
         replace(TINY, steps=30, rate=1e-2, batch=8),
         print,
-        watch=lambda step, parts: told.append(parts["joints"]),
+        how=LoopOptions(watch=lambda step, parts: told.append(parts["joints"])),
     )
     assert np.mean(told[-8:]) < 0.85 * np.mean(told[:8])
 
@@ -266,6 +267,6 @@ def test_mposer_learns_to_rebuild_captured_motions(bank) -> None:
         bank,
         MposerTraining(steps=30, batch=6, rate=2e-2, threads=1),
         print,
-        watch=lambda step, parts: told.append(parts["rebuilt"]),
+        how=LoopOptions(watch=lambda step, parts: told.append(parts["rebuilt"])),
     )
     assert np.mean(told[-5:]) < 0.7 * np.mean(told[:5])

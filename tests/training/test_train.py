@@ -35,7 +35,6 @@ from vibe_cli.training.inputs import TrainingInputs
 from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
 from vibe_cli.training.loop import Loop
 from vibe_cli.training.parts import is_of, split_file
-from vibe_cli.training.runs import with_budget
 from vibe_cli.training.weights import pictures_weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,15 +150,16 @@ def test_zero_is_a_weight_and_a_seed() -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_training_has_a_budget_that_can_be_changed(name: str) -> None:
-    settings = CONFIGS[name].settings
-    assert with_budget(settings, None, 30, 2.0).pause == 2.0
+    task = CONFIGS[name]
+    assert task.with_budget(None, 30, 2.0).settings.pause == 2.0 and task.with_budget(None, 30).steps == 30
+    assert task.with_budget(7.0).steps is None and type(task.with_budget(7.0)) is type(task)
     with pytest.raises(UsageError):
-        with_budget(settings, 1.0, 30, None)
+        task.with_budget(1.0, 30, None)
     with pytest.raises(UsageError, match="stop-after"):
-        with_budget(settings, None, 30, -1.0)
+        task.with_budget(None, 30, -1.0)
     for minutes, steps in ((0, None), (math.nan, None), (math.inf, None), (None, 0)):
         with pytest.raises(UsageError):
-            with_budget(settings, minutes, steps, None)
+            task.with_budget(minutes, steps)
 
 
 def test_the_trainings_are_listed(vibe) -> None:

@@ -71,25 +71,25 @@ def command(
       torchrun --nproc-per-node 2 -m vibe_cli.training open-vibe --set micro_batches=2 …
     """
     from vibe_cli.paths import models_dir
-    from vibe_cli.training.__main__ import settings_of, summary
+    from vibe_cli.training.__main__ import summary, task_of
     from vibe_cli.training.configs import CONFIGS, settings_text
     from vibe_cli.training.distributed import process_context
-    from vibe_cli.training.runs import Order, planned_steps, run
+    from vibe_cli.training.runs import Order, run
 
     if config is None:
         echo("The trainings:")
-        echo(table((name, named.about) for name, named in CONFIGS.items()))
+        echo(table((name, task.about) for name, task in CONFIGS.items()))
         for names, words in settings_text():
             echo(f"\nSettings of {', '.join(names)} (--set):")
             echo(click.wrap_text(" ".join(words), 100, "  ", "  "))
         return
     out = out or Path("runs") / config
-    settings = settings_of(config, out, resume, list(changes), minutes, steps, stop_after)
+    task = task_of(config, out, resume, list(changes), minutes, steps, stop_after)
     context = process_context(device, precision)
     if data is not None and data.is_dir() and body is None:
         body = models_dir() / "open-body" / "weights.safetensors"
-    order = Order(config, settings, data, out, start, prior, body, resume, in_parts)
-    bar = iter(terminal_progress()(itertools.count(), f"Training {config}", planned_steps(settings)))
+    order = Order(config, task, data, out, start, prior, body, resume, in_parts)
+    bar = iter(terminal_progress()(itertools.count(), f"Training {config}", task.steps))
     try:
         loops = run(order, lambda line: echo(line, err=True), context, lambda step: next(bar))
     finally:

@@ -41,7 +41,7 @@ def estimate_motion(seen: TrackFeatures, model: Model, options: MotionOptions) -
     joints = joints_2d(person, model)
     placed = place_on_keypoints(person, joints)
     if not seen.given:
-        placed = replace(placed, keypoints=fix_leg_swaps(placed.keypoints, project(placed, joints), placed.boxes[:, 2]))
+        placed = replace(placed, keypoints=fix_leg_swaps(person.keypoints, project(placed, joints), placed.boxes[:, 2]))
     if not options.refine:
         return placed
     return refine_person(placed, model.body, FitOptions() if seen.given else OPEN_KEYPOINTS)

@@ -11,7 +11,8 @@ from vibe_cli.errors import EXIT_INTERRUPTED, VibeError
 from vibe_cli.training.configs import CONFIGS, change, find_config, settings_from
 from vibe_cli.training.distributed import process_context
 from vibe_cli.training.loop import Loop
-from vibe_cli.training.runs import Order, recorded, run, with_budget
+from vibe_cli.training.runs import Order, recorded, run
+from vibe_cli.training.task import Task
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
-def settings_of(
+def task_of(
     name: str,
     out: Path,
     resume: bool,
@@ -44,14 +45,15 @@ def settings_of(
     minutes: float | None,
     steps: int | None,
     pause: float | None,
-) -> object:
-    """A training's settings with a user's changes; those of a run that is resumed are where they begin."""
-    settings = find_config(name).settings
+) -> Task:
+    """A training with a user's changes of its settings; those of a run that is resumed are where they begin."""
+    task = find_config(name)
+    settings = task.settings
     if resume:
         before = recorded(out)
         if before["training"] == name:
             settings = settings_from(settings, {**before["settings"], "pause": None})
-    return with_budget(change(settings, changes), minutes, steps, pause)
+    return task.of(change(settings, changes)).with_budget(minutes, steps, pause)
 
 
 def summary(out: Path, loops: list[Loop]) -> str:
@@ -68,10 +70,10 @@ def main(args: list[str] | None = None) -> int:
     o = parser().parse_args(args)
     out = o.out or Path("runs") / o.config
     try:
-        settings = settings_of(o.config, out, o.resume, o.changes, o.minutes, o.steps, o.stop_after)
+        task = task_of(o.config, out, o.resume, o.changes, o.minutes, o.steps, o.stop_after)
         context = process_context(o.device, o.precision)
         tell = (lambda line: print(line, flush=True)) if context.is_main else (lambda line: None)
-        loops = run(Order(o.config, settings, o.data, out, o.start, o.prior, o.body, o.resume, o.parts), tell, context)
+        loops = run(Order(o.config, task, o.data, out, o.start, o.prior, o.body, o.resume, o.parts), tell, context)
         tell(summary(out, loops))
         context.leave()
     except VibeError as error:

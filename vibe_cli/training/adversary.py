@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from vibe_cli.networks.mposer import Mposer
 from vibe_cli.networks.outputs import MotionOutput
 from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.distributed import ProcessContext
-from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.loop import Loop, LoopOptions, Schedule
 from vibe_cli.training.losses import (
     absolute_discriminator_loss,
     absolute_generator_loss,
@@ -114,12 +113,11 @@ def train_mposer(
     options: MposerTraining,
     report: Callable[[str], None],
     out: Path | None = None,
-    **loop_options: Any,
+    how: LoopOptions | None = None,
 ) -> Loop:
     """Train the prior in place on captured motions; resumes from `out`."""
     torch.set_num_threads(options.threads)
-    facts = {"config": asdict(network.config), **loop_options.pop("facts", {})}
-    loop = Loop(
+    loop = (how or LoopOptions()).loop(
         network,
         Schedule(
             options.minutes,
@@ -135,8 +133,7 @@ def train_mposer(
         report,
         "mposer",
         out,
-        facts,
-        **loop_options,
+        {"config": asdict(network.config)},
     )
     shared = loop.context.wrap(network.train())
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vibe_cli.errors import UsageError
 from vibe_cli.networks.old_names import TRAINING, renamed
@@ -19,9 +19,13 @@ from vibe_cli.training.adversary import MposerTraining
 from vibe_cli.training.detector import DetectorTraining
 from vibe_cli.training.keypoints import KeypointTraining
 from vibe_cli.training.lifting import LiftingTraining
+from vibe_cli.training.paper_task import Paper
 from vibe_cli.training.papers import EPOCH, PaperTraining
+from vibe_cli.training.task import Settings, Task
+from vibe_cli.training.tasks import Detecting, Keypoints, Lifting, MotionPrior, OpenTemporal
 from vibe_cli.training.temporal import TemporalTraining
 
+SettingsT = TypeVar("SettingsT", bound=Settings)
 SHARES = (
     "real",
     "share_3d",
@@ -38,45 +42,38 @@ SHARES = (
 )
 
 
-@dataclass(frozen=True)
-class Named:
-    """One training."""
-
-    about: str
-    settings: Any  # its options dataclass, with the budget: minutes, steps
-    system: str | None = None  # of a temporal network, systems.SYSTEMS
-
-
-CONFIGS: dict[str, Named] = {
-    "open-vibe": Named("VIBE on the open encoder's features", TemporalTraining(), "vibe"),
-    "open-tcmr": Named("TCMR on the open encoder's features", TemporalTraining(), "tcmr"),
-    "open-dts-vibe": Named("DTS-VIBE on the open encoder's features and drawn flow", TemporalTraining(), "dts-vibe"),
-    "open-sps-net": Named("SPS-Net on the open encoder's features", TemporalTraining(), "sps-net"),
-    "mposer": Named("VIBE's motion prior on motion capture", MposerTraining()),
-    "keypoints": Named("the open encoder's keypoint network on drawn crops and photographs", KeypointTraining()),
-    "detector": Named("the open detector on drawn scenes", DetectorTraining()),
-    "lifter": Named("the open encoder's lifter and the single-frame regressor", LiftingTraining()),
-    "vibe": Named("VIBE as its paper has it, on data sets", PaperTraining(), "vibe"),
-    "tcmr": Named("TCMR as its paper has it, on data sets", PaperTraining(discriminator=False), "tcmr"),
-    "dts-vibe": Named(
+CONFIGS: dict[str, Task] = {
+    "open-vibe": OpenTemporal("VIBE on the open encoder's features", TemporalTraining(), "vibe"),
+    "open-tcmr": OpenTemporal("TCMR on the open encoder's features", TemporalTraining(), "tcmr"),
+    "open-dts-vibe": OpenTemporal(
+        "DTS-VIBE on the open encoder's features and drawn flow", TemporalTraining(), "dts-vibe"
+    ),
+    "open-sps-net": OpenTemporal("SPS-Net on the open encoder's features", TemporalTraining(), "sps-net"),
+    "mposer": MotionPrior("VIBE's motion prior on motion capture", MposerTraining()),
+    "keypoints": Keypoints("the open encoder's keypoint network on drawn crops and photographs", KeypointTraining()),
+    "detector": Detecting("the open detector on drawn scenes", DetectorTraining()),
+    "lifter": Lifting("the open encoder's lifter and the single-frame regressor", LiftingTraining()),
+    "vibe": Paper("VIBE as its paper has it, on data sets", PaperTraining(), "vibe"),
+    "tcmr": Paper("TCMR as its paper has it, on data sets", PaperTraining(discriminator=False), "tcmr"),
+    "dts-vibe": Paper(
         "DTS-VIBE as its paper has it, on data sets",
         PaperTraining(joints2d=200.0, pose=120.0, betas=120.0, squared=True, adversary=60.0, discriminator_rate=5e-4),
         "dts-vibe",
     ),
-    "sps-net": Named(
+    "sps-net": Paper(
         "SPS-Net as its paper has it, on data sets", PaperTraining(batch=16, window=32, steps=120 * EPOCH), "sps-net"
     ),
 }
 
 
-def find_config(name: str) -> Named:
+def find_config(name: str) -> Task:
     """The training of that name; UsageError for an unknown one."""
     if name not in CONFIGS:
         raise UsageError(f"no training named {name!r}", hint="choose one of: " + ", ".join(CONFIGS))
     return CONFIGS[name]
 
 
-def change(settings: Any, changes: Iterable[str]) -> Any:
+def change(settings: SettingsT, changes: Iterable[str]) -> SettingsT:
     """Settings with `key=value` changes, values as JSON or plain text; `weights.velocity=1` reaches inside.
 
     UsageError for an unknown key, or a value that is not of the setting's kind: no number is negative, and what is
@@ -90,12 +87,12 @@ def change(settings: Any, changes: Iterable[str]) -> Any:
     return settings
 
 
-def settings_from(settings: Any, values: dict) -> Any:
+def settings_from(settings: SettingsT, values: dict) -> SettingsT:
     """The settings that `asdict` made a mapping of."""
     return change(settings, [f"{key}={json.dumps(value)}" for key, value in _flat(renamed(values, TRAINING))])
 
 
-def describe_settings(settings: Any) -> dict:
+def describe_settings(settings: Settings) -> dict:
     """As a plain mapping, for JSON."""
     return asdict(settings)
 
@@ -103,8 +100,8 @@ def describe_settings(settings: Any) -> dict:
 def settings_text() -> list[tuple[list[str], list[str]]]:
     """Trainings of the same settings, and those as `key=value` words."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for name, named in CONFIGS.items():
-        words = (f"{key}={json.dumps(value)}" for key, value in _flat(asdict(named.settings)))
+    for name, task in CONFIGS.items():
+        words = (f"{key}={json.dumps(value)}" for key, value in _flat(asdict(task.settings)))
         groups.setdefault(tuple(words), []).append(name)
     return [(names, list(words)) for words, names in groups.items()]
 
@@ -117,12 +114,12 @@ def _flat(values: dict, before: str = "") -> Iterable[tuple[str, Any]]:
             yield before + key, value
 
 
-def _set(settings: Any, path: list[str], text: str, key: str) -> Any:
+def _set(settings: SettingsT, path: list[str], text: str, key: str) -> SettingsT:
     names = {field.name for field in fields(settings)}
     if path[0] not in names:
         raise UsageError(f"no setting {key!r}", hint="known: " + ", ".join(sorted(names)))
     now = getattr(settings, path[0])
-    if is_dataclass(now):
+    if is_dataclass(now) and not isinstance(now, type):
         if len(path) == 1:
             raise UsageError(f"{key} is a group of settings", hint=f"set one of them, as {key}.{fields(now)[0].name}=1")
         return replace(settings, **{path[0]: _set(now, path[1:], text, key)})

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from vibe_cli.networks.centre import BOX_UNIT, CentreConfig, CentreNet, sides_to
 from vibe_cli.networks.keypoints import STRIDE
 from vibe_cli.synth.scenes import MIN_VISIBLE, SceneSource
 from vibe_cli.training.keypoints import load, picture_loop, to_input, turns
-from vibe_cli.training.loop import Loop
+from vibe_cli.training.loop import Loop, LoopOptions
 from vibe_cli.training.mosaics import PhotoScenes
 from vibe_cli.training.pretrained import lite0_weights
 from vibe_cli.training.weights import pictures_weights, take_over
@@ -147,7 +146,7 @@ def train_detector(
     config: CentreConfig,
     options: DetectorTraining,
     report: Callable[[str], None],
-    **loop_options: Any,
+    how: LoopOptions | None = None,
 ) -> Loop:
     """Train until the budget is spent; resumes from `out`, else starts from a detector's checkpoint, or from the
     backbone of a keypoint network's, or from ImageNet's weights of lite0."""
@@ -165,7 +164,7 @@ def train_detector(
     if net.lite:
         net.backbone.frozen = options.frozen
     net = net.to(memory_format=torch.channels_last)
-    loop, context = picture_loop(net, config, options, report, "detector", out, loop_options)
+    loop, context = picture_loop(net, config, options, report, "detector", out, how)
     if not loop.goes_on():
         return loop
     loader = load(_Stream(cache, options, loop.steps), options.workers)

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,9 +30,13 @@ from vibe_cli.synth.studio import one_thread_each
 from vibe_cli.training.augment import TrainingCrops
 from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.keypoint_loss import keypoint_loss
-from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.loop import Loop, LoopOptions, Schedule
 from vibe_cli.training.photograph_crops import Photographs, photograph_crops
 from vibe_cli.training.weights import pictures_weights, take_over
+
+if TYPE_CHECKING:
+    from vibe_cli.networks import Config
+    from vibe_cli.training.detector import DetectorTraining
 
 FILTERS = (1, 3, 5)  # pixels, sides of random filters
 
@@ -141,7 +145,7 @@ def train_keypoints(
     options: KeypointTraining,
     report: Callable[[str], None],
     start: Path | None = None,
-    **loop_options: Any,
+    how: LoopOptions | None = None,
 ) -> Loop:
     """Train until the budget is spent; resumes from `out` when it exists.
 
@@ -156,7 +160,7 @@ def train_keypoints(
         raise UsageError("frozen layers need weights to begin with", hint="name a run to begin at: --start RUN")
     if options.frozen:
         freeze_first_layers(net)
-    loop, context = picture_loop(net, config, options, report, "keypoints", out, loop_options)
+    loop, context = picture_loop(net, config, options, report, "keypoints", out, how)
     if not loop.goes_on():
         return loop
     progress = torch.zeros(1).share_memory_()
@@ -182,20 +186,19 @@ def freeze_first_layers(net: KeypointNet) -> None:
 
 def picture_loop(
     net: nn.Module,
-    config: Any,
-    options: Any,
+    config: Config,
+    options: KeypointTraining | DetectorTraining,
     report: Callable[[str], None],
     name: str,
     out: Path,
-    loop_options: dict[str, Any],
+    how: LoopOptions | None,
 ) -> tuple[Loop, ProcessContext]:
     """The loop of a network that learns from pictures, on its device, and the place where it runs.
 
-    `options` are KeypointTraining's or DetectorTraining's, `config` the network's configuration.
+    `config` is the network's configuration.
     """
-    facts = {"config": asdict(config), "batch": options.batch, **loop_options.pop("facts", {})}
-    context = loop_options.get("context") or ProcessContext()
-    net.to(context.device)
+    how = how or LoopOptions()
+    net.to(how.context.device)
     schedule = Schedule(
         options.minutes,
         options.rate,
@@ -206,7 +209,8 @@ def picture_loop(
         save_every=options.save_every,
         seed=options.seed,
     )
-    return Loop(net, schedule, report, name, out, facts, **loop_options), context
+    facts = {"config": asdict(config), "batch": options.batch}
+    return how.loop(net, schedule, report, name, out, facts), how.context
 
 
 def load(stream: IterableDataset, workers: int) -> Iterator:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.augment import LESS_CERTAIN
 from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.keypoints import to_input
-from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.loop import Loop, LoopOptions, Schedule
 from vibe_cli.training.losses import aligned
 from vibe_cli.training.noise import subsets_of
 from vibe_cli.training.simulate import simulate
@@ -202,14 +202,15 @@ def train_lifter(
     options: LiftingTraining,
     report: Callable[[str], None],
     out: Path | None = None,
-    **loop_options: Any,
+    how: LoopOptions | None = None,
 ) -> list[Loop]:
     """Both stages, in place; without anything `seen` the first alone, for both budgets. The loops that were run.
 
     With `out` the stages resume from there: a file for each, named after it.
     """
     torch.set_num_threads(options.threads)
-    context = loop_options.get("context") or ProcessContext()
+    how = how or LoopOptions()
+    context = how.context
     network, body = nn.ModuleList([lifter, regressor]).to(context.device).train(), body.to(context.device)
     with torch.no_grad():
         regressor.init_pose.copy_(sixd_from_matrix(stills["rotations"]).mean(0).reshape(1, -1))
@@ -238,14 +239,12 @@ def train_lifter(
         pause = None if options.pause is None else max(0.0, options.pause - (time.monotonic() - began) / 60)
         schedule = options.schedule(minutes, steps, pause, number)
         file = out.with_name(f"{out.stem}-{name}{out.suffix}") if out else None
-        loop = Loop(network, schedule, report, name, file, **loop_options)
+        loop = how.loop(network, schedule, report, name, file)
         loops.append(loop)
         while loop.goes_on():
             batch, truth = draw(loop.step_rng())
-            batch, truth = (
-                batch.map(lambda x: x.to(context.device)),
-                {k: v.to(context.device) for k, v in truth.items()},
-            )
+            batch = batch.map(lambda x: x.to(context.device))
+            truth = {k: v.to(context.device) for k, v in truth.items()}
             with context.autocast():
                 loss, parts = lifting_loss(regressor(lifter(batch)[:, None]), body, truth)
             loop.step(loss, parts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -79,7 +79,7 @@ class Loop:
         others: Mapping[str, Stateful] | None = None,
         watch: Callable[[int, dict[str, float]], None] | None = None,
         context: ProcessContext | None = None,
-        saved: Callable[[Path], None] | None = None,
+        saved: Callable[[Path], object] | None = None,
     ) -> None:
         self.network, self.schedule, self.report, self.name = network, schedule, report, name
         self.out, self.facts, self.others, self.watch, self.saved = out, facts or {}, others or {}, watch, saved
@@ -263,3 +263,38 @@ class Loop:
             self._scaler.load_state_dict(state["scaler"])
         if "torch_rng" in state:
             torch.set_rng_state(state["torch_rng"])
+
+
+@dataclass(frozen=True, eq=False)
+class LoopOptions:
+    """How a run is watched and kept, whatever it trains; see `Loop`."""
+
+    context: ProcessContext = field(default_factory=ProcessContext)
+    watch: Callable[[int, dict[str, float]], None] | None = None
+    saved: Callable[[Path], object] | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+    others: Mapping[str, Stateful] = field(default_factory=dict)
+
+    def loop(
+        self,
+        network: nn.Module,
+        schedule: Schedule,
+        report: Callable[[str], None],
+        name: str,
+        out: Path | None = None,
+        facts: Mapping[str, object] | None = None,
+        others: Mapping[str, Stateful] | None = None,
+    ) -> Loop:
+        """A loop like that; `facts` and `others` are kept beside the run's own."""
+        return Loop(
+            network,
+            schedule,
+            report,
+            name,
+            out,
+            {**(facts or {}), **self.facts},
+            {**self.others, **(others or {})},
+            self.watch,
+            self.context,
+            self.saved,
+        )

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -31,8 +31,7 @@ from vibe_cli.networks.sps_net import SpsNet
 from vibe_cli.networks.temporal import TemporalNetwork
 from vibe_cli.training import losses
 from vibe_cli.training.adversary import Adversary, captured
-from vibe_cli.training.distributed import ProcessContext
-from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.loop import Loop, LoopOptions, Schedule
 from vibe_cli.training.objective import estimate, split
 from vibe_cli.training.records import Mixture, Record, about_origin
 
@@ -228,11 +227,12 @@ def train_paper(
     prior: Mposer | None = None,
     out: Path | None = None,
     surface_of: PointsOf | None = None,
-    **loop_options: Any,
+    how: LoopOptions | None = None,
 ) -> Loop:
     """Train in place; real motions for the discriminator are the bank's. Resumes from `out`."""
     torch.set_num_threads(options.threads)
-    context = loop_options.get("context") or ProcessContext()
+    how = how or LoopOptions()
+    context = how.context
     objective = PaperObjective(network.to(context.device), joints_of, options, prior, surface_of)
     adversary = (
         Adversary(options.discriminator_rate, shaped=isinstance(network, SpsNet), context=context)
@@ -241,18 +241,8 @@ def train_paper(
     )
     if adversary is not None and bank is None:
         raise ValueError("a discriminator learns from captured motions, and there are none")
-    others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
-    facts = {"options": asdict(options), **loop_options.pop("facts", {})}
-    loop = Loop(
-        network,
-        options.schedule,
-        report,
-        type(network).__name__,
-        out,
-        facts,
-        others,
-        **loop_options,
-    )
+    facts, others = {"options": asdict(options)}, {"discriminator": adversary} if adversary else {}
+    loop = how.loop(network, options.schedule, report, type(network).__name__, out, facts, others)
     shared, mine = context.wrap(objective.train()), len(context.share(options.micro_batches))
 
     def loss_of(rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:

@@ -17,8 +17,9 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vibe_cli.errors import InputError, UsageError, VibeError
 from vibe_cli.importing.systems import SYSTEMS
@@ -28,6 +29,9 @@ from vibe_cli.training.budget import Budget
 from vibe_cli.training.distributed import process_context
 from vibe_cli.training.edition import BESIDE, write_models
 from vibe_cli.training.inputs import CLIP_LENGTH
+
+if TYPE_CHECKING:
+    from vibe_cli.training.task import Task
 
 SHARES = {
     "drawing": 0.08,
@@ -104,8 +108,9 @@ def check_photographs(folder: Path) -> None:
         raise InputError(f"{folder}: no {missing[0]} in it", hint=f"labelled photographs are {', '.join(PHOTO_FILES)}")
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def _photos(photos: Path | None) -> list[str]:
+    """The setting of trainings on photographs."""
+    return [] if photos is None else [f"photos={json.dumps(str(photos))}"]
 
 
 def _check_recipe(file: Path, order: dict) -> None:
@@ -143,38 +148,34 @@ def _draw(
     draw_folder(studio, work, jobs, max(100, int(minutes * 140)), torch.device("cpu"), workers, report)
 
 
-def _train_keypoints(work: Path, photos: Path | None, minutes: float, report: Callable[[str], None]) -> None:
-    from vibe_cli.networks.keypoints import DEEP, KeypointConfig
-    from vibe_cli.training.keypoints import KeypointTraining, train_keypoints
+def _train(
+    task: Task, work: Path, checkpoint: str, minutes: float, report: Callable[[str], None], start: Path | None = None
+) -> dict[str, Any]:
+    """A named training on the work folder, to its end; what it leaves."""
+    from vibe_cli.training.inputs import open_inputs
+    from vibe_cli.training.loop import LoopOptions
+    from vibe_cli.training.task import Job
 
-    train_keypoints(
-        work,
-        work / "keypoints.pt",
-        KeypointConfig(layers=DEEP),
-        KeypointTraining(minutes=minutes, photos=_text(photos), workers=default_workers()),
-        report,
-        context=process_context(),
-    )
+    job = Job(open_inputs(work), work / checkpoint, start, None, report, LoopOptions(process_context()))
+    return task.with_budget(minutes).train(job)[1]
+
+
+def _train_keypoints(work: Path, photos: Path | None, minutes: float, report: Callable[[str], None]) -> None:
+    from vibe_cli.training.configs import CONFIGS, change
+
+    task = CONFIGS["keypoints"]
+    settings = change(task.settings, [*_photos(photos), f"workers={default_workers()}"])
+    _train(task.of(settings), work, "keypoints.pt", minutes, report)
 
 
 def _train_detector(work: Path, photos: Path | None, minutes: float, report: Callable[[str], None]) -> None:
     """On photographs a detector on lite0 from ImageNet, else one that begins at the keypoint network."""
-    from vibe_cli.networks.centre import CentreConfig
-    from vibe_cli.networks.keypoints import DEEP
-    from vibe_cli.training.detector import DetectorTraining, train_detector
+    from vibe_cli.training.configs import CONFIGS, change
 
-    options = DetectorTraining(minutes=minutes, workers=default_workers())
-    if photos is not None:
-        options = replace(options, photos=str(photos), backbone="lite0", size=PHOTO_SIZE)
-    train_detector(
-        work,
-        work / "detector.pt",
-        work / "keypoints.pt" if photos is None else None,
-        CentreConfig(options.backbone, layers=DEEP, size=options.size),
-        options,
-        report,
-        context=process_context(),
-    )
+    task, other = CONFIGS["detector"], [] if photos is None else ["backbone=lite0", f"size={PHOTO_SIZE}"]
+    settings = change(task.settings, [*_photos(photos), *other, f"workers={default_workers()}"])
+    start = work / "keypoints.pt" if photos is None else None
+    _train(task.of(settings), work, "detector.pt", minutes, report, start)
 
 
 def _fit_rescorer(work: Path, minutes: float, report: Callable[[str], None]) -> None:
@@ -224,69 +225,21 @@ def _cache_predictions(work: Path, minutes: float) -> None:
 
 def _train_lifter(work: Path, minutes: float, report: Callable[[str], None]) -> None:
     """The lifter and the single-frame regressor; lifter.pt in the work folder."""
-    from vibe_cli.networks.lifter import Lifter, LifterConfig
-    from vibe_cli.networks.regressor import Regressor, RegressorConfig
-    from vibe_cli.synth.crops import CropSource
     from vibe_cli.training.cache_predictions import save
-    from vibe_cli.training.inputs import open_inputs
-    from vibe_cli.training.lifting import LiftingTraining, tensors, together, train_lifter
+    from vibe_cli.training.configs import CONFIGS
 
-    if (work / "lifter.pt").exists():
-        return
-    inputs = open_inputs(work)
-    lifter = Lifter(LifterConfig())
-    width = lifter.config.features
-    regressor = Regressor(RegressorConfig(width, hidden=width, dropout=0.1))
-    seen = together(inputs.seen("stills"), inputs.seen("clips"))
-    train_lifter(
-        lifter,
-        regressor,
-        inputs.body,
-        tensors(CropSource(work, "stills").labels),
-        seen,
-        LiftingTraining(minutes / 3, minutes * 2 / 3),
-        report,
-        context=process_context(),
-    )
-    save(
-        work / "lifter.pt",
-        {
-            "lifter": lifter.state_dict(),
-            "lifter_config": asdict(lifter.config),
-            "regressor": regressor.state_dict(),
-            "regressor_config": asdict(regressor.config),
-        },
-    )
+    if not (work / "lifter.pt").exists():
+        save(work / "lifter.pt", _train(CONFIGS["lifter"], work, "training-lifter.pt", minutes, report))
 
 
 def _train_system(system: str, work: Path, minutes: float, report: Callable[[str], None]) -> None:
     """One temporal network; <system>.pt in the work folder."""
-    from vibe_cli.networks import describe
     from vibe_cli.training.cache_predictions import save
-    from vibe_cli.training.inputs import open_inputs
-    from vibe_cli.training.tasks import load_lifter
-    from vibe_cli.training.temporal import TemporalTraining, open_network, train_temporal, windows_of
-    from vibe_cli.training.warm_start import warm_start
+    from vibe_cli.training.configs import CONFIGS
 
-    if (work / f"{system}.pt").exists():
-        return
-    inputs, (lifter, regressor) = open_inputs(work), load_lifter(work / "lifter.pt")
-    watched, network = inputs.seen("clips"), open_network(system, lifter.config.features)
-    if watched is None:
-        raise InputError(f"{work}: holds no seen_clips.pt", hint="run the recipe anew, which makes it")
-    warm_start(network, regressor, windows_of(lifter, watched[0], CLIP_LENGTH, network.window))
-    train_temporal(
-        network,
-        lifter,
-        inputs.body,
-        watched,
-        CLIP_LENGTH,
-        inputs.bank,
-        TemporalTraining(minutes=minutes),
-        report,
-        context=process_context(),
-    )
-    save(work / f"{system}.pt", {"network": network.state_dict(), "config": describe(network.config)})
+    if not (work / f"{system}.pt").exists():
+        weights = _train(CONFIGS[f"open-{system}"], work, f"training-{system}.pt", minutes, report)
+        save(work / f"{system}.pt", weights)
 
 
 def _fit_prior(work: Path, minutes: float) -> None:

@@ -19,65 +19,73 @@ from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
 from vibe_cli.networks.rotation_tta import TTA
 
 if TYPE_CHECKING:
-    from vibe_cli.training.tasks import Job
+    from vibe_cli.training.papers import PaperTraining
+    from vibe_cli.training.task import Job
 
 ENCODER = "encoder"  # the folder of a run's own encoder, beside its network
 SHIPPED = ("open-encoder", "open-detector")
 
 
-def write_run_model(job: Job, name: str, kind: str, weights: dict, out: Path) -> None:
-    """Write `out`/config.yaml and weights.safetensors of a finished run, and its encoder beside where it has one.
+def write_temporal_network(job: Job, name: str, weights: dict[str, Any], out: Path) -> None:
+    """An open temporal network of a run, and its encoder beside it: of the lifter that it began at."""
+    _write_with_encoder(job, name, weights["network"], weights["config"], _start_of(job), out)
 
-    `name` is the training's, `kind` that of its settings' class (trainings.TRAININGS), `weights` what the training
-    returned. Needs safetensors and yaml, which a bare machine lacks (ImportError there). A motion prior is no model
-    of the zoo.
-    """
+
+def write_single_frame_network(job: Job, name: str, weights: dict[str, Any], out: Path) -> None:
+    """The single-frame regressor of a lifter's run, and its encoder beside it."""
+    config = {"network": "regressor", **weights["regressor_config"]}
+    _write_with_encoder(job, name, weights["regressor"], config, weights, out)
+
+
+def _write_with_encoder(
+    job: Job,
+    name: str,
+    network: dict[str, Tensor],
+    config: Mapping[str, Any],
+    lifter: Mapping[str, Any],
+    out: Path,
+) -> None:
     from vibe_cli.zoo.writer import halved, write_model
 
-    facts = {"made_by": f"vibe train {name}", "data": _data_of(job, weights)}
-    if kind in ("TemporalTraining", "LiftingTraining"):
-        keypoint_net, sizes, tta = _keypoint_weights(job.inputs.folder)
-        lifter = weights if kind == "LiftingTraining" else _start_of(job)
-        write_encoder(out / ENCODER, keypoint_net, sizes, lifter, tta)
-        network, config = (
-            (weights["regressor"], {"network": "regressor", **weights["regressor_config"]})
-            if kind == "LiftingTraining"
-            else (weights["network"], weights["config"])
-        )
-        write_model(
-            out, {"task": "temporal", "encoder": f"./{ENCODER}", "body": "open-body", **facts}, halved(network), config
-        )
-    elif kind == "PaperTraining":
-        body = "open-body" if job.settings.body is None else _found_from_anywhere(job.settings.body)
-        licence = f"as its data allow: {'; '.join(weights['sources'])}{'' if body == 'open-body' else '; SMPL'}"
-        write_model(
-            out,
-            {"task": "temporal", "encoder": job.settings.encoder, "body": body, **facts, "licence": licence},
-            halved(weights["network"]),
-            weights["config"],
-        )
-    elif kind == "KeypointTraining":
-        lifter, config = _shipped_encoder()
-        part = {k.removeprefix("lifter."): v for k, v in lifter.items() if k.startswith("lifter.")}
-        write_encoder(
-            out,
-            weights["averaged"],
-            weights["config"],
-            {"lifter": part, "lifter_config": asdict(config.lifter)},
-            _tta_of(config),
-        )
-    elif kind == "DetectorTraining":
-        from vibe_cli.zoo.reader import find_model
+    keypoint_net, sizes, tta = _keypoint_weights(job.inputs.folder)
+    write_encoder(out / ENCODER, keypoint_net, sizes, lifter, tta)
+    facts = {"task": "temporal", "encoder": f"./{ENCODER}", "body": "open-body", **_facts(job, name, {})}
+    write_model(out, facts, halved(network), config)
 
-        second_look = {}
-        if weights["config"]["backbone"] == "resnet":  # lite0 needs none; others' is as the shipped one's believes
-            second_look = {"rescore": find_model(SHIPPED[1]).config["rescore"]}
-        write_model(
-            out,
-            {"task": "detector", **second_look, **facts},
-            halved(weights["averaged"]),
-            {"network": "centre", **weights["config"]},
-        )
+
+def write_paper_network(job: Job, name: str, settings: PaperTraining, weights: dict[str, Any], out: Path) -> None:
+    """A temporal network that was trained on data sets; the encoder and the body are those that were named."""
+    from vibe_cli.zoo.writer import halved, write_model
+
+    body = "open-body" if settings.body is None else _found_from_anywhere(settings.body)
+    licence = f"as its data allow: {'; '.join(weights['sources'])}{'' if body == 'open-body' else '; SMPL'}"
+    facts = {"task": "temporal", "encoder": settings.encoder, "body": body, **_facts(job, name, weights)}
+    write_model(out, {**facts, "licence": licence}, halved(weights["network"]), weights["config"])
+
+
+def write_keypoint_net(weights: dict[str, Any], out: Path) -> None:
+    """An encoder of a run's keypoint network and the shipped one's lifter."""
+    lifter, config = _shipped_encoder()
+    part = {k.removeprefix("lifter."): v for k, v in lifter.items() if k.startswith("lifter.")}
+    seen = {"lifter": part, "lifter_config": asdict(config.lifter)}
+    write_encoder(out, weights["averaged"], weights["config"], seen, _tta_of(config))
+
+
+def write_detector(job: Job, name: str, weights: dict[str, Any], out: Path) -> None:
+    """A detector of a run; one on a ResNet has the shipped one's second look."""
+    from vibe_cli.zoo.reader import find_model
+    from vibe_cli.zoo.writer import halved, write_model
+
+    second_look = {}
+    if weights["config"]["backbone"] == "resnet":  # lite0 needs none; others' is as the shipped one's believes
+        second_look = {"rescore": find_model(SHIPPED[1]).config["rescore"]}
+    facts = {"task": "detector", **second_look, **_facts(job, name, weights)}
+    write_model(out, facts, halved(weights["averaged"]), {"network": "centre", **weights["config"]})
+
+
+def _facts(job: Job, name: str, weights: Mapping[str, Any]) -> dict[str, str]:
+    """What made a run's model, by the training's name, and of what."""
+    return {"made_by": f"vibe train {name}", "data": _data_of(job, weights)}
 
 
 def _found_from_anywhere(body: str) -> str:
@@ -112,7 +120,7 @@ def write_encoder(
     write_model(folder, {"task": "encoder"}, halved(tensors), config)
 
 
-def _data_of(job: Job, weights: dict) -> str:
+def _data_of(job: Job, weights: Mapping[str, Any]) -> str:
     """Training data of a run, for the protocol of vibe eval."""
     if sources := weights.get("sources"):
         return "; ".join(sources)
@@ -150,7 +158,7 @@ def _tta_of(config: OpenEncoderConfig) -> dict[str, bool]:
 
 def _start_of(job: Job) -> dict:
     """Weights of the lifter's run, at which a temporal network began."""
-    from vibe_cli.training.tasks import warm_start_file
+    from vibe_cli.training.task import warm_start_file
     from vibe_cli.training.weights import read_weights
 
     return read_weights(warm_start_file(job), "lifter")

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,13 @@ import torch
 from vibe_cli._version import __version__
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.run_folder import replacing_file, write_json
-from vibe_cli.training.configs import Named, describe_settings, find_config, settings_from
+from vibe_cli.training.configs import describe_settings, find_config, settings_from
 from vibe_cli.training.curves import Curves
 from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.inputs import TrainingInputs, open_inputs
-from vibe_cli.training.loop import Loop
+from vibe_cli.training.loop import Loop, LoopOptions
 from vibe_cli.training.parts import is_of, join_files, split_file
-from vibe_cli.training.tasks import TRAININGS, Job
+from vibe_cli.training.task import Job, Task
 
 FORMAT = "vibe-run"
 PARTS = "parts"  # folder of a run
@@ -45,7 +44,7 @@ class Order:
     """Options of a run of a named training."""
 
     name: str  # of configs.CONFIGS
-    settings: Any  # its dataclass
+    task: Task  # that, with its settings
     data: Path | None  # a bundle, or a work folder of the recipe
     out: Path
     start: Path | None = None  # a lifter's run or weights, for temporal networks; a checkpoint for others
@@ -64,14 +63,13 @@ def run(
 ) -> list[Loop]:
     """Train; `report` is told a line now and then, `tick` every step. The loops of the training's stages."""
     context = context or ProcessContext()
-    named = find_config(order.name)
     inputs = open_inputs(order.data, order.body)
     content = _describe(order, inputs, context.precision)
     _prepare(order, content, context)
     if context.is_main:
         _put_together(order.out, report)
     context.broadcast_bool(True)  # that nobody looks for the checkpoint before it is whole
-    every = min(order.curve_every, planned_steps(order.settings) or order.curve_every)
+    every = min(order.curve_every, order.task.steps or order.curve_every)
     curves = Curves(order.out, every) if context.is_main else None
 
     def watch(step: int, values: dict[str, float]) -> None:
@@ -82,29 +80,16 @@ def run(
     if curves is not None and curves.board_note:
         report(curves.board_note)
     in_parts = partial(split_file, folder=order.out / PARTS) if order.in_parts else None
-    job = Job(
-        order.settings,
-        named.system,
-        inputs,
-        order.out / "checkpoint.pt",
-        order.start,
-        order.prior,
-        report,
-        {
-            "context": context,
-            "watch": watch,
-            "facts": {"run": content},
-            "saved": in_parts,
-            "others": {"curves": curves} if curves is not None else {},
-        },
-    )
-    loops, weights = TRAININGS[kind_of(named)](job)
+    others = {"curves": curves} if curves is not None else {}
+    how = LoopOptions(context, watch, in_parts, {"run": content}, others)
+    job = Job(inputs, order.out / "checkpoint.pt", order.start, order.prior, report, how)
+    loops, weights = order.task.train(job)
     if curves is not None:
         curves.draw()
         if loops[-1].done >= 1:
             with replacing_file(order.out / "weights.pt") as part:
                 torch.save({**weights, "run": content}, part)
-            _write_model(job, order, kind_of(named), weights, report)
+            _write_model(job, order, weights, report)
         if in_parts:
             for file in sorted([*order.out.glob("checkpoint*.pt"), *order.out.glob("weights.pt")]):
                 in_parts(file)
@@ -116,7 +101,7 @@ def _describe(order: Order, inputs: TrainingInputs, precision: str) -> dict:
     return {
         "format": FORMAT,
         "training": order.name,
-        "settings": describe_settings(order.settings),
+        "settings": describe_settings(order.task.settings),
         "data": inputs.describe(),
         "start": _file_facts(order.start),
         "prior": _file_facts(order.prior),
@@ -152,30 +137,15 @@ def _steps(checkpoint: Path) -> int:
         return 0
 
 
-def _write_model(job: Job, order: Order, kind: str, weights: dict, report: Callable[[str], None]) -> None:
+def _write_model(job: Job, order: Order, weights: dict[str, Any], report: Callable[[str], None]) -> None:
     """The run as a model folder, where what that needs is installed."""
     try:
-        from vibe_cli.training.run_models import write_run_model
-
-        write_run_model(job, order.name, kind, weights, order.out)
+        order.task.export(job, order.name, weights, order.out)
     except ImportError as error:
         report(
             f"{order.out} is no model folder yet, for {error.name} is missing here: resume it where vibe is "
             "installed, and it becomes one"
         )
-
-
-def kind_of(named: Named) -> str:
-    """Which function of tasks.TRAININGS does it: by the kind of its settings."""
-    return type(named.settings).__name__
-
-
-def planned_steps(settings: Any) -> int | None:
-    """Steps of a run; None where its budget is a time."""
-    if hasattr(settings, "simulated_steps"):
-        stages = (settings.simulated_steps, settings.seen_steps)
-        return None if None in stages else sum(stages)
-    return settings.steps
 
 
 def recorded(out: Path) -> dict:
@@ -189,35 +159,6 @@ def recorded(out: Path) -> dict:
     return content
 
 
-def with_budget(settings: Any, minutes: float | None, steps: int | None, pause: float | None) -> Any:
-    """The settings with another budget; of the lifter's two stages, a third is the first's."""
-    if minutes is not None and steps is not None:
-        raise UsageError("--minutes and --steps exclude each other", hint="give one of them")
-    if pause is not None and not 0 <= pause < math.inf:
-        raise UsageError(f"--stop-after {pause:g}: not a time", hint="give 0 or more minutes")
-    changes: dict[str, Any] = {} if pause is None else {"pause": pause}
-    two = hasattr(settings, "simulated_steps")
-    if minutes is not None:
-        if not 0 < minutes < math.inf:
-            raise UsageError(f"--minutes {minutes:g}: not a time", hint="give more than 0")
-        changes |= (
-            {
-                "simulated_minutes": minutes / 3,
-                "seen_minutes": minutes * 2 / 3,
-                "simulated_steps": None,
-                "seen_steps": None,
-            }
-            if two
-            else {"minutes": minutes, "steps": None}
-        )
-    if steps is not None:
-        if steps < 1:
-            raise UsageError(f"--steps {steps}: too few", hint="give 1 or more")
-        first = -(-steps // 3)
-        changes |= {"simulated_steps": first, "seen_steps": steps - first} if two else {"steps": steps}
-    return replace(settings, **changes)
-
-
 def _prepare(order: Order, content: dict, context: ProcessContext) -> None:
     """Make the folder, or check that it holds this very run; only budgets may differ."""
     file = order.out / "run.json"
@@ -227,8 +168,7 @@ def _prepare(order: Order, content: dict, context: ProcessContext) -> None:
             raise UsageError(f"{order.out}: holds a run already", hint="add --resume, or choose another --out")
     else:
         before = recorded(order.out)
-        named = find_config(before["training"])
-        was = describe_settings(settings_from(named.settings, before["settings"]))
+        was = describe_settings(settings_from(find_config(before["training"]).settings, before["settings"]))
         other = [key for key, value in content["settings"].items() if key not in BUDGET and was.get(key) != value]
         before.setdefault("precision", "auto")  # of runs that did not say
         other += [key for key in ("training", "data", "start", "prior", "precision") if before[key] != content[key]]

@@ -17,7 +17,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ from vibe_cli.synth.poses import PoseBank
 from vibe_cli.training.adversary import Adversary, captured
 from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.lifting import Batch, mirror, predict_crops, shaken, tensors, together
-from vibe_cli.training.loop import Loop, Schedule
+from vibe_cli.training.loop import Loop, LoopOptions, Schedule
 from vibe_cli.training.noise import subsets_of
 from vibe_cli.training.objective import Objective, Weights
 from vibe_cli.training.simulate import simulate_clips
@@ -223,7 +222,7 @@ def train_temporal(
     prior: Mposer | None = None,
     out: Path | None = None,
     keep: Callable[[Loop], object] = lambda loop: None,
-    **loop_options: Any,
+    how: LoopOptions | None = None,
 ) -> TemporalNetwork:
     """Train in place, and return the network in evaluation mode.
 
@@ -232,24 +231,15 @@ def train_temporal(
     """
     _check_middle(network, options, None if drawn is None else length)
     torch.set_num_threads(options.threads)
-    facts = {"options": asdict(options), **loop_options.pop("facts", {})}
-    context = loop_options.get("context") or ProcessContext()
+    how = how or LoopOptions()
+    context = how.context
     network.to(context.device)
     lifter, body = lifter.eval().requires_grad_(False).to(context.device), body.to(context.device)
     objective = Objective(network, lifter, body, options.weights, options.consecutive, prior)
     adversary = options.adversary(network, context)
     clips = Clips(drawn, length, bank, copy.deepcopy(body).cpu(), lifter.config.pooled, options)
-    others = {**loop_options.pop("others", {}), **({"discriminator": adversary} if adversary else {})}
-    loop = Loop(
-        network,
-        options.schedule,
-        report,
-        type(network).__name__,
-        out,
-        facts,
-        others,
-        **loop_options,
-    )
+    facts, others = {"options": asdict(options)}, {"discriminator": adversary} if adversary else {}
+    loop = how.loop(network, options.schedule, report, type(network).__name__, out, facts, others)
     keep(loop)
     shared, mine = context.wrap(objective.train()), len(context.share(options.micro_batches))
 
