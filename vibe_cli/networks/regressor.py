@@ -25,6 +25,20 @@ class RegressorConfig:
     dropout: float = 0.5  # between the hidden layers, in training
 
 
+class WithRegressor:
+    """A configuration that holds its regressors' settings among its own."""
+
+    features: int
+    regressor_hidden: int
+    iterations: int
+    dropout: float
+
+    @property
+    def regressor(self) -> RegressorConfig:
+        """The regressors' part."""
+        return RegressorConfig(self.features, self.regressor_hidden, self.iterations, self.dropout)
+
+
 class Regressor(TemporalNetwork):
     """Iterative error feedback (Carreira et al. 2016) from the mean parameters.
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from vibe_cli.networks.outputs import MotionOutput
-from vibe_cli.networks.regressor import Regressor, RegressorConfig
+from vibe_cli.networks.regressor import Regressor, WithRegressor
 from vibe_cli.networks.temporal import TemporalNetwork
 
 
 @dataclass(frozen=True)
-class SpsNetConfig:
+class SpsNetConfig(WithRegressor):
     """Shape of an SPS-Net; the defaults are the published one's."""
 
     features: int = 2048  # F, width of the encoder's features
@@ -35,11 +35,6 @@ class SpsNetConfig:
     regressor_hidden: int = 1024  # width of the regressors' two shared layers
     iterations: int = 3  # rounds of error feedback
     dropout: float = 0.5  # between the regressors' layers, in training
-
-    @property
-    def regressor(self) -> RegressorConfig:
-        """The three regressors' part."""
-        return RegressorConfig(self.features, self.regressor_hidden, self.iterations, self.dropout)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from vibe_cli.networks.outputs import MotionOutput
-from vibe_cli.networks.regressor import Regressor, RegressorConfig
+from vibe_cli.networks.regressor import Regressor, WithRegressor
 from vibe_cli.networks.temporal import TemporalNetwork
 
 
 @dataclass(frozen=True)
-class VibeConfig:
+class VibeConfig(WithRegressor):
     """Shape of a VIBE network; the defaults are the published one's."""
 
     features: int = 2048  # F, width of the encoder's features
@@ -25,11 +25,6 @@ class VibeConfig:
     regressor_hidden: int = 1024  # width of the regressor's two hidden layers
     iterations: int = 3  # rounds of error feedback
     dropout: float = 0.5  # between the regressor's layers, in training
-
-    @property
-    def regressor(self) -> RegressorConfig:
-        """The regressor's part."""
-        return RegressorConfig(self.features, self.regressor_hidden, self.iterations, self.dropout)
 
 
 class TemporalEncoder(nn.Module):

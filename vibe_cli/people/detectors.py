@@ -11,7 +11,7 @@ import numpy as np
 from vibe_cli.errors import ModelError
 from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.people.track import MEAN_SCORE
-from vibe_cli.people.yolo_weights import YOLO_HINT, fetch_yolo, last_layer, read_yolo
+from vibe_cli.people.yolo_weights import YOLO_HINT, last_layer, read_yolo, yolo_file
 from vibe_cli.results import Detections
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ class YoloDetector:
     ) -> None:
         import torch
 
-        path = Path(weights)
-        if not path.is_file():
-            path = fetch_yolo(str(weights))
+        path = yolo_file(weights)
         network, names = read_yolo(path)
         people = [number for number, name in names.items() if name.lower() == "person"]
         if not people and len(names) != 1:

@@ -17,7 +17,7 @@ from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.people.detectors import MOST_PEOPLE, OVERLAP, YOLO_GREY, YOLO_SIZE, candidate_rows, letterbox
 from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoints, spread_to_49
 from vibe_cli.people.track import assign
-from vibe_cli.people.yolo_weights import POSE_HINT, fetch_yolo, last_layer, read_yolo
+from vibe_cli.people.yolo_weights import POSE_HINT, last_layer, read_yolo, yolo_file
 from vibe_cli.results import Detections, Track, TrackFeatures
 
 if TYPE_CHECKING:
@@ -78,9 +78,7 @@ class PoseModel:
     def __init__(
         self, weights: str | Path, device: torch.device | str = "cpu", confidence: float = 0.25, size: int = YOLO_SIZE
     ) -> None:
-        path = Path(weights)
-        if not path.is_file():
-            path = fetch_yolo(str(weights))
+        path = yolo_file(weights)
         network, _ = read_yolo(path, "PoseModel")
         shape = tuple(vars(last_layer(network))["kpt_shape"])
         if shape != (17, 3):

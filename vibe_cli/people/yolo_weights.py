@@ -104,6 +104,12 @@ def fetch_yolo(name: str) -> Path:
     return path
 
 
+def yolo_file(weights: str | Path) -> Path:
+    """A weights file, or that of a name that ultralytics publishes, fetched into the user's model folder."""
+    path = Path(weights)
+    return path if path.is_file() else fetch_yolo(str(weights))
+
+
 def last_layer(network: nn.Module) -> nn.Module:
     """The head of a network of `read_yolo`."""
     *_, head = network.get_submodule("model").children()
