@@ -142,7 +142,7 @@ def inside_a_whole(boxes: np.ndarray, scores: np.ndarray, options: Suppression) 
     """(N,) bool: a box that lies largely in a much larger one, whose score is not negligible: a hand, a head."""
     area, score = _ratios(boxes, scores)
     shared = box_maths.shared(boxes, boxes) > options.part_inside
-    return (shared & (area > options.part_ratio) & (score > options.part_score)).any(axis=1)
+    return np.any(shared & (area > options.part_ratio) & (score > options.part_score), axis=1)
 
 
 def limb_of_a_whole(boxes: np.ndarray, scores: np.ndarray, options: Suppression) -> np.ndarray:
@@ -150,7 +150,7 @@ def limb_of_a_whole(boxes: np.ndarray, scores: np.ndarray, options: Suppression)
     area, score = _ratios(boxes, scores)
     around = boxes * [1, 1, options.limb_reach, options.limb_reach]
     shared = box_maths.shared(boxes, around) > options.part_inside
-    return (shared & (area > options.limb_ratio) & (score > options.part_score)).any(axis=1)
+    return np.any(shared & (area > options.limb_ratio) & (score > options.part_score), axis=1)
 
 
 def double(boxes: np.ndarray, scores: np.ndarray, options: Suppression) -> np.ndarray:
@@ -161,7 +161,7 @@ def double(boxes: np.ndarray, scores: np.ndarray, options: Suppression) -> np.nd
     least = np.where(larger, options.larger_score, np.where(smaller, 1 / options.larger_score, 1.0))
     other_wins = (box_maths.shared(boxes, boxes) > options.double_inside) & near & (score > least)
     np.fill_diagonal(other_wins, False)
-    return other_wins.any(axis=1)
+    return np.any(other_wins, axis=1)
 
 
 def _ratios(boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
 from vibe_cli.networks.rotation_tta import TTA
 
 if TYPE_CHECKING:
+    from vibe_cli.training.detector import DetectorTraining
     from vibe_cli.training.papers import PaperTraining
     from vibe_cli.training.task import Job
 
@@ -71,7 +72,7 @@ def write_keypoint_net(weights: dict[str, Any], out: Path) -> None:
     write_encoder(out, weights["averaged"], weights["config"], seen, _tta_of(config))
 
 
-def write_detector(job: Job, name: str, weights: dict[str, Any], out: Path) -> None:
+def write_detector(job: Job, name: str, settings: DetectorTraining, weights: dict[str, Any], out: Path) -> None:
     """A detector of a run; one on a ResNet has the shipped one's second look."""
     from vibe_cli.zoo.reader import find_model
     from vibe_cli.zoo.writer import halved, write_model
@@ -79,13 +80,13 @@ def write_detector(job: Job, name: str, weights: dict[str, Any], out: Path) -> N
     second_look = {}
     if weights["config"]["backbone"] == "resnet":  # lite0 needs none; others' is as the shipped one's believes
         second_look = {"rescore": find_model(SHIPPED[1]).config["rescore"]}
-    facts = {"task": "detector", **second_look, **_facts(job, name, weights)}
+    facts = {"task": "detector", **second_look, **_facts(job, name, weights, settings.photos)}
     write_model(out, facts, halved(weights["averaged"]), {"network": "centre", **weights["config"]})
 
 
-def _facts(job: Job, name: str, weights: Mapping[str, Any]) -> dict[str, str]:
+def _facts(job: Job, name: str, weights: Mapping[str, Any], photos: str | None = None) -> dict[str, str]:
     """What made a run's model, by the training's name, and of what."""
-    return {"made_by": f"vibe train {name}", "data": _data_of(job, weights)}
+    return {"made_by": f"vibe train {name}", "data": _data_of(job, weights, photos)}
 
 
 def _found_from_anywhere(body: str) -> str:
@@ -120,12 +121,11 @@ def write_encoder(
     write_model(folder, {"task": "encoder"}, halved(tensors), config)
 
 
-def _data_of(job: Job, weights: Mapping[str, Any]) -> str:
+def _data_of(job: Job, weights: Mapping[str, Any], photos: str | None) -> str:
     """Training data of a run, for the protocol of vibe eval."""
     if sources := weights.get("sources"):
         return "; ".join(sources)
     drawn = "synthetic people, moved by {motions} motions of {frames} frames".format(**job.inputs.describe())
-    photos = getattr(job.settings, "photos", None)
     return f"{drawn}; the labelled photographs of {Path(photos).name}" if photos is not None else drawn
 
 

@@ -181,4 +181,4 @@ class Detecting(OneStage):
 
     def export(self, job: Job, name: str, weights: dict[str, Any], out: Path) -> None:
         """The detector, with the shipped one's second look where it needs one."""
-        write_detector(job, name, weights, out)
+        write_detector(job, name, self.settings, weights, out)
