@@ -8,7 +8,6 @@ import numpy as np
 import pybvh
 import pytest
 
-from tests.helpers.people import make_moving_result
 from vibe_cli.body.body_models import load_body
 from vibe_cli.export.axes import from_camera
 from vibe_cli.export.bvh import euler_angles
@@ -17,18 +16,6 @@ from vibe_cli.export.rig import BONES
 from vibe_cli.results import Result
 
 BODY = load_body(None)
-
-
-@pytest.fixture(scope="module")
-def result() -> Result:
-    return make_moving_result()
-
-
-@pytest.fixture
-def run(result: Result, home: Path) -> Path:
-    (home / "run").mkdir()
-    result.save(home / "run" / "result.npz")
-    return home / "run"
 
 
 def posed(path: Path) -> tuple[pybvh.Bvh, np.ndarray]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 import trimesh
 
 from tests.helpers.gltf import Gltf
-from tests.helpers.people import make_moving_result
 from vibe_cli.body.body_models import load_body, vertices_of
 from vibe_cli.export.figure import steady_quaternions
 from vibe_cli.export.points import Points
@@ -19,18 +17,6 @@ from vibe_cli.results import Person, Result
 
 BODY = load_body(None)
 TO_GLTF = np.array([1, -1, -1])
-
-
-@pytest.fixture(scope="module")
-def result() -> Result:
-    return make_moving_result()
-
-
-@pytest.fixture
-def run(result: Result, home: Path) -> Path:
-    (home / "run").mkdir()
-    result.save(home / "run" / "result.npz")
-    return home / "run"
 
 
 def placed(about_pelvis: np.ndarray, person: Person, result: Result) -> np.ndarray:

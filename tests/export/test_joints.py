@@ -13,7 +13,6 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from tests.helpers.people import make_moving_result
 from vibe_cli.body.body_models import Body, joints_of, load_body, pose_joints
 from vibe_cli.export.points import POINT_NAMES, Points
 from vibe_cli.geometry import camera
@@ -22,19 +21,6 @@ from vibe_cli.geometry.skeleton import JOINTS_49, JOINTS_54, PARENTS
 from vibe_cli.results import Person, Result
 
 NAMES_49 = [JOINTS_54[joint] for joint in JOINTS_49]
-
-
-@pytest.fixture(scope="module")
-def result() -> Result:
-    """Two people who move in every joint, the second from the clip's third frame on; frames at odd times."""
-    return make_moving_result()
-
-
-@pytest.fixture
-def run(result: Result, home: Path) -> Path:
-    (home / "run").mkdir()
-    result.save(home / "run" / "result.npz")
-    return home / "run"
 
 
 @cache

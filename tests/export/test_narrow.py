@@ -13,22 +13,9 @@ import pytest
 import trimesh
 
 from tests.helpers.gltf import Gltf
-from tests.helpers.people import make_moving_result
 from vibe_cli.body.body_models import load_body, vertices_of
 from vibe_cli.export.axes import from_camera
 from vibe_cli.results import Result
-
-
-@pytest.fixture(scope="module")
-def result() -> Result:
-    return make_moving_result()
-
-
-@pytest.fixture
-def run(result: Result, home: Path) -> Path:
-    (home / "run").mkdir()
-    result.save(home / "run" / "result.npz")
-    return home / "run"
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
