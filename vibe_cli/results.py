@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -149,6 +149,11 @@ class Person:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def at(self, rows: slice | np.ndarray) -> Person:
+        """The same person in some of their frames only; `rows` is an index into the track, or a mask of it."""
+        names = ("frames", "boxes", "pose", "camera", "confidence", "filled", "keypoints")
+        return replace(self, **{name: value[rows] for name in names if (value := getattr(self, name)) is not None})
 
     def image_camera(self, video: VideoInfo) -> np.ndarray:
         """(T, 4) sx, sy, tx, ty of the full image."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -13,8 +13,6 @@ from vibe_cli.errors import UsageError
 from vibe_cli.progress import Progress
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result
 
@@ -89,14 +87,8 @@ def person_name(person: Person) -> str:
     return f"person_{person.id:03d}"
 
 
-def select(person: Person, index: slice | np.ndarray) -> Person:
-    """A person in some of their frames only, without keypoints; `index` is into the track."""
-    fields = ("frames", "boxes", "pose", "camera", "confidence", "filled")
-    return replace(person, keypoints=None, **{name: getattr(person, name)[index] for name in fields})
-
-
 def chunks(person: Person, size: int = CHUNK) -> Iterator[tuple[slice, Person]]:
     """A person's frames, at most `size` at a time: their place in the track, and a Person of them."""
     for start in range(0, len(person), size):
         part = slice(start, min(start + size, len(person)))
-        yield part, select(person, part)
+        yield part, person.at(part)

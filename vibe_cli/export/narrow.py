@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from vibe_cli.errors import UsageError
-from vibe_cli.results import Person, Result
+from vibe_cli.results import Result
 
 _SLACK = 1e-6  # seconds by which a time stamp may miss its decimal
 
@@ -30,19 +30,12 @@ def narrowed(
     if start is None and end is None:
         return replace(result, people=people)
     low, high = -np.inf if start is None else start - _SLACK, np.inf if end is None else end - _SLACK
-    inside = [_between(person, result.video.times[person.frames], low, high) for person in people]
+    seen = [result.video.times[person.frames] for person in people]
+    inside = [person.at((times >= low) & (times < high)) for person, times in zip(people, seen, strict=True)]
     left = [person for person in inside if len(person)]
     if people and not left:
-        seen = np.concatenate([result.video.times[person.frames] for person in people])
+        every = np.concatenate(seen)
         raise UsageError(
-            "nobody is in that part of the clip", hint=f"people are there from {seen.min():.2f} to {seen.max():.2f} s"
+            "nobody is in that part of the clip", hint=f"people are there from {every.min():.2f} to {every.max():.2f} s"
         )
     return replace(result, people=left)
-
-
-def _between(person: Person, times: np.ndarray, low: float, high: float) -> Person:
-    """A person in the frames whose times (T,) lie there, with their keypoints."""
-    kept = (times >= low) & (times < high)
-    names = ("frames", "boxes", "pose", "camera", "confidence", "filled", "keypoints")
-    fields = {name: value[kept] for name in names if (value := getattr(person, name)) is not None}
-    return replace(person, **fields)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vibe_cli.export import ExportOptions, chunks, person_name
+from vibe_cli.export.axes import from_camera
 from vibe_cli.export.clock import nearest_frames, steady
 from vibe_cli.importing.library import gender_of
 from vibe_cli.progress import Progress
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result
 
-CAMERA_TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # a rotation: (x, y, z) → (x, z, −y)
+CAMERA_TO_Z_UP = from_camera("blender")
 AXES = "x right, y into the image, z up; metres; origin on the ground, below the camera"
 # Where the neutral body of mean shape has its pelvis at rest, in the coordinates of its template, metres: `trans` moves
 # the template, so that the pelvis is at `trans` plus this.

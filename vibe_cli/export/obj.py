@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vibe_cli.errors import UsageError
-from vibe_cli.export import ExportOptions, chunks, person_name, select
+from vibe_cli.export import ExportOptions, chunks, person_name
 from vibe_cli.export.axes import from_camera, where
 from vibe_cli.export.clock import steady
 from vibe_cli.progress import Progress
@@ -57,7 +57,7 @@ class Writer:
 
 def thinned(person: Person, every: int) -> Person:
     """The person in the clip's frames 0, every, 2 · every …, so that several people stay in step."""
-    return select(person, person.frames % every == 0)
+    return person.at(person.frames % every == 0)
 
 
 def _meshes(

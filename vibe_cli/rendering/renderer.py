@@ -256,9 +256,7 @@ def _vertices(person: Person, body: Body, first: int, last: int) -> np.ndarray:
     """(last − first, V, 3) vertices of some frames of a person."""
     from vibe_cli.body.body_models import vertices_of
 
-    rows = slice(first, last)
-    some = {name: getattr(person, name)[rows] for name in ("frames", "boxes", "pose", "camera", "confidence", "filled")}
-    return vertices_of(replace(person, **some, keypoints=None), body)
+    return vertices_of(person.at(slice(first, last)), body)
 
 
 def _style(name: str) -> Style:
