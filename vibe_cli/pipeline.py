@@ -41,10 +41,7 @@ class Options:
     tracking: TrackOptions = field(default_factory=TrackOptions)
     motion: MotionOptions = field(default_factory=MotionOptions)
     batch_size: int = 16  # frames or crops that a network sees at once; halved when memory runs out
-    keypoints: str | None = (
-        None  # a user's keypoints: a file, a folder or a pose model (.pt, .onnx); None: the encoder's own
-    )
-
+    keypoints: str | None = None  # a user's: a file, a folder or a pose model (.pt, .onnx); None: the encoder's own
     image_fps: Fraction | None = None  # of folders of images; None: as their names tell, else IMAGE_FPS
     photos: bool = False  # a folder of images is photographs, each by itself
 
@@ -119,8 +116,7 @@ def follow_people(
 
     The people of a source of keypoints that needs no tracks are among them, whether the detector found them or not.
     """
-    from vibe_cli.people.keypoint_names import place_people
-    from vibe_cli.people.keypoint_sources import join_people
+    from vibe_cli.people.keypoint_sources import KeypointFile, join_people
     from vibe_cli.video.cuts import SceneFinder
 
     scenes = SceneFinder()
@@ -129,7 +125,8 @@ def follow_people(
     frames = scenes.watch(frame for _, frame in (decoded if finder is None else finder.watch(decoded)))
     with run.watch("detect and track"):
         found = list(halving_batches(detector.detect, frames, options.batch_size, run.warnings.append))
-        place_people(source, video.info, run.warnings)
+        if isinstance(source, KeypointFile):
+            source.place(video.info, run.warnings)
         if finder is not None:
             found = join_people(found, finder.people(len(found)), (video.info.width, video.info.height))
         run.scenes = scenes.starts(video, run.warnings)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from vibe_cli.errors import InputError
 from vibe_cli.geometry.skeleton import JOINTS_49, OPENPOSE_25, joints
-from vibe_cli.people.keypoint_names import Numbered
+from vibe_cli.people.keypoint_names import Numbered, last_number
 from vibe_cli.people.keypoint_programs import alphapose_pictures, mmpose_frames, picture_people, yolo_lines
 
 MOST_BYTES = 512 << 20  # of one file
@@ -31,17 +32,10 @@ LAYOUTS = {
     25: OPENPOSE_25,
     18: tuple(OPENPOSE_25[row] for row in (*range(8), *range(9, 19))),
     17: COCO_17,
-    23: (
-        *COCO_17,
-        *joints("l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel"),
-    ),  # the body of COCO-WholeBody: left toes and heel, then right
-    26: (
-        *COCO_17,
-        *joints("head_top_lsp", "neck", "pelvis"),
-        *_TOES,
-        *_SMALL_TOES,
-        *_HEELS,
-    ),  # Halpe: head top, neck, middle of the hips, feet
+    # The body of COCO-WholeBody: left toes and heel, then right
+    23: (*COCO_17, *joints("l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel")),
+    # Halpe: head top, neck, middle of the hips, feet
+    26: (*COCO_17, *joints("head_top_lsp", "neck", "pelvis"), *_TOES, *_SMALL_TOES, *_HEELS),
     # BlazePose: nose, corners and middles of the eyes, ears, mouth, limbs, hands, heels, toes; −1 is none of ours
     33: (*_BLAZE_FACE, *COCO_17[5:11], *[-1] * 6, *COCO_17[11:], *_HEELS, *_TOES),
 }
@@ -112,12 +106,12 @@ def _read_folder(folder: Path) -> Numbered:
 
 def _numbered_files(folder: Path, stems: list[str], people: list[np.ndarray]) -> Numbered:
     """People by the last number in the names of their files; by their order where one has none."""
-    digits = [re.findall(r"\d+", stem)[-1:] for stem in stems]
-    ordered = len(stems) == 1 or not all(digits)
-    numbers = list(range(len(stems))) if ordered else [int(number[0]) for number in digits]
-    for number in numbers:
-        if numbers.count(number) > 1:
-            raise InputError(f"{folder}: two files for frame {number}", hint="give one folder for each clip")
+    found = [last_number(stem) for stem in stems]
+    told = [number for number in found if number is not None]
+    numbers = told if len(told) == len(stems) > 1 else list(range(len(stems)))
+    count = Counter(numbers)
+    if number := next((str(number) for number in numbers if count[number] > 1), ""):
+        raise InputError(f"{folder}: two files for frame {number}", hint="give one folder for each clip")
     return Numbered(dict(zip(numbers, people, strict=True)), dict(zip(numbers, stems, strict=True)))
 
 
@@ -219,10 +213,10 @@ def _numbers_of(names: list[str]) -> dict[str, int]:
 
 def _number(image_id: int | str) -> int:
     """The number that an image's id is, or ends with before its suffix."""
-    digits = re.findall(r"\d+", str(image_id).rsplit(".", 1)[0])
-    if not digits:
+    number = last_number(str(image_id).rsplit(".", 1)[0])
+    if number is None:
         raise ValueError(f"image_id {image_id!r} holds no number")
-    return int(digits[-1])
+    return number
 
 
 def _openpose_people(content: Any, path: Path) -> np.ndarray:

@@ -34,23 +34,14 @@ class Numbered(dict[int, np.ndarray]):
         self.names, self.first, self.shares = dict(names or {}), first, shares
 
 
-def place_people(source: object, video: VideoInfo, warnings: list[str]) -> None:
-    """Number the people of a source that read a file by the frames of the clip, counted from 0."""
-    numbered = getattr(source, "numbered", None)
-    if isinstance(numbered, Numbered):
-        source.numbered = placed(numbered, video, str(getattr(source, "path", "keypoints")), warnings)  # type: ignore[attr-defined]
-
-
 def placed(people: Numbered, video: VideoInfo, path: str, warnings: list[str]) -> dict[int, np.ndarray]:
     """People by the frames of a clip; as they were where neither names nor the program tell its first number."""
     if people.shares:
         size = np.array([video.width, video.height, 1], np.float32)
         people = Numbered({number: found * size for number, found in people.items()}, people.names, people.first)
     if video.files and people.names:
-        by_name = _by_name(people, video.files)
+        by_name, strange = _by_name(people, video.files)
         if by_name:
-            left = sorted(people.names[number] for number in people if number in people.names)
-            strange = [name for name in left if _frame_of(name, *_indices(video.files)) is None]
             if strange:
                 shown = ", ".join(strange[:SHOWN]) + (", …" if len(strange) > SHOWN else "")
                 warnings.append(
@@ -68,17 +59,22 @@ def placed(people: Numbered, video: VideoInfo, path: str, warnings: list[str]) -
     return dict(people)
 
 
-def _by_name(people: Numbered, files: tuple[str, ...]) -> dict[int, np.ndarray]:
+def _by_name(people: Numbered, files: tuple[str, ...]) -> tuple[dict[int, np.ndarray], list[str]]:
+    """People by the frames that their pictures are, and the names, sorted, that no frame has."""
     whole, stems = _indices(files)
     found: dict[int, np.ndarray] = {}
+    strange = []
     for number, some in people.items():
-        frame = _frame_of(people.names[number], whole, stems) if number in people.names else None
-        if frame is None:
+        if number not in people.names:
             continue
-        if frame in found:
+        frame = _frame_of(people.names[number], whole, stems)
+        if frame is None:
+            strange.append(people.names[number])
+        elif frame in found:
             raise InputError(f"{files[frame]}: keypoints twice", hint="give one file of keypoints for each clip")
-        found[frame] = some
-    return found
+        else:
+            found[frame] = some
+    return found, sorted(strange)
 
 
 def _indices(files: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int | None]]:
@@ -104,8 +100,13 @@ def _stem(name: str) -> str:
     return re.sub(r"\.[A-Za-z][A-Za-z0-9]*$", "", name).casefold()
 
 
+def last_number(name: str) -> int | None:
+    """The last run of digits in a name; None of one without."""
+    digits = re.findall(r"\d+", name)
+    return int(digits[-1]) if digits else None
+
+
 def _numbers(files: tuple[str, ...]) -> dict[int, int]:
     """Frames by the last number in their files' names; none where two have the same or one has none."""
-    found = [re.findall(r"\d+", _stem(file))[-1:] for file in files]
-    numbers = [int(number[0]) for number in found if number]
+    numbers = [number for file in files if (number := last_number(_stem(file))) is not None]
     return dict(zip(numbers, range(len(files)), strict=True)) if len(set(numbers)) == len(files) else {}

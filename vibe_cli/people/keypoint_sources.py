@@ -16,16 +16,15 @@ from vibe_cli.errors import InputError, ModelError
 from vibe_cli.geometry import boxes as box_maths
 from vibe_cli.people.detectors import MOST_PEOPLE, OVERLAP, YOLO_GREY, YOLO_SIZE, candidate_rows, letterbox
 from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoints, spread_to_49
+from vibe_cli.people.keypoint_names import Numbered, placed
 from vibe_cli.people.track import assign
 from vibe_cli.people.yolo_weights import POSE_HINT, last_layer, read_yolo, yolo_file
-from vibe_cli.results import Detections, Track, TrackFeatures
+from vibe_cli.results import Detections, Track, TrackFeatures, VideoInfo
 
 if TYPE_CHECKING:
     import torch
 
-FARTHEST_OF_BOX = (
-    0.75  # of the larger side of a track's box: how far the middle of a person's keypoints may lie from its own
-)
+FARTHEST_OF_BOX = 0.75  # larger sides of a track's box from its middle to that of a person's keypoints, at most
 BOX_MARGIN = 1.15  # a person's box over that of its keypoints, which end at the ankles and ears
 MIN_CONFIDENCE = 0.05  # confidence from which a keypoint counts for the box
 MIN_KEYPOINTS = 5  # of the 49 keypoints, from which a person of a source is somebody to be followed
@@ -56,11 +55,17 @@ class KeypointFile:
 
     def __init__(self, path: Path) -> None:
         """OpenPose's folder or COCO's JSON; InputError when it is neither."""
-        self.path, self.numbered = path, read_keypoints(path)
+        self.path = path
+        self.numbered: People = read_keypoints(path)
 
     def watch(self, frames: Frames, tracks: Sequence[Track] = ()) -> Frames:
         """The frames, as they are."""
         return frames
+
+    def place(self, video: VideoInfo, warnings: list[str]) -> None:
+        """Number the people by the frames of the clip, where names or the program that wrote them tell which."""
+        if isinstance(self.numbered, Numbered):
+            self.numbered = placed(self.numbered, video, str(self.path), warnings)
 
     def people(self, frames: int) -> People:
         """The people of each frame."""
