@@ -9,12 +9,12 @@ from vibe_cli.networks.skeleton import COUNT
 from vibe_cli.paths import models_dir
 from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.training.noise import (
+    SUBSET_MASKS,
     SUBSETS,
     GivenNoise,
     given_predictions,
     own_predictions,
     predictions,
-    subset_masks,
     subsets_of,
 )
 
@@ -35,7 +35,7 @@ def truth() -> dict[str, torch.Tensor]:
 def test_given_keypoints_are_points_of_one_layout_a_clip(truth: dict) -> None:
     seen = given_predictions(truth, LENGTH)
     told = (seen.confidence > 0).view(CLIPS, LENGTH, COUNT).any(1)
-    masks = subset_masks()
+    masks = SUBSET_MASKS
     assert all(any(bool((row <= mask).all()) for mask in masks) for row in told)
     assert not seen.solid.any() and not seen.depth.any() and not seen.yaw.any() and not seen.root.any()
 
@@ -50,7 +50,7 @@ def test_given_keypoints_lie_within_their_noise(truth: dict) -> None:
 
 
 def test_every_subset_has_the_limbs_and_none_has_all() -> None:
-    masks = subset_masks()
+    masks = SUBSET_MASKS
     assert len(masks) == len(SUBSETS) and int(masks.all(0).sum()) >= 10 and not masks.all(1).any()
 
 

@@ -101,9 +101,14 @@ def _card(clip: Clip, row: Row, output: Path) -> str:
     elif row.status == UNFINISHED:
         words = "<p>not reached</p>"
     else:
-        people = {0: "nobody", 1: "1 person"}.get(row.people, f"{row.people} people")
-        words = f"<p>{people} in {row.frames} frames</p>"
+        words = f"<p>{in_words(row)}</p>"
     return f'<article><a href="{place and target}">{image}</a><p><b>{_text(row.clip)}</b></p>{words}</article>'
+
+
+def in_words(row: Row) -> str:
+    """Who was found in a clip."""
+    people = {0: "nobody", 1: "1 person"}.get(row.people, f"{row.people} people")
+    return f"{people} in {row.frames} frames"
 
 
 def _text(text: str) -> str:

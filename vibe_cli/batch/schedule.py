@@ -81,7 +81,7 @@ class Schedule:
         """Handle a worker's message."""
         slot, turn = event.slot, self._turns.get(event.slot)
         if event.kind == "unfit":
-            self._unfit(event.value)
+            raise event.value  # no other worker could load the model either: the whole batch's failure
         if turn is None:
             return
         if event.kind == "started":
@@ -104,10 +104,6 @@ class Schedule:
                 del self._turns[slot]
             else:
                 self._fail(slot, f"{turn.clip.path}: {event.value}", "try it alone: vibe demo", passing=True)
-
-    def _unfit(self, error: BaseException) -> None:
-        """A worker cannot load the model: nor could any other, so this is the whole batch's failure."""
-        raise error
 
     def _fail(self, slot: int, error: str, hint: str, passing: bool) -> None:
         turn = self._turns[slot]

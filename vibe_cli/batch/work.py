@@ -62,7 +62,7 @@ def finished_row(clip: Clip, keys: Keys) -> Row | None:
         facts = read_facts(clip.folder)
     except (OSError, InputError):
         return None
-    return _row(clip, facts, set(), 0.0)
+    return _row(clip, facts, set())
 
 
 def work(clip: Clip, setup: Setup, progress: Progress = quiet) -> Row:
@@ -98,7 +98,7 @@ def _make(clip: Clip, setup: Setup, progress: Progress) -> Row:
     mark.identity = identity
     _keep(mark, outcome, setup, missing, clip)
     write_mark(clip.folder, mark)
-    row = _row(clip, outcome.facts, missing, 0.0)
+    row = _row(clip, outcome.facts, missing)
     if outcome.failure is None or isinstance(outcome.failure, NobodyFound):
         return row
     _, message, hint = setup.explain(outcome.failure)
@@ -178,14 +178,13 @@ def read_facts(folder: Path) -> Facts:
         ) from None
 
 
-def _row(clip: Clip, facts: Facts, made: set[str], seconds: float) -> Row:
+def _row(clip: Clip, facts: Facts, made: set[str]) -> Row:
     """The row of a clip whose result is written."""
     return Row(
         clip.name,
         DONE if facts.people else NOBODY,
         people=len(facts.people),
         frames=facts.frames,
-        seconds=seconds,
         made=tuple(sorted(made)),
         warnings=tuple(facts.warnings),
     )

@@ -15,7 +15,7 @@ from vibe_cli.batch.work import Setup
 from vibe_cli.cli.batch_words import Lines, counted, tell_report, told
 from vibe_cli.cli.failures import explain
 from vibe_cli.cli.options import debug_option, default, output_option
-from vibe_cli.cli.run_options import chosen_model, chosen_run, run_options
+from vibe_cli.cli.run_options import chosen_model, chosen_run, keypoints_of_one_clip, run_options
 from vibe_cli.cli.words import echo
 from vibe_cli.errors import EXIT_BATCH, EXIT_OK, UsageError
 from vibe_cli.paths import printable
@@ -83,7 +83,7 @@ def command(inputs: tuple[Path, ...], output: Path, dry_run: bool, **choices: An
     vibe batch clips/ -o results/ --render --timeout 3600
     vibe batch a/ b/ --include '*.mov' --exclude 'old/*' --workers 2 --dry-run
     """
-    if choices["keypoints"] and not choices["keypoints"].endswith((".pt", ".onnx")):
+    if keypoints_of_one_clip(choices):
         raise UsageError("keypoints of one clip for a batch", hint="give --keypoints a pose model (.pt, .onnx)")
     if choices["engine"] == "local" and (choices["address"] or choices["gpus"] is not None):
         raise UsageError("--address and --gpus are for Ray", hint="add --engine ray")

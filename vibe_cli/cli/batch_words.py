@@ -6,8 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vibe_cli.batch.plan import Clip
-from vibe_cli.batch.report import BatchReport
+from vibe_cli.batch.plan import FILES, Clip
+from vibe_cli.batch.report import BatchReport, in_words
 from vibe_cli.batch.work import DONE, FAILED, NOBODY, Row
 from vibe_cli.cli.options import table
 from vibe_cli.cli.words import echo
@@ -108,8 +108,7 @@ def _said(row: Row) -> str:
     """One clip's end in a line."""
     if row.status == FAILED:
         return f"{row.clip}: failed: {row.error}" + (f" ({row.hint})" if row.hint else "")
-    people = {0: "nobody", 1: "1 person"}.get(row.people, f"{row.people} people")
-    return f"{row.clip}: {people} in {row.frames} frames, {row.seconds:.1f} s"
+    return f"{row.clip}: {in_words(row)}, {row.seconds:.1f} s"
 
 
 def _short(name: str, most: int = 40) -> str:
@@ -137,5 +136,5 @@ def tell_report(report: BatchReport) -> None:
         echo(printable(f"{row.clip}: {row.error}" + (f" ({row.hint})" if row.hint else "")), err=True)
     counts = ", ".join(f"{count} {status}" for status, count in report.counts().items() if count)
     echo(f"{counted(len(rows))}: {counts}", err=True)
-    for name in ("report.json", "report.csv", "index.html"):
+    for name in FILES:
         echo(report.output / name)

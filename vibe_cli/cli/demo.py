@@ -10,7 +10,7 @@ import click
 from vibe_cli.cli.failures import report
 from vibe_cli.cli.options import debug_option, output_option
 from vibe_cli.cli.progress import terminal_progress
-from vibe_cli.cli.run_options import chosen_model, chosen_run, run_options
+from vibe_cli.cli.run_options import chosen_model, chosen_run, keypoints_of_one_clip, run_options
 from vibe_cli.cli.words import echo
 from vibe_cli.errors import EXIT_BATCH, EXIT_OK, UsageError
 from vibe_cli.run import OTHER_DETECTOR, Job, Outcome, run_clip
@@ -34,7 +34,7 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
     vibe demo dance.mp4 --render
     vibe demo a.mp4 b.mp4 photos/ --format npz
     """
-    if len(inputs) > 1 and choices["keypoints"] and not choices["keypoints"].endswith((".pt", ".onnx")):
+    if len(inputs) > 1 and keypoints_of_one_clip(choices):
         raise UsageError(
             f"keypoints of one clip for {len(inputs)} of them",
             hint="run vibe demo once a clip, or give --keypoints a pose model (.pt, .onnx)",

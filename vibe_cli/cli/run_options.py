@@ -10,7 +10,7 @@ import click
 
 from vibe_cli.cli.options import RATE, default, path_option
 from vibe_cli.device import DEVICES, PRECISIONS
-from vibe_cli.export import FORMATS, ExportOptions
+from vibe_cli.export import FORMATS
 from vibe_cli.options import MotionOptions
 from vibe_cli.people.track import TrackOptions
 from vibe_cli.pipeline import Options
@@ -145,6 +145,11 @@ def run_options(function: Function) -> Function:
     return function
 
 
+def keypoints_of_one_clip(choices: dict[str, Any]) -> bool:
+    """Whether the keypoints that were chosen are a file or a folder, and no network that looks at every clip."""
+    return bool(choices["keypoints"]) and not choices["keypoints"].endswith((".pt", ".onnx"))
+
+
 def chosen_model(choices: dict[str, Any]) -> ModelChoice:
     """The model that was chosen."""
     body: Path | None = choices["body"]
@@ -169,5 +174,4 @@ def chosen_run(choices: dict[str, Any]) -> RunOptions:
         ),
         style,
         tuple(dict.fromkeys(choices["formats"])),
-        ExportOptions(),
     )

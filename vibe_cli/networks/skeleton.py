@@ -6,7 +6,7 @@ points of face and feet, and 9 regressed joints.
 
 from __future__ import annotations
 
-from vibe_cli.geometry.skeleton import JOINT, JOINT_NAMES, MIRRORED_54
+from vibe_cli.geometry.skeleton import JOINT, JOINT_NAMES, MIRRORED_54, joints
 
 KEYPOINTS_OF_54 = [number for name, number in JOINT.items() if not name.endswith("_tip")]
 COUNT = len(KEYPOINTS_OF_54)
@@ -15,20 +15,19 @@ MIRRORED_KEYPOINTS = [KEYPOINTS_OF_54.index(MIRRORED_54[k]) for k in KEYPOINTS_O
 
 
 def keypoints(*names: str) -> list[int]:
-    """Numbers, among the 44, of joints named as in `geometry.skeleton.JOINTS_54`."""
-    return [KEYPOINTS_OF_54.index(JOINT[name]) for name in names]
+    """Numbers, among the 44, of joints named as `geometry.skeleton.joints` names them."""
+    return [KEYPOINTS_OF_54.index(joint) for joint in joints(*names)]
 
 
 def pair(name: str) -> tuple[int, int]:
     """The left and the right one of a joint, among the 44: `pair("knee")`."""
-    left, right = keypoints(f"l_{name}", f"r_{name}")
+    left, right = keypoints(name)
     return left, right
 
 
 LEFT_RIGHT_PAIRS = [(i, m) for i, m in enumerate(MIRRORED_KEYPOINTS) if i < m]
 # COCO's 17 keypoints among the 44: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left first
-_COCO_PAIRS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip_lsp", "knee", "ankle")
-COCO_OF_KEYPOINTS = [*keypoints("nose"), *(k for name in _COCO_PAIRS for k in pair(name))]
+COCO_OF_KEYPOINTS = keypoints("nose", "eye", "ear", "shoulder", "elbow", "wrist", "hip_lsp", "knee", "ankle")
 # Pairs (left, right) that lie close to the pair in front: hands to wrists; feet, toes and heels to ankles
 FOLLOWERS = {
     pair("wrist"): [pair("hand")],

@@ -25,7 +25,7 @@ from vibe_cli.networks.skeleton import COUNT, MIRRORED_KEYPOINTS
 from vibe_cli.synth.crops import FLIP, CropSource, Labels, mirror_labels
 from vibe_cli.synth.keypoint_body import KeypointBody
 from vibe_cli.synth.poses import PoseBank
-from vibe_cli.training.augment import LESS_CERTAIN
+from vibe_cli.training.augment import LESS_CERTAIN, LESS_CERTAIN_WEIGHT
 from vibe_cli.training.distributed import ProcessContext
 from vibe_cli.training.keypoints import to_input
 from vibe_cli.training.loop import Loop, LoopOptions, Schedule
@@ -92,7 +92,7 @@ def lifting_loss(output: MotionOutput, body: KeypointBody, truth: dict[str, Tens
     joint_weight = torch.ones(24, device=points.device)
     joint_weight[JOINT["pelvis"]], joint_weight[joints("foot", "hand")] = 3.0, 0.05
     weight = torch.ones(COUNT, device=points.device)
-    weight[LESS_CERTAIN] = 0.5
+    weight[LESS_CERTAIN] = LESS_CERTAIN_WEIGHT
     seen = (truth["pixels"].abs() < 1).all(-1).float() * 0.9 + 0.1
     best = fit_camera(points[..., :2], truth["pixels"], seen)
     flat = best[:, None, :1] * (points[..., :2] + best[:, None, 1:])

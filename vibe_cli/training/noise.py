@@ -6,7 +6,7 @@ network, whose map has cells, and to the person for keypoints of elsewhere, whos
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from vibe_cli.geometry.rotations import matrix_from_axis_angle, sixd_from_matrix
 from vibe_cli.geometry.skeleton import JOINT, JOINTS_49
 from vibe_cli.networks.keypoints import YAW_BINS
-from vibe_cli.networks.lifter import KeypointPrediction
+from vibe_cli.networks.lifter import KeypointPrediction, points_alone
 from vibe_cli.networks.rotation_tta import LEAN_RAD, turned
 from vibe_cli.networks.skeleton import COUNT, KEYPOINTS_OF_54, MIRRORED_KEYPOINTS
 from vibe_cli.people.keypoint_files import LAYOUTS
@@ -23,6 +23,9 @@ from vibe_cli.training.keypoint_loss import yaw_target
 LIMBS = [JOINT[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist", "knee", "ankle") for side in "lr"]
 # What users bring: the layouts that we read, all of the 49 joints, or the twelve of the limbs alone
 SUBSETS = [*LAYOUTS.values(), JOINTS_49, [*LIMBS, JOINT["l_hip_lsp"], JOINT["r_hip_lsp"]]]
+
+# (len(SUBSETS), K) bool: which of our keypoints each of them has
+SUBSET_MASKS = torch.tensor([[joint in subset for joint in KEYPOINTS_OF_54] for subset in SUBSETS])
 
 
 @dataclass(frozen=True)
@@ -108,42 +111,20 @@ def given_predictions(truth: dict[str, Tensor], length: int = 1, noise: GivenNoi
     points = _shaken(pixels + definition * size, sigma * size, noise.uneven, noise.outliers)
     confidence = (1 - 6 * sigma[..., 0] * torch.rand(frames, 1) + torch.randn(frames, COUNT) * 0.1).clamp(0.05, 1)
     confidence = torch.where(_throw(frames, length) < noise.certain, 1.0, confidence)
-    told = subset_masks()[torch.randint(len(SUBSETS), (clips,)).repeat_interleave(length)]
+    told = SUBSET_MASKS[torch.randint(len(SUBSETS), (clips,)).repeat_interleave(length)]
     confidence = confidence.masked_fill(~told | _missed(pixels, length, noise), 0)
     exchanged = _throw(frames, length)[:, 0] < noise.exchanged
     order = torch.where(exchanged[:, None], torch.tensor(MIRRORED_KEYPOINTS), torch.arange(COUNT))
     confidence, points = confidence.gather(1, order), points.gather(1, order[..., None].expand(-1, -1, 2))
-    return KeypointPrediction(
-        points * (confidence > 0)[..., None],
-        confidence,
-        torch.zeros(frames, COUNT),
-        torch.zeros(frames, YAW_BINS),
-        torch.zeros(frames, 6),
-        torch.zeros(frames, 0),
-        torch.zeros(frames),
-    )
+    return points_alone(points, confidence)
 
 
 def subsets_of(seen: KeypointPrediction, share: float, length: int = 1) -> KeypointPrediction:
     """The same, of a share of the clips with the points of one of `SUBSETS` alone, as from elsewhere."""
     count = len(seen.points)
-    told = subset_masks()[torch.randint(len(SUBSETS), (count // length,)).repeat_interleave(length)]
-    confidence = seen.confidence * told
-    bare = KeypointPrediction(
-        seen.points * (confidence > 0)[..., None],
-        confidence,
-        torch.zeros_like(seen.depth),
-        torch.zeros_like(seen.yaw),
-        torch.zeros_like(seen.root),
-        torch.zeros_like(seen.pooled),
-        torch.zeros_like(seen.solid),
-    )
+    told = SUBSET_MASKS[torch.randint(len(SUBSETS), (count // length,)).repeat_interleave(length)]
+    bare = replace(points_alone(seen.points, seen.confidence * told), pooled=torch.zeros_like(seen.pooled))
     return _where(_throw(count, length)[:, 0] < share, bare, seen)
-
-
-def subset_masks() -> Tensor:
-    """(len(SUBSETS), K) bool: which of our keypoints each of the subsets has."""
-    return torch.tensor([[joint in subset for joint in KEYPOINTS_OF_54] for subset in SUBSETS])
 
 
 def _where(chosen: Tensor, one: KeypointPrediction, other: KeypointPrediction) -> KeypointPrediction:
