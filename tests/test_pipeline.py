@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from vibe_cli.errors import UsageError
+from vibe_cli.networks.open_encoder import OpenEncoder, OpenEncoderConfig
 from vibe_cli.networks.outputs import EncoderOutput
 from vibe_cli.people.steady import smooth_boxes
 from vibe_cli.pipeline import Options, Run, cut_people, encode_tracks
@@ -156,3 +157,34 @@ def test_crops_are_cut_by_steady_boxes() -> None:
 def test_a_batch_of_none_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="batch size 0"):
         Options(batch_size=0)
+
+
+class Given:
+    """A source of keypoints of its own: ten of somebody at x, y = 20 in some of the frames."""
+
+    finds_people = True
+
+    def __init__(self, frames: list[int]) -> None:
+        points = np.zeros((1, 49, 3))
+        points[0, :10] = [[20 + 7 * np.cos(k), 20 + 7 * np.sin(k), 0.9] for k in range(10)]
+        self.found = {frame: points for frame in frames}
+
+    def people(self, frames: int) -> dict[int, np.ndarray]:
+        return self.found
+
+
+@pytest.mark.parametrize("given", [[0, 1, 2, 3, 4, 5], [0, 1, 4, 5]])
+def test_who_has_keypoints_is_not_looked_at_where_they_alone_make_the_features(given: list[int]) -> None:
+    config = OpenEncoderConfig(width=8, channels=8, size=32, features=16, hidden=32, any_subset=True)
+
+    class Lifting(Reading):
+        encoder, crop_size = OpenEncoder(config).eval(), 32
+
+    clip, cuts = Clip(6), Run(quiet)
+    (seen,) = encode_tracks(clip, [make_track(1, 0, 5)], Lifting(), 4, cuts, Given(given))
+    assert clip.asked == (0 if len(given) == 6 else 4), "frames are decoded up to the last that is looked at"
+    assert seen.given and np.array_equal(np.flatnonzero(seen.keypoints[..., 2].any(axis=1)), given)
+    lifted = seen.features[given]
+    assert np.allclose(lifted, lifted[:1], atol=1e-5) and lifted.any()
+    for frame in {2, 3} - set(given):
+        assert seen.features[frame].any() and not np.allclose(seen.features[frame], lifted[0], atol=1e-3)

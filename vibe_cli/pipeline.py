@@ -19,6 +19,7 @@ from vibe_cli.errors import UsageError
 from vibe_cli.geometry.boxes import square
 from vibe_cli.geometry.camera import crop_points_to_image, image_points_to_crop
 from vibe_cli.options import MotionOptions
+from vibe_cli.people.believe import part
 from vibe_cli.people.steady import smooth_boxes
 from vibe_cli.people.track import TrackOptions, TrackReport, link_tracks
 from vibe_cli.progress import Progress, Stopwatch, quiet
@@ -143,40 +144,63 @@ def encode_tracks(
 ) -> list[TrackFeatures]:
     """Pass 2: cut every tracked person out of every frame and encode them, in batches over all of them.
 
-    A source of keypoints that needs tracks looks at the frames as well; its keypoints replace the encoder's.
+    A source of keypoints that needs tracks looks at the frames as well; its keypoints replace the encoder's. Who has
+    keypoints before is not looked at where they alone make the features.
     """
     if not tracks:
         return []
-    steady = [smooth_boxes(track, video.info.times) for track in tracks]
-    squares = [square(track.boxes, model.crop_scale) for track in steady]
-    decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
-    if source is not None and not source.finds_people:
-        decoded = source.watch(decoded, tracks)
-    cuts = cut_people(decoded, tracks, squares, model.crop_size, before=model.flow is not None)
-    crops = run.watch.each(cuts, "crop")
-    seen = [_Rows(len(track)) for track in tracks]
-    with run.watch("encode"):
-        encoded = halving_batches(lambda batch: encode(model, batch), crops, batch_size, run.warnings.append)
-        for number, features, keypoints in encoded:
-            seen[number].add(features, keypoints)
-    observed = [_gather(track, boxes, rows) for track, boxes, rows in zip(tracks, squares, seen, strict=True)]
-    if source is None:
-        return observed
     from vibe_cli.people.keypoint_sources import give_keypoints
 
-    given = give_keypoints(observed, source, video.info.frames)
-    return [lift_keypoints(seen, model) for seen in given]
+    given = give_keypoints(tracks, source, video.info.frames) if source is not None and source.finds_people else None
+    unseen = [np.zeros(len(track), bool) for track in tracks]
+    if given is not None and lifts_keypoints(model) and model.flow is None:
+        unseen = [is_liftable(points) for points in given]
+    steady = [smooth_boxes(track, video.info.times) for track in tracks]
+    squares = [square(track.boxes, model.crop_scale) for track in steady]
+    seen = [_Rows(np.flatnonzero(~rows), len(rows)) for rows in unseen]
+    if any(len(rows.order) for rows in seen):
+        decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
+        if source is not None and given is None:
+            decoded = source.watch(decoded, tracks)
+        shown = [part(track, ~rows) for track, rows in zip(tracks, unseen, strict=True)]
+        places = [boxes[~rows] for boxes, rows in zip(squares, unseen, strict=True)]
+        cuts = cut_people(decoded, shown, places, model.crop_size, before=model.flow is not None)
+        crops = run.watch.each(cuts, "crop")
+        with run.watch("encode"):
+            encoded = halving_batches(lambda batch: encode(model, batch), crops, batch_size, run.warnings.append)
+            for number, features, keypoints in encoded:
+                seen[number].add(features, keypoints)
+    width = getattr(model.encoder, "features", 0)
+    observed = [_gather(track, boxes, rows, width) for track, boxes, rows in zip(tracks, squares, seen, strict=True)]
+    if source is None:
+        return observed
+    if given is None:
+        given = give_keypoints(tracks, source, video.info.frames)
+    with_given = [replace(one, keypoints=points, given=True) for one, points in zip(observed, given, strict=True)]
+    return [lift_keypoints(one, model) for one in with_given] if lifts_keypoints(model) else with_given
+
+
+def lifts_keypoints(model: Model | FrozenEncoder) -> bool:
+    """Whether a model's encoder makes features of keypoints alone."""
+    from vibe_cli.networks.open_encoder import OpenEncoder
+
+    return isinstance(model.encoder, OpenEncoder) and model.encoder.lifts_keypoints
+
+
+def is_liftable(keypoints: np.ndarray) -> np.ndarray:
+    """(T,) bool: whether enough of a frame's keypoints (T, K, 3) are there to tell a body from."""
+    return (keypoints[..., 2] > 0).sum(axis=1) >= LEAST_GIVEN
 
 
 def lift_keypoints(seen: TrackFeatures, model: Model) -> TrackFeatures:
-    """The same with features lifted from a user's keypoints, in the frames that have some, where the encoder can."""
+    """The same with features lifted from a user's keypoints, in the frames that have some."""
     import torch
 
     from vibe_cli.networks.open_encoder import OpenEncoder
 
-    if seen.keypoints is None or not isinstance(model.encoder, OpenEncoder) or not model.encoder.lifts_keypoints:
+    if seen.keypoints is None or not isinstance(model.encoder, OpenEncoder):
         return seen
-    told = (seen.keypoints[..., 2] > 0).sum(axis=1) >= LEAST_GIVEN
+    told = is_liftable(seen.keypoints)
     points = image_points_to_crop(seen.keypoints[told, :, :2], seen.boxes[told])
     keypoints = torch.from_numpy(np.concatenate([points, seen.keypoints[told, :, 2:]], axis=-1).astype(np.float32))
     features = seen.features.copy()
@@ -270,10 +294,10 @@ def estimate_person(seen: TrackFeatures, model: Model, options: MotionOptions, t
 
 
 class _Rows:
-    """Encoder output for one track, row after row, in arrays made once."""
+    """Encoder output for one track, row after row, in arrays made once; rows that were not looked at stay 0."""
 
-    def __init__(self, count: int) -> None:
-        self.count, self.filled = count, 0
+    def __init__(self, order: np.ndarray, count: int) -> None:
+        self.order, self.count, self.filled = order, count, 0  # rows (R,) in the order they come, of `count`
         self.features: np.ndarray | None = None  # (T, F)
         self.keypoints: np.ndarray | None = None  # (T, K, 3), in −1..1 of the crop
 
@@ -283,17 +307,19 @@ class _Rows:
             self.features = np.zeros((self.count, *features.shape), np.float32)
             if keypoints is not None:
                 self.keypoints = np.zeros((self.count, *keypoints.shape), np.float32)
-        self.features[self.filled] = features
+        row = self.order[self.filled]
+        self.features[row] = features
         if self.keypoints is not None:
-            self.keypoints[self.filled] = keypoints
+            self.keypoints[row] = keypoints
         self.filled += 1
 
 
-def _gather(track: Track, boxes: np.ndarray, rows: _Rows) -> TrackFeatures:
-    """A track's rows with keypoints in pixels of the image."""
-    if rows.features is None or rows.filled < len(track):
-        raise RuntimeError(f"track {track.id}: {rows.filled} of {len(track)} frames came back")
+def _gather(track: Track, boxes: np.ndarray, rows: _Rows, width: int) -> TrackFeatures:
+    """A track's rows with keypoints in pixels of the image; features are `width` numbers where none was looked at."""
+    if rows.filled < len(rows.order):
+        raise RuntimeError(f"track {track.id}: {rows.filled} of {len(rows.order)} frames came back")
     points = rows.keypoints
     if points is not None:
         points[..., :2] = crop_points_to_image(points[..., :2], boxes)
-    return TrackFeatures(track, boxes, rows.features, points)
+    features = rows.features if rows.features is not None else np.zeros((rows.count, width), np.float32)
+    return TrackFeatures(track, boxes, features, points)

@@ -53,10 +53,10 @@ def believed(track: Track, scene: Scene, options: TrackOptions) -> list[Track]:
     gaps = runs(track.filled)
     if len(gaps):
         start, end = max(gaps, key=lambda gap: gap[1] - gap[0])
-        first, second = part(track, 0, start), part(track, end, len(track))
+        first, second = part(track, slice(start)), part(track, slice(end, None))
         return believed(first, scene, options) + believed(second, scene, options)
     start, end = surest(track.scores - float(options.mean_score or 0))
-    return [part(track, start, end)] if end > start else []
+    return [part(track, slice(start, end))] if end > start else []
 
 
 def is_likely(track: Track, scene: Scene, options: TrackOptions) -> bool:
@@ -84,9 +84,8 @@ def surest(values: np.ndarray) -> tuple[int, int]:
     return int(sums[: end + 1].argmin()), end
 
 
-def part(track: Track, start: int, end: int) -> Track:
-    """Rows `start` to before `end` of a track."""
-    rows = slice(int(start), int(end))
+def part(track: Track, rows: slice | np.ndarray) -> Track:
+    """Rows of a track: a slice or (T,) bool."""
     names = ("frames", "boxes", "scores", "filled")
     return replace(track, **{name: getattr(track, name)[rows] for name in names})
 

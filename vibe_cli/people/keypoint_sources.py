@@ -6,7 +6,6 @@ A source gives the people of each frame; `match_people` hands them to the tracks
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +18,7 @@ from vibe_cli.people.keypoint_files import People, count_from_zero, read_keypoin
 from vibe_cli.people.keypoint_names import Numbered, placed
 from vibe_cli.people.track import assign
 from vibe_cli.people.yolo_weights import POSE_HINT, last_layer, read_yolo, yolo_file
-from vibe_cli.results import Detections, Track, TrackFeatures, VideoInfo
+from vibe_cli.results import Detections, Track, VideoInfo
 
 if TYPE_CHECKING:
     import torch
@@ -157,15 +156,15 @@ def _joined(found: Detections, people: np.ndarray, size: tuple[int, int]) -> Det
     )
 
 
-def give_keypoints(observed: list[TrackFeatures], source: KeypointSource, frames: int) -> list[TrackFeatures]:
-    """The same with the source's keypoints in place of the encoder's; InputError when not a single person fits."""
-    matched = match_people([seen.track for seen in observed], source.people(frames))
-    if observed and not any(points[..., 2].any() for points in matched):
+def give_keypoints(tracks: list[Track], source: KeypointSource, frames: int) -> list[np.ndarray]:
+    """The source's keypoints (T, 49, 3) for each track; InputError when not a single person fits."""
+    matched = match_people(tracks, source.people(frames))
+    if tracks and not any(points[..., 2].any() for points in matched):
         raise InputError(
             "none of the given keypoints lies on anybody who was followed",
             hint="are they in the pixels of this clip, and of the same frames?",
         )
-    return [replace(seen, keypoints=points, given=True) for seen, points in zip(observed, matched, strict=True)]
+    return matched
 
 
 def match_people(tracks: list[Track], people: People) -> list[np.ndarray]:
