@@ -15,8 +15,9 @@ FLOORS = (
     ("_version", "errors", "paths", "progress", "geometry"),
     ("options", "device", "networks", "run_folder"),
     ("importing",),
-    ("results",),
-    ("video", "body"),
+    ("body",),
+    ("results",),  # above body, which poses the people in them
+    ("video",),
     ("rendering", "export"),
     ("people",),
     ("zoo",),  # above people, because a model is loaded with its detector

@@ -9,8 +9,8 @@ from importlib import import_module
 import pytest
 
 PROMISED = {
-    "vibe_cli": ("recover", "load_model", "list_models", "Result", "__version__"),
-    "vibe_cli.results": ("Result",),
+    "vibe_cli": ("recover", "load_model", "list_models", "Person", "Result", "__version__"),
+    "vibe_cli.results": ("Person", "Result", "VideoInfo"),
     "vibe_cli.body": ("Body", "load_body", "joints_of", "vertices_of"),
     "vibe_cli.camera": (
         "crop_points_to_image",
@@ -20,7 +20,7 @@ PROMISED = {
         "metric_translation",
         "project_image",
     ),
-    "vibe_cli.skeleton": ("EVALUATION_14", "JOINTS_49", "JOINT_NAMES", "PARENTS"),
+    "vibe_cli.skeleton": ("EVALUATION_14", "JOINTS_49", "JOINT_NAMES", "PARENTS", "POINT_NAMES"),
 }
 
 

@@ -8,13 +8,14 @@ from vibe_cli._version import __version__
 
 if TYPE_CHECKING:
     from vibe_cli.pipeline import recover
-    from vibe_cli.results import Result
+    from vibe_cli.results import Person, Result
     from vibe_cli.zoo.reader import list_models, load_model
 
-__all__ = ["Result", "__version__", "list_models", "load_model", "recover"]
+__all__ = ["Person", "Result", "__version__", "list_models", "load_model", "recover"]
 
 _HOMES = {
     "recover": "vibe_cli.pipeline",
+    "Person": "vibe_cli.results",
     "Result": "vibe_cli.results",
     "load_model": "vibe_cli.zoo.reader",
     "list_models": "vibe_cli.zoo.reader",

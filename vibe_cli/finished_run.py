@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vibe_cli.errors import InputError, ModelError
+from vibe_cli.errors import InputError
 from vibe_cli.progress import Progress, quiet
 from vibe_cli.run_folder import OVERLAY_NAME, REPORT_NAME
 
@@ -93,17 +93,13 @@ def posed_by(result: Result, path: Path | None) -> tuple[Result, Body, str | Non
     not there.
     """
     from vibe_cli.body.body_models import load_body, mean_shape_note
-    from vibe_cli.importing import library
+    from vibe_cli.body.derived import body_file
 
     warning = None
     if path is None and result.body != "open":
-        made_with = result.metadata.get("body_file")
-        path = Path(made_with) if isinstance(made_with, str) and Path(made_with).is_file() else library.find_body()
-        if path is None:
-            raise ModelError(
-                "this result was made with SMPL, and no SMPL file is known here",
-                hint="name it: --body SMPL_NEUTRAL.pkl",
-            )
+        found = result.metadata.get("body_file")
+        made_with = found if isinstance(found, str) else None
+        path = body_file(result.body, made_with)
         if made_with and str(path) != made_with:
             warning = f"the body that this result was made with, {made_with}, is not there any more: posed on {path}"
     body = load_body(path)

@@ -12,14 +12,19 @@ import zipfile
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vibe_cli.body.derived import Derived, Scene
 from vibe_cli.errors import InputError, ModelError
 from vibe_cli.geometry import camera
 from vibe_cli.geometry.skeleton import JOINT_NAMES, JOINTS_49, JOINTS_54
 from vibe_cli.importing.safe_read import read_npz
 from vibe_cli.run_folder import replacing_file
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT = "vibe-result"
 FORMAT_VERSION = 1
@@ -122,8 +127,8 @@ class TrackFeatures:
 
 
 @dataclass(frozen=True, eq=False)
-class Person:
-    """One tracked person over T frames."""
+class Person(Derived):
+    """One tracked person over T frames: the parameters, and by `Derived` what follows from them."""
 
     id: int
     frames: np.ndarray  # (T,)       int64    index into the source video
@@ -134,6 +139,7 @@ class Person:
     confidence: np.ndarray  # (T,)       float32  0..1, the detector's; 0 where filled
     filled: np.ndarray  # (T,)       bool     box interpolated over a gap
     keypoints: np.ndarray | None = None  # (T, K, 3) float32  x, y in image pixels and confidence, or None
+    scene: Scene | None = field(default=None, repr=False)  # of the result that the person is in, which sets it
 
     def __post_init__(self) -> None:
         count = len(self.frames)
@@ -174,6 +180,22 @@ class Result:
     model: str = "unknown"  # name of the temporal model
     body: str = "open"  # open | smpl: whose betas these are
     metadata: dict = field(default_factory=dict)  # JSON-able extras
+
+    def __post_init__(self) -> None:
+        """Tell everybody their scene: themselves, or a copy where they are in another result's already."""
+        file = self.metadata.get("body_file")
+        scene = Scene(self.video, self.body, file if isinstance(file, str) else None)
+        object.__setattr__(self, "people", [_in_scene(person, scene) for person in self.people])
+
+    def to_dataframe(self) -> DataFrame:
+        """Everybody's `Person.to_dataframe`, one below the other. UsageError without pandas."""
+        nobody = replace(_NOBODY, scene=Scene(self.video, "open"))
+        tables = [person.to_dataframe() for person in self.people or [nobody]]
+        if len(tables) == 1:
+            return tables[0]
+        from pandas import concat
+
+        return concat(tables, ignore_index=True)
 
     @classmethod
     def empty(cls, video: VideoInfo, model: str = "unknown", body: str = "open") -> Result:
@@ -264,6 +286,16 @@ class Result:
             raise InputError(f"{path}: not a vibe result ({reason})", hint=hint) from None
         except Exception as error:  # a damaged or hostile file fails in any way at all
             raise InputError(f"{path}: not a vibe result ({type(error).__name__}: {error})", hint=hint) from None
+
+
+_NOBODY = Person(1, *(np.zeros((0, *shape)) for shape in ((), (4,), (24, 3))), np.zeros(10), np.zeros((0, 3)), [], [])
+
+
+def _in_scene(person: Person, scene: Scene) -> Person:
+    """The person with this scene."""
+    if person.scene is None:
+        object.__setattr__(person, "scene", scene)
+    return person if scene.same_as(person.scene) else replace(person, scene=scene)
 
 
 def _check_header(video: VideoInfo, people: list[Person]) -> None:

@@ -10,6 +10,7 @@ import io
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,10 +22,23 @@ from vibe_cli.geometry.skeleton import JOINTS_49, PARENTS, levels_of
 from vibe_cli.importing import checkpoints, library
 from vibe_cli.importing.safe_read import read_npy, read_safetensors, sniff
 from vibe_cli.paths import models_dir, user_models_dir
-from vibe_cli.results import Person
 
 OPEN_BODY = "open-body"
 _CHUNK = 64  # bodies computed at once: 20 MB of vertices and transforms
+
+
+class Motion(Protocol):
+    """What a body can pose: a Person of `vibe_cli.results`, or anything that has these."""
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(T, 24, 3) axis-angle, radians."""
+        ...
+
+    @property
+    def betas(self) -> np.ndarray:
+        """(10,) shape."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,12 +199,12 @@ def pose_joints(rotations: Tensor, joints: Tensor, parents: tuple[int, ...]) -> 
     return torch.cat(world, dim=1)[:, order], torch.cat(posed, dim=1)[:, order]
 
 
-def vertices_of(person: Person, body: Body) -> np.ndarray:
+def vertices_of(person: Motion, body: Body) -> np.ndarray:
     """(T, V, 3) float32, metres: x right, y down, z into the image, the pelvis at zero."""
     return _geometry(person, body, "vertices")
 
 
-def joints_of(person: Person, body: Body) -> np.ndarray:
+def joints_of(person: Motion, body: Body) -> np.ndarray:
     """(T, 49, 3) float32, metres: x right, y down, z into the image, the pelvis at zero."""
     return _geometry(person, body, "joints")
 
@@ -267,7 +281,7 @@ def _open_tensors(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return {name: tensors[name].to(torch.int64 if name == "faces" else torch.float32) for name in shapes}
 
 
-def _geometry(person: Person, body: Body, what: str) -> np.ndarray:
+def _geometry(person: Motion, body: Body, what: str) -> np.ndarray:
     """Vertices or joints of every frame about the pelvis, a chunk of frames at a time."""
     device = body.joint_template.device
     betas = torch.as_tensor(person.betas, device=device)[None]

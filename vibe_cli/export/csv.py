@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vibe_cli.body.derived import FACTS, POINT_COLUMNS
 from vibe_cli.export import ExportOptions
 from vibe_cli.export.points import OWN_AXES, POINT_NAMES, Points, clip_frames, timed
 from vibe_cli.progress import Progress
@@ -23,11 +24,7 @@ if TYPE_CHECKING:
     from vibe_cli.results import Person, Result
 
 FILE_NAME = "joints.csv"
-COORDINATES = ("x_m", "y_m", "z_m", "x_px", "y_px")
-COLUMNS = (
-    *("person", "frame", "time_s", "confidence", "filled"),
-    *(f"{name}_{coordinate}" for name in POINT_NAMES for coordinate in COORDINATES),
-)
+COLUMNS = (*FACTS, *POINT_COLUMNS)
 FORMATS = ("%d", "%d", "%.6f", "%.4f", "%d", *("%.5f", "%.5f", "%.5f", "%.2f", "%.2f") * len(POINT_NAMES))
 
 

@@ -1,7 +1,6 @@
 """Joints of people in space and in the picture, a row a person and frame: what CSV, JSON and Parquet hold.
 
-The 44 points are SMPL's skeleton of 24 joints, then the other named points among the 49 output joints, each once:
-nose, eyes, ears, toes and heels, and the joints as LSP, MPII and Human3.6M define them.
+The points are the 44 of `vibe_cli.body.points`.
 """
 
 from __future__ import annotations
@@ -14,40 +13,23 @@ from vibe_cli.export import ExportOptions
 from vibe_cli.export.axes import from_camera
 from vibe_cli.export.clock import nearest_frames, steady
 from vibe_cli.geometry import camera
-from vibe_cli.geometry.skeleton import JOINT_NAMES, JOINTS_49, JOINTS_54
+from vibe_cli.geometry.skeleton import POINT_NAMES
 
 if TYPE_CHECKING:
     from vibe_cli.body.body_models import Body
     from vibe_cli.results import Person, Result
 
-_SURFACE = [joint for joint in sorted(set(JOINTS_49)) if joint >= len(JOINT_NAMES)]
-POINT_NAMES = (*JOINT_NAMES, *(JOINTS_54[joint] for joint in _SURFACE))
-CHUNK = 512  # frames at once
+__all__ = ["OWN_AXES", "POINT_NAMES", "Points", "clip_frames", "timed"]
 OWN_AXES = "opencv"  # where no others are asked for
 
 
 class Points:
-    """The points of everybody whom one body poses."""
+    """The points of everybody whom one body poses, where they are in space and in the picture."""
 
     def __init__(self, body: Body) -> None:
-        from vibe_cli.body.joint_regressor import Landmarks
+        from vibe_cli.body.points import BodyPoints
 
-        self._landmarks = Landmarks(body)
-
-    def about_pelvis(self, person: Person) -> np.ndarray:
-        """(T, 44, 3) metres in camera axes, the pelvis at zero, in the order of POINT_NAMES."""
-        import torch
-
-        from vibe_cli.geometry.rotations import matrix_from_axis_angle
-
-        betas, parts = torch.from_numpy(person.betas).double(), []
-        for pose in torch.from_numpy(person.pose).double().split(CHUNK):
-            rotations = matrix_from_axis_angle(pose)
-            posed = self._landmarks.pose(rotations, betas)
-            points = self._landmarks.points(posed, self._landmarks.moments(betas, rotations))
-            skeleton = posed.places - posed.rest[0]
-            parts.append(torch.cat([skeleton, points[:, -len(_SURFACE) :]], dim=1).numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, len(POINT_NAMES), 3))
+        self.about_pelvis = BodyPoints(body).about_pelvis
 
     def placed(self, person: Person, result: Result, axes: str) -> tuple[np.ndarray, np.ndarray]:
         """(T, 44, 3) metres from the camera in axes of that name, and (T, 44, 2) pixels, where the overlay has them."""

@@ -77,6 +77,9 @@ EXTRA_10 = (49, 50, 51, 52, 53, 24, 26, 25, 28, 27)
 # The 49 output joints, taken from 54: 24 of the skeleton, 21 vertex picks, 9 of the extra regressor.
 JOINTS_49 = OPENPOSE_25 + LSP_14 + EXTRA_10
 EVALUATION_14 = slice(25, 39)  # of the 49
+# What tables of joints hold: the skeleton's 24, then the other named points among the 49, each once.
+_SURFACE = tuple(joint for joint in sorted(set(JOINTS_49)) if joint >= len(JOINT_NAMES))
+POINT_NAMES = (*JOINT_NAMES, *(JOINTS_54[joint] for joint in _SURFACE))
 # The same 14 from the 17 joints of J_regressor_h36m.npy.
 H36M_TO_14 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 
