@@ -12,11 +12,11 @@ import zipfile
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vibe_cli.body.derived import Derived, Scene
+from vibe_cli.body.derived import Derived, Scene, table_of
 from vibe_cli.errors import InputError, ModelError
 from vibe_cli.geometry import camera
 from vibe_cli.geometry.skeleton import JOINT_NAMES, JOINTS_49, JOINTS_54
@@ -189,13 +189,7 @@ class Result:
 
     def to_dataframe(self) -> DataFrame:
         """Everybody's `Person.to_dataframe`, one below the other. UsageError without pandas."""
-        nobody = replace(_NOBODY, scene=Scene(self.video, "open"))
-        tables = [person.to_dataframe() for person in self.people or [nobody]]
-        if len(tables) == 1:
-            return tables[0]
-        from pandas import concat
-
-        return concat(tables, ignore_index=True)
+        return table_of(self.people)
 
     @classmethod
     def empty(cls, video: VideoInfo, model: str = "unknown", body: str = "open") -> Result:
@@ -266,7 +260,8 @@ class Result:
             for number in header["people"]:
                 names = {key.split("/", 1)[1]: key for key in content if key.startswith(f"person{number}/")}
                 fields = set(Person.__dataclass_fields__) & set(names)
-                people.append(Person(id=number, **{name: content[names[name]] for name in fields}))
+                arrays: dict[str, Any] = {name: content[names[name]] for name in fields}
+                people.append(Person(id=number, **arrays))
             _check_header(video, people)
             return cls(
                 video=video,
@@ -286,9 +281,6 @@ class Result:
             raise InputError(f"{path}: not a vibe result ({reason})", hint=hint) from None
         except Exception as error:  # a damaged or hostile file fails in any way at all
             raise InputError(f"{path}: not a vibe result ({type(error).__name__}: {error})", hint=hint) from None
-
-
-_NOBODY = Person(1, *(np.zeros((0, *shape)) for shape in ((), (4,), (24, 3))), np.zeros(10), np.zeros((0, 3)), [], [])
 
 
 def _in_scene(person: Person, scene: Scene) -> Person:

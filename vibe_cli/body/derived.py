@@ -6,6 +6,7 @@ the camera in metres; pixels are those of the overlay. Each is computed when it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from vibe_cli.errors import ModelError, UsageError
 from vibe_cli.geometry import camera
-from vibe_cli.geometry.angles import joint_angles
+from vibe_cli.geometry.angles import ANGLE_NAMES, joint_angles
 from vibe_cli.geometry.skeleton import POINT_NAMES
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 COORDINATES = ("x_m", "y_m", "z_m", "x_px", "y_px")
 FACTS = ("person", "frame", "time_s", "confidence", "filled")
 POINT_COLUMNS = tuple(f"{name}_{coordinate}" for name in POINT_NAMES for coordinate in COORDINATES)
+ANGLE_COLUMNS = tuple(f"{name}_deg" for name in ANGLE_NAMES)
 
 
 @dataclass(eq=False)
@@ -130,18 +132,15 @@ class Derived:
         person, frame, time_s, confidence, filled, then of each joint `l_knee_x_m` `_y_m` `_z_m` `_x_px` `_y_px`.
         UsageError without pandas.
         """
-        try:
-            from pandas import DataFrame
-        except ModuleNotFoundError:
-            raise UsageError(
-                "data frames need pandas, which is not installed", hint="pip install 'vibe-cli[pandas]'"
-            ) from None
+        return table_of([self])
 
+    def _columns(self) -> dict[str, np.ndarray]:
+        """The columns of the data frame."""
         count = len(self.frames)
         facts = (np.full(count, self.id), self.frames, self.times, self.confidence, self.filled)
         places = np.concatenate(self._points, axis=2).reshape(count, len(POINT_COLUMNS))
         columns = dict(zip(FACTS, facts, strict=True)) | dict(zip(POINT_COLUMNS, places.T, strict=True))
-        return DataFrame(columns | {f"{name}_deg": value for name, value in self.angles.items()})
+        return columns | dict(zip(ANGLE_COLUMNS, self.angles.values(), strict=True))
 
     @property
     def _scene(self) -> Scene:
@@ -159,3 +158,17 @@ class Derived:
         about = BodyPoints(self._scene.body).about_pelvis(self)
         pixels = camera.project_image(about, self.image_camera(video), video.width, video.height)
         return about + self.translation(video)[:, None], pixels
+
+
+def table_of(people: Sequence[Derived]) -> DataFrame:
+    """Everybody's rows, one below the other, with the same columns for nobody. UsageError without pandas."""
+    try:
+        from pandas import DataFrame
+    except ModuleNotFoundError:
+        raise UsageError(
+            "data frames need pandas, which is not installed", hint="pip install 'vibe-cli[pandas]'"
+        ) from None
+
+    tables = [person._columns() for person in people]
+    names = (*FACTS, *POINT_COLUMNS, *ANGLE_COLUMNS)
+    return DataFrame({name: np.concatenate([table[name] for table in tables] or [np.zeros(0)]) for name in names})
