@@ -7,77 +7,58 @@ from __future__ import annotations
 
 import numpy as np
 
-from vibe_cli.geometry.skeleton import JOINTS_49
+from vibe_cli.geometry.skeleton import JOINT, JOINTS_49
 from vibe_cli.people.keypoint_files import LAYOUTS
+
+
+def _numbers(names: str) -> tuple[int | None, ...]:
+    """Joints by name, among the 54; a dash is a joint that none of them is."""
+    return tuple(None if name == "-" else JOINT[name] for name in names.split())
+
 
 COCO_17 = LAYOUTS[17]  # nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left first
 OPENPOSE_18 = LAYOUTS[18]  # of 3DPW's poses2d
 SMPL_24 = tuple(range(24))
 # head, shoulders, elbows, wrists, hips, knees, ankles; left first. The head is marked in its middle.
-PENN_13 = (53, 16, 17, 18, 19, 20, 21, 46, 45, 4, 5, 7, 8)
+PENN_13 = _numbers(
+    "head_h36m l_shoulder r_shoulder l_elbow r_elbow l_wrist r_wrist l_hip_lsp r_hip_lsp l_knee r_knee l_ankle r_ankle"
+)
 # nose, head bottom, head top, ears, then as COCO
-POSETRACK_17 = (24, 47, 48, *COCO_17[3:])
+POSETRACK_17 = _numbers(
+    "nose neck_lsp head_top_lsp l_ear r_ear l_shoulder r_shoulder l_elbow r_elbow l_wrist r_wrist l_hip_lsp "
+    "r_hip_lsp l_knee r_knee l_ankle r_ankle"
+)
 # Human3.6M's 32: 0 pelvis, 1..3 right leg, 6..8 left leg, 12 spine, 13 thorax, 14 neck, 15 head, 17..19 left arm,
 # 25..27 right arm; the rest are copies and ends.
-_H36M_NAMED = {
-    0: 49,
-    1: 45,
-    2: 5,
-    3: 8,
-    6: 46,
-    7: 4,
-    8: 7,
-    12: 51,
-    13: 47,
-    14: 52,
-    15: 53,
-    17: 16,
-    18: 18,
-    19: 20,
-    25: 17,
-    26: 19,
-    27: 21,
-}
-HUMAN36M_32 = tuple(_H36M_NAMED.get(joint) for joint in range(32))
+HUMAN36M_32 = _numbers(
+    "pelvis_mpii r_hip_lsp r_knee r_ankle - - l_hip_lsp l_knee l_ankle - - - spine_h36m neck_lsp jaw_h36m "
+    "head_h36m - l_shoulder l_elbow l_wrist - - - - - r_shoulder r_elbow r_wrist - - - -"
+)
 # Its 14 of evaluation in LSP's order: right leg upward, left leg downward, right arm upward, left arm downward,
 # thorax for the neck, head for the head's top.
-HUMAN36M_14 = (3, 2, 1, 6, 7, 8, 27, 26, 25, 17, 18, 19, 13, 15)
+HUMAN36M_14 = tuple(
+    HUMAN36M_32.index(joint)
+    for joint in _numbers(
+        "r_ankle r_knee r_hip_lsp l_hip_lsp l_knee l_ankle r_wrist r_elbow r_shoulder l_shoulder l_elbow l_wrist "
+        "neck_lsp head_h36m"
+    )
+)
 # MPI-INF-3DHP's 28: spine3, spine4, spine2, spine, pelvis, neck, head, head_top, then of each side clavicle, shoulder,
 # elbow, wrist, hand, and of each side hip, knee, ankle, foot, toe; left first.
-MPI_28 = (
-    None,
-    None,
-    None,
-    51,
-    49,
-    47,
-    None,
-    48,
-    None,
-    16,
-    18,
-    20,
-    None,
-    None,
-    17,
-    19,
-    21,
-    None,
-    46,
-    4,
-    7,
-    None,
-    None,
-    45,
-    5,
-    8,
-    None,
-    None,
+MPI_28 = _numbers(
+    "- - - spine_h36m pelvis_mpii neck_lsp - head_top_lsp - l_shoulder l_elbow l_wrist - - r_shoulder r_elbow "
+    "r_wrist - l_hip_lsp l_knee l_ankle - - r_hip_lsp r_knee r_ankle - -"
 )
 # Its 17 of the test set: head top, neck, right arm, left arm, right leg, left leg, pelvis, spine, head.
-MPI_17 = (48, 47, 17, 19, 21, 16, 18, 20, 45, 5, 8, 46, 4, 7, 49, 51, None)
+MPI_17 = _numbers(
+    "head_top_lsp neck_lsp r_shoulder r_elbow r_wrist l_shoulder l_elbow l_wrist r_hip_lsp r_knee r_ankle "
+    "l_hip_lsp l_knee l_ankle pelvis_mpii spine_h36m -"
+)
 # InstaVariety's 25: heels for ankles in LSP's order, neck, head, nose, eyes, ears, big toes, small toes, ankles.
-INSTA_25 = (34, 5, 2, 1, 4, 31, 21, 19, 17, 16, 18, 20, 12, 48, 24, 26, 25, 28, 27, 29, 32, 30, 33, 7, 8)
+INSTA_25 = _numbers(
+    "r_heel r_knee r_hip l_hip l_knee l_heel r_wrist r_elbow r_shoulder l_shoulder l_elbow l_wrist neck "
+    "head_top_lsp nose l_eye r_eye l_ear r_ear l_big_toe r_big_toe l_small_toe r_small_toe l_ankle r_ankle"
+)
 
 
 def to_49(points: np.ndarray, layout: tuple[int | None, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vibe_cli.geometry.skeleton import JOINT
+from vibe_cli.geometry.skeleton import JOINT, joints
 from vibe_cli.synth.textures import colour, waves
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def add_hair(rng: np.random.Generator, body: SynthBody, colours: np.ndarray, dis
                 (points[:, 2] < ear[2] + 0.01)
                 & (points[:, 1] > 0.33 + rng.uniform(0, 0.15))
                 & (np.abs(points[:, 0]) < 0.11)
-                & body.moved_by(9, 12, 13, 14, HEAD)
+                & body.moved_by(*joints("spine3", "neck", "collar", "head"))
             )
             colours[long] = tone * (1 + 0.4 * waves(rng, points[long], 60)[:, None])
             displacement[long] += rng.uniform(0.01, 0.035)

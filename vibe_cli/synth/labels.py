@@ -9,12 +9,14 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from vibe_cli.networks.skeleton import keypoints
 from vibe_cli.synth.bodies import SynthBody
 
 FAR = 1000.0  # metres; the depth of pixels that a mesh does not cover
 NEAR = 0.1
-SURFACE_POINTS = range(24, 35)  # of the 44: nose, eyes, ears, toes, heels lie on the skin
-EARS = [27, 28]
+# Of the 44, those that lie on the skin
+SURFACE_POINTS = keypoints("nose", "eye", "ear", "big_toe", "small_toe", "heel")
+EARS = keypoints("r_ear", "l_ear")
 EAR = 0.07  # metres: an ear is seen from the front, though the cheek is nearer
 SKIN = 0.035  # metres that a point of the skin may lie behind what is seen at its pixel
 SEEN, HIDDEN_BY_SELF, HIDDEN_BY_OTHERS = 0, 1, 2  # the columns of a visibility array: in the picture, self-occluded, …

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vibe_cli.errors import InputError
-from vibe_cli.geometry.skeleton import PARENTS
+from vibe_cli.geometry.skeleton import PARENTS, joints
 from vibe_cli.synth.open_body import rotation_between
 
 FPS = 30
@@ -92,7 +92,7 @@ BVH_JOINTS = [
     "R_Hand",
 ]
 AMASS_FILES = ("_poses.npz", "_stageii.npz")  # of SMPL+H and of SMPL-X
-AT_REST = [10, 11, 22, 23]  # toes and fingers: not measured
+AT_REST = joints("foot", "hand")  # toes and fingers: not measured
 
 
 @dataclass(frozen=True, eq=False)

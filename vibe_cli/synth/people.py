@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from vibe_cli.geometry.skeleton import joints
+from vibe_cli.geometry.skeleton import JOINT, joints
 from vibe_cli.synth.bodies import SynthBody, rows
 from vibe_cli.synth.heads import add_face, add_hair
 from vibe_cli.synth.pictures import Pictures
@@ -27,6 +27,7 @@ FRAMED = (
     joints("hip", "knee", "ankle"),
 )
 FRAMED_SHARES = (0.35, 0.3, 0.2, 0.15)
+TRUNK = joints("pelvis", "spine1", "spine2", "spine3", "collar")  # that a shirt covers
 AROUND = 0.14  # metres of person around those joints
 CHILDREN = 0.15  # share of the people
 LOOSEST = 2.2  # times as thick as close cloth, of what hangs about a body
@@ -101,8 +102,8 @@ def _dress(rng: np.random.Generator, body: SynthBody, pictures: Pictures) -> tup
     colours = skin + waves(rng, points, 12)[:, None] * 0.02
     displacement = np.zeros(len(points))
     sleeve, leg = rng.choice([0, 0.12, 0.3, 0.6, 0.66]), rng.choice([0.05, 0.2, 0.4, 0.7, 0.85])
-    trunk = body.moved_by(0, 3, 6, 9, 13, 14) | (body.moved_by(12) & (height < 0.5))
-    arm, foot = body.moved_by(16, 17, 18, 19), body.moved_by(7, 8, 10, 11)
+    trunk = body.moved_by(*TRUNK) | (body.moved_by(JOINT["neck"]) & (height < 0.5))
+    arm, foot = body.moved_by(*joints("shoulder", "elbow")), body.moved_by(*joints("ankle", "foot"))
     shirt = (trunk & (height > -0.02 - rng.uniform(0, 0.1))) | (arm & (away < 0.17 + sleeve))
     shirt &= rng.random() > 0.06
     trousers = ~shirt & ~foot & (height < 0.02) & (height > -0.08 - leg) & (away < 0.35)
@@ -120,7 +121,8 @@ def _dress(rng: np.random.Generator, body: SynthBody, pictures: Pictures) -> tup
     add_face(rng, body, colours)
     add_hair(rng, body, colours, displacement)
     if rng.random() < 0.2:  # gloves, one or both
-        hands = ([20, 22], [21, 23], [20, 21, 22, 23])[rng.integers(3)]
+        left, right = joints("l_wrist", "l_hand"), joints("r_wrist", "r_hand")
+        hands = (left, right, left + right)[rng.integers(3)]
         colours[body.moved_by(*hands)] = colour(rng)
     return colours, displacement
 
