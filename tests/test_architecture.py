@@ -23,7 +23,7 @@ FLOORS = (
     ("zoo",),  # above people, because a model is loaded with its detector
     ("motion",),
     ("pipeline", "finished_run", "report"),
-    ("run", "synth"),
+    ("run", "synth", "viewer"),
     ("batch",),
     ("datasets",),  # above synth, which composes the clips of its work folders
     ("training", "evaluation"),

@@ -90,6 +90,18 @@ def test_every_file_of_the_models_is_package_data(config: configparser.ConfigPar
     assert config["options"]["package_dir"].split() == ["vibe_models", "=", "models"]
 
 
+def test_every_file_beside_the_code_is_package_data(config: configparser.ConfigParser) -> None:
+    shipped = {
+        path
+        for package, patterns in config["options.package_data"].items()
+        if package != "vibe_models"
+        for pattern in patterns.split(",")
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern.strip())
+    }
+    files = (path for path in (ROOT / "vibe_cli").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc"))
+    assert set(files) == shipped
+
+
 def test_the_types_are_shipped_and_checked_with_the_tests(config: configparser.ConfigParser) -> None:
     assert config["options.package_data"]["vibe_cli"] == "py.typed"
     assert (ROOT / "vibe_cli" / "py.typed").is_file()

@@ -19,6 +19,7 @@ COMMANDS = {
     "batch": "Recover everybody's motion in all clips under folders; goes on where it stopped.",
     "export": "Write a finished run in another program's format.",
     "render": "Draw a finished run again, in any style; nothing is recomputed.",
+    "view": "Look at a finished run in the browser: the clip beside everybody in 3D.",
     "info": "Say what is in a result, a video, a model or a body file.",
     "models": "List the models, and import official checkpoints and SMPL files.",
     "synth": "Draw synthetic people with exact labels: crops, YOLO data, clips.",
