@@ -39,7 +39,7 @@ def draw(
     from vibe_cli.video.reader import open_video
 
     info = result.video
-    with open_video(clip) as video:
+    with open_video(clip, photos=info.kind == "photos", stream=info.stream) as video:
         if (video.width, video.height) != (info.width, info.height):
             raise InputError(
                 f"{video.path}: {video.width}x{video.height} pixels, and the result was made from "

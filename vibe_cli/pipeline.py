@@ -45,6 +45,7 @@ class Options:
     keypoints: str | None = None  # a user's: a file, a folder or a pose model (.pt, .onnx); None: the encoder's own
     image_fps: Fraction | None = None  # of folders of images; None: as their names tell, else IMAGE_FPS
     photos: bool = False  # a folder of images is photographs, each by itself
+    stream: int | None = None  # of a file with several videos; None: the one that is the film
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -86,7 +87,7 @@ def recover(
     check_windows(model.network, options.motion)
     options = replace(options, tracking=options.tracking.with_min_mean_score(model.detector.min_mean_score))
     source = open_keypoints(options.keypoints, model.device) if options.keypoints is not None else None
-    with open_video(path, options.image_fps, options.photos) as video:
+    with open_video(path, options.image_fps, options.photos, options.stream) as video:
         found = follow_people(video, model.detector, options, run, source)
         observed = encode_tracks(video, found.tracks, model, options.batch_size, run, source)
         run.warnings.extend(video.warnings)

@@ -53,6 +53,7 @@ class VideoInfo:
     kind: str = "video"  # video | images, the frames of a clip | photos, each by itself
     files: tuple[str, ...] = ()  # the name of each frame's file, where frames are files
     scenes: np.ndarray = field(default_factory=lambda: np.zeros(1))  # (S,) int64  the first frame of every shot
+    stream: int | None = None  # of a file of several videos, the number of the one that it is
 
     def __post_init__(self) -> None:
         _check(self, "times", np.float64, (None,))
@@ -213,6 +214,7 @@ class Result:
                 "fps": str(self.video.fps),
                 "has_audio": self.video.has_audio,
                 "kind": self.video.kind,
+                **({} if self.video.stream is None else {"stream": self.video.stream}),
             },
         }
         arrays = {

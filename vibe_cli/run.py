@@ -110,7 +110,7 @@ def open_clip(path: Path, limits: Limits | None, options: Options) -> VideoReade
     from vibe_cli.video.limits import LimitedReader
     from vibe_cli.video.reader import open_video
 
-    video = open_video(path, options.image_fps, options.photos)
+    video = open_video(path, options.image_fps, options.photos, options.stream)
     return video if limits is None else LimitedReader(video, limits)
 
 

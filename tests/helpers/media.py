@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +13,17 @@ import numpy as np
 
 BITS = 8  # of a frame's number, as black and white bars across the upper half
 RED, BLUE = (200, 30, 30), (30, 30, 200)  # the lower half, left and right
+
+TURN_BACK = {  # how a picture is stored for each value of EXIF's orientation
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, 1),
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: np.rot90(p, -1),
+}
 
 
 def picture(number: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
@@ -108,3 +121,33 @@ def ffmpeg(*arguments: str, feed: bytes | None = None) -> str:
 def described(path: Path) -> str:
     """ffmpeg's description of a file: its duration and streams."""
     return ffmpeg("-i", "file:" + str(path), "-c", "copy", "-f", "null", "-").partition("Stream mapping")[0]
+
+
+def icc_profile(colorants: Sequence[Sequence[float]], gamma: float) -> bytes:
+    """A profile of version 2 (ICC.1:2001-04) of a screen: its colorants, XYZ under D50 a row, and one gamma.
+
+    One row makes a profile of grey.
+    """
+    grey = len(colorants) == 1
+    white = (0.9642, 1.0, 0.8249)
+
+    def xyz(values: Sequence[float]) -> bytes:
+        return b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))
+    text = b"made for a test\0"
+    described = b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(8 + 2 + 1 + 67)
+    tags = {b"desc": described, b"cprt": b"text" + bytes(4) + text, b"wtpt": xyz(white)}
+    if grey:
+        tags[b"kTRC"] = curve
+    else:
+        for letter, colorant in zip(b"rgb", colorants, strict=True):
+            tags[bytes([letter]) + b"XYZ"], tags[bytes([letter]) + b"TRC"] = xyz(colorant), curve
+    table, data, at = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        table += name + struct.pack(">II", at + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    head = bytes(8) + struct.pack(">I", 0x02400000) + b"mntr" + (b"GRAY" if grey else b"RGB ") + b"XYZ "
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + xyz(white)[8:] + bytes(48)
+    whole = head + table + data
+    return struct.pack(">I", len(whole)) + whole[4:]

@@ -119,6 +119,38 @@ def test_mmposes_folder_has_a_file_an_image(tmp_path: Path) -> None:
     assert frames_of(write(tmp_path / "0003.json", [pairs(3)]), clip(files=FILES)) == {2: 3}
 
 
+def test_mmposes_demo_of_an_image_has_its_instances_alone(tmp_path: Path) -> None:
+    demo = {"meta_info": {"dataset_name": "coco"}, "instance_info": [pairs(3), pairs(90)]}
+    assert frames_of(write(tmp_path / "results_0003.json", demo), clip(1)) == {0: 3}
+    for number in (2, 4):
+        demo["instance_info"] = [pairs(number)]
+        write(tmp_path / "results" / f"results_{number:04d}.json", demo)
+    assert frames_of(tmp_path / "results", clip(files=FILES)) == {1: 2, 3: 4}
+
+
+@pytest.mark.parametrize("kind", ["open", "cmu"])
+def test_alphaposes_file_a_picture_is_read(kind: str, tmp_path: Path) -> None:
+    for number in (2, 5):
+        one = {"pose_keypoints_2d": flat(number, 18)} if kind == "open" else {"joints": flat(number, 18)}
+        write(tmp_path / f"{number:04d}.json", {"version": 0.1, "people" if kind == "open" else "bodies": [one]})
+    assert frames_of(tmp_path, clip(files=FILES)) == {1: 2, 4: 5}
+
+
+def test_alphapose_counts_a_videos_frames_from_zero_whichever_have_people(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    path = write(tmp_path / "a.json", alphapose(["1.jpg", "3.jpg"]))
+    assert frames_of(path, clip(6), warnings) == {1: 1, 3: 3} and not warnings
+
+
+def test_ultralytics_json_may_be_in_shares_of_the_picture(tmp_path: Path) -> None:
+    points = {"x": [(3 + k) / WIDTH for k in range(17)], "y": [(7 + k) / HEIGHT for k in range(17)]}
+    one = {"name": "person", "class": 0, "confidence": 0.9, "box": {"x1": 0.1, "y1": 0, "x2": 1, "y2": 0.5}}
+    for number in (2, 3):
+        write(tmp_path / f"{number:04d}.json", [one | {"keypoints": points}])
+    assert frames_of(tmp_path, clip(files=FILES)) == {1: 3, 2: 3}
+    assert frames_of(tmp_path / "0003.json", clip(files=FILES)) == {2: 3}
+
+
 @pytest.mark.parametrize("more", [[], [0.9], [0.9, 7]], ids=["", "confidence", "id"])
 def test_ultralytics_text_has_shares_of_the_picture_and_counts_from_one(more: list[float], tmp_path: Path) -> None:
     labels = tmp_path / "labels"

@@ -8,46 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.media import ffmpeg, is_upright, make_clip, number_of, picture
+from tests.helpers.media import BLUE, RED, ffmpeg, make_clip, number_of, picture
 from vibe_cli.errors import InputError
 from vibe_cli.video.colour import Colour, displayed
-from vibe_cli.video.images import image_size, read_image
+from vibe_cli.video.images import read_image
 from vibe_cli.video.reader import open_video
-
-TURN_BACK = {  # how a picture is stored for each value of EXIF's orientation
-    1: lambda p: p,
-    2: lambda p: p[:, ::-1],
-    3: lambda p: p[::-1, ::-1],
-    4: lambda p: p[::-1],
-    5: lambda p: p.swapaxes(0, 1),
-    6: lambda p: np.rot90(p, 1),
-    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
-    8: lambda p: np.rot90(p, -1),
-}
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(
-    "name, options",
-    [
-        ("a.jpg", {"quality": 95}),
-        ("a.png", {}),
-        ("a.webp", {"lossless": True}),
-        ("a.tif", {}),
-        ("a.tif", {"compression": "tiff_lzw"}),
-        ("a.avif", {"quality": 95}),
-    ],
-)
-def test_orientation_is_applied_once_in_every_format(
-    tmp_path: Path, name: str, options: dict, orientation: int
-) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored = np.ascontiguousarray(TURN_BACK[orientation](picture(5)))
-    Image.fromarray(stored).save(tmp_path / name, exif=exif, **options)
-    image = read_image(tmp_path / name)
-    assert image_size(tmp_path / name) == (64, 48) and image.shape == (48, 64, 3)
-    assert number_of(image) == 5 and is_upright(image)
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a.png", "a.tif", "a.avif"])
@@ -112,6 +77,53 @@ def test_interlaced_pictures_are_not_combed(tmp_path: Path) -> None:
         frames = [frame.astype(int) for _, frame in reader]
     assert len(frames) == 10
     assert max(np.abs(f[8:-8:2] - f[9:-7:2]).mean() for f in frames[1:-1]) < 4
+
+
+def test_video_of_high_definition_that_states_no_matrix_has_the_one_of_its_size(tmp_path: Path) -> None:
+    for width, matrix in ((1280, "bt709"), (64, "smpte170m")):
+        frame = picture(0, (width, 16)).tobytes()
+        shape = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x16", "-r", "25", "-i", "-")
+        untold = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p,setparams=colorspace=unknown"
+        ffmpeg(*shape, "-vf", untold, "-c:v", "libx264", "-crf", "1", str(tmp_path / "a.mp4"), feed=frame)
+        with open_video(tmp_path / "a.mp4") as reader:
+            ((_, shown),) = reader
+        assert np.abs(shown[12, [width // 4, 3 * width // 4]] - np.array([RED, BLUE])).max() <= 4
+
+
+def join(path: Path, *clips: Path) -> Path:
+    """One file of the video streams of several."""
+    inputs = [word for clip in clips for word in ("-i", str(clip))]
+    maps = [word for number in range(len(clips)) for word in ("-map", str(number))]
+    ffmpeg(*inputs, *maps, "-c", "copy", str(path))
+    return path
+
+
+def test_of_several_videos_in_a_file_it_is_the_one_that_is_the_film(tmp_path: Path) -> None:
+    large = make_clip(tmp_path / "large.mkv", frames=9, size=(96, 72))
+    small = make_clip(tmp_path / "small.mkv", frames=9)
+    preview = make_clip(tmp_path / "preview.mkv", frames=2, size=(128, 96))
+    for name, clips, film in (
+        ("default.mkv", (small, large), 0),
+        ("large.ts", (small, large), 1),  # which has no default
+        ("long.mp4", (preview, small), 1),
+    ):
+        with open_video(join(tmp_path / name, *clips)) as reader:
+            frames = [frame for _, frame in reader]
+            assert len(frames) == 9 and frames[0].shape[1] == (96 if clips[film] is large else 64)
+            assert reader.info.stream == film and "2 video streams" in reader.warnings[0]
+    with open_video(tmp_path / "default.mkv", stream=1) as reader:
+        assert next(iter(reader))[1].shape[1] == 96 and reader.stream == 1
+    with pytest.raises(InputError, match="stream 7 is no video") as caught:
+        open_video(tmp_path / "default.mkv", stream=7)
+    assert "1 (h264, 96x72)" in caught.value.hint
+
+
+def test_digits_of_every_script_are_numbers(tmp_path: Path) -> None:
+    for name in ("٩", "١٠", "١١", "١٣"):  # 9, 10, 11, 13
+        Image.fromarray(picture(len(list(tmp_path.iterdir())))).save(tmp_path / f"img{name}.png")
+    with open_video(tmp_path, image_fps=10) as reader:
+        assert [number_of(frame) for _, frame in reader] == [0, 1, 2, 3]
+        assert np.allclose(reader.info.times, [0, 0.1, 0.2, 0.4])
 
 
 def test_names_are_numbers_with_decimals_and_seconds(tmp_path: Path) -> None:

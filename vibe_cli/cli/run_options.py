@@ -120,6 +120,13 @@ OPTIONS = (
         help="Folders of images are photographs, each by itself: nobody is followed from one to the next.",
     ),
     click.option(
+        "--stream",
+        type=click.IntRange(0),
+        default=default(Options, "stream"),
+        metavar="N",
+        help="Which stream of a file with several videos. [default: the default, else the largest, of the long ones]",
+    ),
+    click.option(
         "--max-people",
         type=click.IntRange(1),
         default=default(TrackOptions, "max_people"),
@@ -171,6 +178,7 @@ def chosen_run(choices: dict[str, Any]) -> RunOptions:
             find_keypoints(choices["keypoints"]),
             choices["image_fps"],
             choices["photos"],
+            choices["stream"],
         ),
         style,
         tuple(dict.fromkeys(choices["formats"])),

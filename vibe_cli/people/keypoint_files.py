@@ -19,7 +19,7 @@ import numpy as np
 from vibe_cli.errors import InputError
 from vibe_cli.geometry.skeleton import JOINTS_49, OPENPOSE_25, joints
 from vibe_cli.people.keypoint_names import Numbered, last_number
-from vibe_cli.people.keypoint_programs import alphapose_pictures, mmpose_frames, picture_people, yolo_lines
+from vibe_cli.people.keypoint_programs import alphapose_pictures, are_shares, mmpose_frames, picture_people, yolo_lines
 
 MOST_BYTES = 512 << 20  # of one file
 # The joints, of the 54, that the keypoints of each layout are; of COCO's: nose, eyes, ears, shoulders, elbows, wrists,
@@ -41,6 +41,7 @@ LAYOUTS = {
 }
 WHOLE_BODIES = {133: 23, 136: 26}  # COCO-WholeBody's and Halpe's keypoints, of which those of the body come first
 COCO_COUNTS = (17, 23, 26, *WHOLE_BODIES)
+PICTURE_COUNTS = (*COCO_COUNTS, 18, 25)  # of a file of one picture, AlphaPose's among them
 _HINT = "give OpenPose's folder of *_keypoints.json (BODY_25), AlphaPose's, MMPose's, ultralytics' or COCO's keypoints"
 
 People = dict[int, np.ndarray]  # a frame's number → its people (P, 49, 3): x, y in pixels and confidence 0..1
@@ -95,8 +96,10 @@ def _read_folder(folder: Path) -> Numbered:
     if len(pages) == 1:
         return _read_file(pages[0])
     if pages:
-        people = [_picture(file) for file in pages]
-        return _numbered_files(folder, [file.stem for file in pages], people)
+        contents = [_load(file) for file in pages]
+        people = [_picture(content, file) for content, file in zip(contents, pages, strict=True)]
+        found = _numbered_files(folder, [file.stem for file in pages], people)
+        return Numbered(found, found.names, shares=any(map(are_shares, contents)))
     texts = sorted(folder.glob("*.txt"))
     if not texts:
         raise InputError(f"{folder}: no *_keypoints.json in it, nor others' keypoints", hint=_HINT)
@@ -115,15 +118,14 @@ def _numbered_files(folder: Path, stems: list[str], people: list[np.ndarray]) ->
     return Numbered(dict(zip(numbers, people, strict=True)), dict(zip(numbers, stems, strict=True)))
 
 
-def _picture(file: Path) -> np.ndarray:
+def _picture(content: Any, file: Path) -> np.ndarray:
     """The people of a file of one picture, (P, 49, 3)."""
-    content = _load(file)
     if content == []:
         return _stack([])
     people = picture_people(content)
     if people is None:
         raise InputError(f"{file}: not the keypoints of a picture", hint=_HINT)
-    return _stack([_points(numbers, COCO_COUNTS, file) for numbers in people])
+    return _stack([_points(numbers, PICTURE_COUNTS, file) for numbers in people if numbers])
 
 
 def _yolo_people(file: Path) -> np.ndarray:
@@ -155,9 +157,8 @@ def _other(content: Any, path: Path) -> Numbered | None:
     if frames is not None:
         found = {n: _stack([_points(one, COCO_COUNTS, path) for one in people]) for n, people in frames.items()}
         return Numbered(found, first=1 if isinstance(content, dict) else 0)
-    people = picture_people(content)
-    if people is not None:
-        return Numbered({0: _stack([_points(one, COCO_COUNTS, path) for one in people])}, {0: path.stem})
+    if picture_people(content) is not None:
+        return Numbered({0: _picture(content, path)}, {0: path.stem}, shares=are_shares(content))
     pictures = alphapose_pictures(content)
     if pictures is None:
         return None
@@ -169,6 +170,7 @@ def _other(content: Any, path: Path) -> Numbered | None:
 def _coco(content: Any, path: Path) -> Numbered:
     """A dataset of COCO's, or a list of results, of which AlphaPose's have names of pictures for ids."""
     names: dict[int, str] = {}
+    first = None
     if isinstance(content, dict):
         numbers, notes = _image_numbers(content["images"]), content["annotations"]
         files = {image["id"]: image.get("file_name") for image in content["images"]}
@@ -179,6 +181,8 @@ def _coco(content: Any, path: Path) -> Numbered:
         named = bool(ids) and all(isinstance(one, str) for one in ids)
         numbers = _numbers_of(ids) if named else {one: _number(one) for one in ids}
         names = {number: name for name, number in numbers.items()} if named else {}
+        if named and all(str(number) == Path(name).stem for name, number in numbers.items()):
+            first = 0  # AlphaPose's names of a video's frames, which no file has
     found: dict[int, list[np.ndarray]] = {number: [] for number in numbers.values()}
     for note in notes:
         if not note.get("keypoints"):
@@ -186,7 +190,7 @@ def _coco(content: Any, path: Path) -> Numbered:
         number = numbers[note["image_id"]]
         points = _points(note["keypoints"], COCO_COUNTS, path, note.get("score", 1.0))
         found.setdefault(number, []).append(points)
-    return Numbered({number: _stack(people) for number, people in found.items()}, names)
+    return Numbered({number: _stack(people) for number, people in found.items()}, names, first)
 
 
 def _image_numbers(images: list[dict]) -> dict[Any, int]:
@@ -197,7 +201,7 @@ def _image_numbers(images: list[dict]) -> dict[Any, int]:
     names = sorted(
         images,
         key=lambda image: [
-            int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(image["file_name"]))
+            int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(image["file_name"]))
         ],
     )
     return {image["id"]: place for place, image in enumerate(names)}

@@ -21,6 +21,7 @@ class VideoReader:
     fps: Fraction  # the nominal rate; `info.fps` is the better one where the rate varies
     has_audio: bool
     kind: str  # video | images | photos
+    stream: int | None = None  # of a file of several videos, the one that is read
     estimated_frames: int | None  # before decoding, for progress bars; None when the header says nothing
     warnings: list[str]  # what was wrong with the clip and did not stop its last full iteration
 
@@ -60,6 +61,7 @@ class VideoReader:
             has_audio=self.has_audio,
             kind=self.kind,
             files=files,
+            stream=self.stream,
         )
 
 

@@ -14,9 +14,9 @@ import shutil
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import ffmpeg
 
@@ -26,13 +26,13 @@ from vibe_cli.video.colour import Colour
 # Errors, warnings and showinfo's lines, each with its level; no progress line, no keyboard.
 _QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+info")
 _LINE = re.compile(r"^((?:\[[^\]]* @ [^\]]*\] )*)\[(panic|fatal|error|warning|info)\] (.*)$")
-_STREAM = re.compile(r"^\s*Stream #0:\d+(?:\[\w+\])?(?:\([^)]*\))?: (Video|Audio): (\w+)(.*)$")
+_STREAM = re.compile(r"^\s*Stream #0:(\d+)(?:\[\w+\])?(?:\([^)]*\))?: (Video|Audio): (\w+)(.*)$")
+_SIZE = re.compile(r", (\d+)x(\d+)[ ,]")
+_NO_FILM = ("(attached pic)", "(timed thumbnails)", "(still image)")  # streams that are pictures of one
 _DURATION = re.compile(r"^\s*Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _CONFIG = re.compile(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)")
 _FRAME = re.compile(r"n: *\d+ pts: *(-?\d+|NOPTS) .*?fmt:(\w+).*? sar:(\d+)/(\d+) s:(\d+)x(\d+) (?:i:(.))?")
-_COLOUR = re.compile(r"color_range:\S+ color_space:\S+ color_primaries:(\S+) color_trc:(\S+)")
-_ALPHA = re.compile(r"^(yuva|gbrap|rgba|bgra|argb|abgr|ya\d|yaf|pal8|ayuv|vuya)")
-_TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")  # ffmpeg draws text files as pictures
+_COLOUR = re.compile(r"color_range:\S+ color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
 _KEPT_LINES = 400  # of the banner; a file can carry any amount of metadata
 _KEPT_ERRORS = 50  # a damaged file can bring one for every block of every frame
 
@@ -92,6 +92,25 @@ def filter_value(path: Path) -> str:
     return re.sub(r"([\\'\[\],;])", r"\\\1", value)
 
 
+class Stream(NamedTuple):
+    """A stream of a file, as ffmpeg's banner describes it."""
+
+    number: int  # among all streams of the file, from 0
+    codec: str
+    description: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of its frames as they are stored; zeros where the header says nothing."""
+        size = _SIZE.search(self.description + ",")
+        return (int(size[1]), int(size[2])) if size else (0, 0)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the file says that players should take it."""
+        return "(default)" in self.description
+
+
 class Messages:
     """The log of one ffmpeg: the banner's lines, the errors, and a time stamp for every decoded frame."""
 
@@ -104,6 +123,7 @@ class Messages:
         self.frame_rate: Fraction | None = None
         self.first_frame: re.Match[str] | None = None
         self.colour: Colour | None = None  # of the first frame
+        self.matrix = ""  # of its luma and chroma, in ffmpeg's name
         self.interlaced = False  # any frame
         self.status: int | None = None  # the exit status, once it has ended
 
@@ -132,7 +152,8 @@ class Messages:
             return
         colour = _COLOUR.match(text)
         if colour is not None:
-            self.colour = self.colour or Colour(colour[1], colour[2])
+            self.matrix = self.matrix or colour[1]
+            self.colour = self.colour or Colour(colour[2], colour[3])
             return
         config = _CONFIG.match(text)
         if config is not None:
@@ -151,15 +172,15 @@ class Messages:
         line = next((line for line in self.banner if line.startswith("Input #0, ")), "")
         return line.removeprefix("Input #0, ").partition(", from ")[0]
 
-    def streams(self, kind: str) -> list[tuple[str, str]]:
-        """(codec, description) of the input's Video or Audio streams; a cover picture is not a video."""
+    def streams(self, kind: str) -> list[Stream]:
+        """The input's Video or Audio streams; a cover picture is not a video."""
         found = []
         for line in self.banner:
             if line.startswith(("Stream mapping", "Output #0")):
                 break
-            stream = _STREAM.match(line)
-            if stream and stream[1] == kind and stream[2] != "none" and "(attached pic)" not in stream[3]:
-                found.append((stream[2], stream[3]))
+            match = _STREAM.match(line)
+            if match and match[2] == kind and match[3] != "none" and not any(word in match[4] for word in _NO_FILM):
+                found.append(Stream(int(match[1]), match[3], match[4]))
         return found
 
     @property
@@ -257,86 +278,3 @@ def run_to_end(stream: ffmpeg.nodes.OutputStream) -> tuple[int, Messages]:
         return run.finish(), run.messages
     finally:
         run.kill()
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Facts about a video file from its header and first decoded frame."""
-
-    width: int  # pixels as displayed: turned by the rotation metadata, pixels made square
-    height: int
-    fps: Fraction  # the nominal rate
-    alpha: bool  # the frames carry transparency
-    has_audio: bool
-    interlaced: bool
-    colour: Colour  # what its code values mean
-    estimated_frames: int | None  # by the header's duration; None when it has none
-
-
-def probe_video(path: Path) -> Probe:
-    """Decode one frame of a video file. InputError when there is none to decode."""
-    source = file_input(path)
-    _, messages = run_to_end(ffmpeg.output(source["V:0"], "-", f="null", vf="showinfo", **{"frames:v": 3}))
-    videos = messages.streams("Video")
-    if messages.first_frame is None or not videos or messages.demuxer in _TEXT_ART:
-        raise _unreadable(path, messages)
-    pixel_format = messages.first_frame[2]
-    sar_x, sar_y, width, height = (int(number) for number in messages.first_frame.group(3, 4, 5, 6))
-    aspect = Fraction(sar_x, sar_y) if sar_x and sar_y else Fraction(1)
-    if not Fraction(1, 4) <= aspect <= 4:
-        aspect = Fraction(1)  # nonsense in the header, not an anamorphic lens
-    claimed = re.search(r" (\d+(?:\.\d+)?)(k?) fps", videos[0][1])
-    mean = float(claimed[1]) * (1000 if claimed[2] else 1) if claimed else 0.0
-    fps = messages.frame_rate or Fraction(mean).limit_denominator(1001) or Fraction(30)
-    frames = None if messages.duration is None else max(1, round(messages.duration * (mean or float(fps))))
-    return Probe(
-        width=max(1, round(width * aspect)),
-        height=height,
-        fps=fps,
-        alpha=_ALPHA.match(pixel_format) is not None,
-        has_audio=bool(messages.streams("Audio")),
-        interlaced=messages.interlaced,
-        colour=messages.colour or Colour(),
-        estimated_frames=frames,
-    )
-
-
-def _unreadable(path: Path, messages: Messages) -> InputError:
-    """Why nothing could be decoded, told apart by how far ffmpeg came."""
-    hint = "check that it plays in a video player; if it was copied or downloaded, fetch it again"
-    if messages.status is not None and messages.status < 0:
-        return InputError(
-            f"{path}: ffmpeg crashed on it (signal {-messages.status})",
-            hint="update ffmpeg, or: pip install --upgrade imageio-ffmpeg",
-        )
-    if messages.demuxer in _TEXT_ART or not messages.demuxer and _is_text(path):
-        return InputError(f"{path}: a text file, not a video", hint="give a video file or a folder of images")
-    if messages.streams("Video"):
-        return InputError(f"{path}: none of its frames can be decoded ({messages.reason})", hint=hint)
-    if messages.demuxer:
-        what = "only sound, no video stream" if messages.streams("Audio") else "no video stream"
-        return InputError(f"{path}: {what}", hint="give a video file or a folder of images")
-    return InputError(f"{path}: not a video, or damaged (ffmpeg says: {messages.reason})", hint=hint)
-
-
-def _is_text(path: Path) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(4096)
-    try:
-        text = head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        text = head[: error.start].decode("utf-8") if error.start > len(head) - 4 else "\0"
-    return all(c.isprintable() or c.isspace() for c in text)
-
-
-def audio_codec(path: Path) -> tuple[str | None, str]:
-    """(codec, description) of a file's first sound track.
-
-    The codec is None when there is no sound (the description is empty) or when it does not decode (the
-    description says why).
-    """
-    status, messages = run_to_end(ffmpeg.output(file_input(path)["a:0"], "-", f="null", **{"frames:a": 1}))
-    tracks = messages.streams("Audio")
-    if not tracks:
-        return None, ""
-    return (None, messages.reason) if status else tracks[0]

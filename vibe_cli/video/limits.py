@@ -28,6 +28,7 @@ class LimitedReader(VideoReader):
         self._inner, self._limits = inner, limits
         self.width, self.height, self.fps = inner.width, inner.height, inner.fps
         self.has_audio, self.kind, self.estimated_frames = inner.has_audio, inner.kind, inner.estimated_frames
+        self.stream = inner.stream
         if 0 < limits.megapixels * 1e6 < self.width * self.height:
             raise InputError(
                 f"{self.path}: frames of {self.width}x{self.height} pixels, over the limit of {limits.megapixels:g} "

@@ -28,26 +28,31 @@ from vibe_cli.video.ffmpeg import (
     file_input,
     filter_value,
     passthrough_option,
-    probe_video,
 )
 from vibe_cli.video.images import IMAGE_SUFFIXES, frame_count, image_files
+from vibe_cli.video.probe import probe_video
 from vibe_cli.video.stills import IMAGE_FPS, AnimationReader, ImageReader
 from vibe_cli.video.writer import VideoWriter
 
 __all__ = ["IMAGE_FPS", "IMAGE_SUFFIXES", "VideoReader", "VideoWriter", "ffmpeg_program", "open_video"]
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.+)")
+_APNG_SUFFIXES = (".png", ".apng")  # ffmpeg reads them: Pillow 13 disposes of frames that lie over others wrongly
 # What ffmpeg says of time stamps; the pictures are whole.
 _OF_TIMES = re.compile(r"\b[dp]ts\b|time ?stamps?", re.IGNORECASE)
 
 
 def open_video(
-    path: str | Path | VideoReader, image_fps: Fraction | float | None = None, photos: bool = False
+    path: str | Path | VideoReader,
+    image_fps: Fraction | float | None = None,
+    photos: bool = False,
+    stream: int | None = None,
 ) -> VideoReader:
     """Open a video file, a folder of images or one image; a clip that is open already is itself.
 
     `image_fps` is the rate at which images are taken to follow each other, IMAGE_FPS where neither it nor their
     names tell; a video file has its own. `photos` takes images as photographs, each by itself.
+    `stream` is the number of a video file's stream; None: the one that is the film.
     InputError when there is nothing at `path` that can be decoded.
     """
     if isinstance(path, VideoReader):
@@ -79,11 +84,12 @@ def open_video(
         )
     if path.suffix.lower() in IMAGE_SUFFIXES - {".gif"}:
         frames = 1 if photos else frame_count(path)
-        if frames > 1:
+        if frames < 2:
+            return ImageReader(name, [path], _positive_rate(image_fps), photos=photos)
+        if path.suffix.lower() not in _APNG_SUFFIXES or not is_utf8(name):
             return AnimationReader(name, frames, _positive_rate(image_fps))
-        return ImageReader(name, [path], _positive_rate(image_fps), photos=photos)
     given = {"--fps": image_fps is not None, "--photos": photos}
-    return FileReader(name, [option for option, chosen in given.items() if chosen])
+    return FileReader(name, [option for option, chosen in given.items() if chosen], stream)
 
 
 def _positive_rate(fps: Fraction | float | None) -> Fraction | None:
@@ -100,11 +106,14 @@ class FileReader(VideoReader):
 
     kind = "video"
 
-    def __init__(self, path: str, of_images: Sequence[str] = ()) -> None:
+    def __init__(self, path: str, of_images: Sequence[str] = (), stream: int | None = None) -> None:
         """`of_images` are the options given that have no meaning for a video."""
         super().__init__(path)
         self._notes = [f"{path}: a video, for which {option} means nothing" for option in of_images]
-        probe = probe_video(Path(path))
+        probe = probe_video(Path(path), stream)
+        self._notes += [probe.note] if probe.note else []
+        self.stream = probe.stream if probe.note or stream is not None else None
+        self._stream, self._matrix = probe.stream, probe.matrix
         self.width, self.height, self.fps = probe.width, probe.height, probe.fps
         self.has_audio, self.estimated_frames = probe.has_audio, probe.estimated_frames
         self._alpha, self._interlaced, self._colour = probe.alpha, probe.interlaced, probe.colour
@@ -145,14 +154,15 @@ class FileReader(VideoReader):
         filters = ["showinfo"]
         if self._interlaced:
             filters.append("bwdif=mode=send_frame:deint=interlaced")
-        filters.append(f"scale={self.width}:{self.height}")
+        matrix = f":in_color_matrix={self._matrix}" if self._matrix else ""
+        filters.append(f"scale={self.width}:{self.height}{matrix}")
         if table is not None:
             filters += ["format=gbrp10le", f"lut3d=file={filter_value(table)}:interp=tetrahedral"]
         if self._alpha:
             filters += ["format=gbrap", "premultiply=inplace=1"]
         source = file_input(self.path, threads=1)
         return ffmpeg.output(
-            source["V:0"],
+            source[str(self._stream)],
             "pipe:",
             f="rawvideo",
             vf=",".join([*filters, "format=rgb24"]),

@@ -15,6 +15,7 @@ from vibe_cli.video.images import (
     bits_of,
     counted,
     frame_count,
+    frame_sizes,
     image_size,
     on_canvas,
     read_image,
@@ -105,10 +106,11 @@ class AnimationReader(VideoReader):
 
     def __init__(self, path: str, count: int, fps: Fraction | None) -> None:
         super().__init__(path)
-        size = image_size(Path(path))
-        if size is None:
+        sizes = frame_sizes(Path(path))
+        if not sizes:
             raise InputError(f"{path}: no image can be decoded", hint="check it in an image viewer")
-        self.width, self.height = size
+        self.width, self.height = (max(side) for side in zip(*sizes, strict=True))
+        self._odd = next((number for number, size in enumerate(sizes) if size != (self.width, self.height)), None)
         self.fps, self.estimated_frames, self._count, self._given = fps or IMAGE_FPS, count, count, fps
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -122,5 +124,10 @@ class AnimationReader(VideoReader):
             raise InputError(f"{self.path}: no image can be decoded", hint="check it in an image viewer")
         short = self._count - len(times)
         warnings = [f"{self.path}: its last {short} frames cannot be decoded"] if short > 0 else []
+        if self._odd is not None:
+            warnings.append(
+                f"{self.path}: its pages differ in size (page {self._odd} is not {self.width}x{self.height}); the "
+                "smaller ones are padded with black at the right and bottom"
+            )
         nominal = Fraction(1 / float(np.median(durations))).limit_denominator(1001)
         self._complete(np.array(times), actual_rate(np.array(times), nominal), warnings)

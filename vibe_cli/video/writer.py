@@ -15,11 +15,11 @@ import numpy as np
 from vibe_cli.errors import InputError
 from vibe_cli.video.ffmpeg import (
     FfmpegRun,
-    audio_codec,
     ffmpeg_program,
     file_input,
     passthrough_option,
 )
+from vibe_cli.video.probe import audio_codec
 
 CRF = 20  # H.264's constant rate factor: 0 lossless … 51 worst; 20 shows no artefacts
 PRESET = "veryfast"  # H.264's effort: on two cores the encoder keeps up with the renderer
