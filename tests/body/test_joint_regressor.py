@@ -9,7 +9,7 @@ import torch
 
 from tests.helpers.bodies import extra_regressor, smpl_arrays, write_official_pickle
 from vibe_cli.body.body_models import Body, load_body
-from vibe_cli.body.joint_regressor import FIRST_ROWS, POINTS, ROWS_49, Landmarks
+from vibe_cli.body.joint_regressor import FIRST_ROWS, POINTS, ROWS_49, JointRegressor
 from vibe_cli.geometry.rotations import matrix_from_axis_angle
 from vibe_cli.geometry.skeleton import JOINTS_49
 
@@ -21,7 +21,7 @@ def agree(body: Body) -> None:
     betas = torch.randn(10, generator=g)
     with torch.inference_mode():
         expected = body(rotations, betas.expand(3, -1)).joints - body.rest_joints(betas[None])[:, :1]
-    found = Landmarks(body).joints49(rotations.double(), betas.double())
+    found = JointRegressor(body).joints49(rotations.double(), betas.double())
     assert (found - expected).abs().max() < 2e-6
 
 
@@ -41,11 +41,11 @@ def test_every_one_of_the_49_is_one_of_the_points_and_each_point_is_found_among_
 
 
 def test_what_the_joints_carry_sums_to_the_points() -> None:
-    landmarks, g = Landmarks(load_body()), torch.Generator().manual_seed(1)
+    regressor, g = JointRegressor(load_body()), torch.Generator().manual_seed(1)
     rotations = matrix_from_axis_angle(torch.randn(2, 24, 3, generator=g, dtype=torch.float64) * 0.6)
     betas = torch.randn(10, generator=g, dtype=torch.float64)
-    posed, moments = landmarks.pose(rotations, betas), landmarks.moments(betas, rotations)
-    masses, parts = landmarks.parts(posed, moments)
-    points = landmarks.points(posed, moments)
+    posed, moments = regressor.pose(rotations, betas), regressor.moments(betas, rotations)
+    masses, parts = regressor.parts(posed, moments)
+    points = regressor.points(posed, moments)
     assert torch.allclose(parts.sum(2) - posed.rest[0], points)
     assert torch.allclose(masses.sum(1), torch.ones(len(POINTS), dtype=torch.float64), atol=1e-3)

@@ -5,6 +5,10 @@ with moments M_ki = Σ_v E_kv W_vi x_v, masses m_ki = Σ_v E_kv W_vi and o_i = p
 posed rotation and place of skeleton joint i and j_i is its rest place. Moments are computed once; a few are left
 of 7,000 vertices. A skeleton joint is the case of mass 1 and moment j_k. Exact, also for SMPL, whose pose blend
 shapes move the x_v: they are linear in the pose's rotations, and so are the moments.
+
+`JointRegressor` is for fitting: any body, one shape over many frames, in double precision, with each joint's part for
+the derivatives. Training wants the open body's points for another shape in every row, on a GPU, from moments that lie
+in its file: `synth.keypoint_body`, by the same `surface_points`.
 """
 
 from __future__ import annotations
@@ -36,10 +40,21 @@ class Posed:
     @property
     def offsets(self) -> Tensor:
         """(N, 24, 3): where each joint's rotation leaves the body's origin."""
-        return self.places - (self.world @ self.rest[..., None])[..., 0]
+        return offsets(self.world, self.places, self.rest)
 
 
-class Landmarks:
+def offsets(world: Tensor, places: Tensor, rest: Tensor) -> Tensor:
+    """Rotations (N, 24, 3, 3), posed and rest places (N, 24, 3) → (N, 24, 3) the o_i of above."""
+    return places - (world @ rest[..., None])[..., 0]
+
+
+def surface_points(world: Tensor, offsets: Tensor, moments: Tensor, masses: Tensor) -> Tensor:
+    """Rotations (N, 24, 3, 3), `offsets` (N, 24, 3), moments (N, S, 24, 3) and masses (S, 24) → points (N, S, 3)."""
+    columns = world.transpose(-1, -2).flatten(1, 2)  # (N, 72, 3)
+    return moments.flatten(2).expand(len(columns), -1, -1) @ columns + masses @ offsets
+
+
+class JointRegressor:
     """K points of a body as a differentiable function of pose and shape; float64, on the CPU."""
 
     def __init__(self, body: Body) -> None:
@@ -78,8 +93,7 @@ class Landmarks:
 
     def points(self, posed: Posed, moments: Tensor) -> Tensor:
         """A posed skeleton and `moments` → (N, K, 3), metres from the pelvis."""
-        columns = posed.world.transpose(-1, -2).flatten(1, 2)  # (N, 72, 3)
-        surface = moments.flatten(2).expand(len(columns), -1, -1) @ columns + self.masses @ posed.offsets
+        surface = surface_points(posed.world, posed.offsets, moments, self.masses)
         return torch.cat([posed.places[:, _BONES], surface], dim=1) - posed.rest[0]
 
     def parts(self, posed: Posed, moments: Tensor) -> tuple[Tensor, Tensor]:

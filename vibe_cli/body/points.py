@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vibe_cli.body.body_models import Body, Motion
-from vibe_cli.body.joint_regressor import Landmarks
+from vibe_cli.body.joint_regressor import JointRegressor
 from vibe_cli.geometry.rotations import matrix_from_axis_angle
 from vibe_cli.geometry.skeleton import JOINT_NAMES, POINT_NAMES
 
@@ -21,15 +21,15 @@ class BodyPoints:
     """The points of everybody whom one body poses."""
 
     def __init__(self, body: Body) -> None:
-        self._landmarks = Landmarks(body)
+        self._regressor = JointRegressor(body)
 
     def about_pelvis(self, person: Motion) -> np.ndarray:
         """(T, 44, 3) float64 metres in camera axes, the pelvis at zero, in the order of POINT_NAMES."""
         betas, parts = torch.from_numpy(person.betas).double(), []
         for pose in torch.from_numpy(person.pose).double().split(CHUNK):
             rotations = matrix_from_axis_angle(pose)
-            posed = self._landmarks.pose(rotations, betas)
-            points = self._landmarks.points(posed, self._landmarks.moments(betas, rotations))
+            posed = self._regressor.pose(rotations, betas)
+            points = self._regressor.points(posed, self._regressor.moments(betas, rotations))
             skeleton = posed.places - posed.rest[0]
             skin = points[:, len(JOINT_NAMES) - len(POINT_NAMES) :]
             parts.append(torch.cat([skeleton, skin], dim=1).numpy())

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vibe_cli.cli.options import debug_option, default, path_option
+from vibe_cli.cli.options import batch_size_option, debug_option, default, path_option, precision_option
 from vibe_cli.cli.progress import terminal_progress
 from vibe_cli.cli.words import echo
 from vibe_cli.datasets import DATASETS
-from vibe_cli.device import DEVICES, PRECISIONS
+from vibe_cli.device import DEVICES
 from vibe_cli.errors import EXIT_OK
 from vibe_cli.options import RAW, MotionOptions
 from vibe_cli.run_folder import DEFAULT_OUTPUT, make_writable, remove_if_empty
@@ -67,21 +67,8 @@ OUTPUT = Path(DEFAULT_OUTPUT) / "eval"
 @path_option("--cache", metavar="FOLDER", help="Keep what the encoders see there, for the next time.")
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Draw errors by joint and over time.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run.")
-@click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default="auto",
-    show_default=True,
-    help="auto takes bfloat16 where that is faster.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Pictures that a network sees at once; changes speed and memory only.",
-)
+@precision_option
+@batch_size_option(16)
 @debug_option
 def command(
     folder: Path,

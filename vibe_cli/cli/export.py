@@ -9,12 +9,11 @@ import click
 
 from vibe_cli.cli.options import (
     RATE,
-    SECONDS,
     chosen_result,
     debug_option,
     default,
     output_option,
-    path_option,
+    part_options,
     place_below,
     result_argument,
     to_option,
@@ -39,17 +38,7 @@ FORMAT_HELP = "; ".join(f"{name}: {summary}" for name, (_, summary) in FORMATS.i
     help=f"May be given several times. {FORMAT_HELP}.",
 )
 @to_option
-@click.option(
-    "--person",
-    "persons",
-    type=click.IntRange(1),
-    multiple=True,
-    metavar="ID",
-    help="Only the person of this id; may be given several times.",
-)
-@click.option("--start", type=SECONDS, metavar="TIME", help="From this time of the clip on: seconds, or 1:30.5.")
-@click.option("--end", type=SECONDS, metavar="TIME", help="Up to this time of the clip.")
-@path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
+@part_options
 @click.option(
     "--every",
     type=click.IntRange(1),

@@ -13,7 +13,10 @@ from typing import Any, TypeVar
 import click
 
 from vibe_cli.cli.words import echo
+from vibe_cli.device import PRECISIONS
 from vibe_cli.run_folder import DEFAULT_OUTPUT, find_result, make_writable, newest_result, remove_if_empty
+
+BODY_OF_RESULT = "An SMPL file. [default: the body that the result was made with]"
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -103,6 +106,42 @@ def to_option(function: Function) -> Function:
     """--to, the folder under which what is made of a result gets a folder named as its run's."""
     return path_option(
         "--to", metavar="FOLDER", help="Where to write, in a folder named as the run's. [default: beside the result]"
+    )(function)
+
+
+def part_options(function: Function) -> Function:
+    """--person, --start, --end and --body, which part of a finished run is wanted, on which body."""
+    which, start = "Only the person of this id; may be given several times.", "seconds, or 1:30.5"
+    for option in (
+        path_option("--body", metavar="FILE", help=BODY_OF_RESULT),
+        click.option("--end", type=SECONDS, metavar="TIME", help="Up to this time of the clip."),
+        click.option("--start", type=SECONDS, metavar="TIME", help=f"From this time of the clip on: {start}."),
+        click.option("--person", "persons", type=click.IntRange(1), multiple=True, metavar="ID", help=which),
+    ):
+        function = option(function)
+    return function
+
+
+def batch_size_option(value: int) -> Callable[[Function], Function]:
+    """--batch-size, `value` where it is left out."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=value,
+        show_default=True,
+        metavar="N",
+        help="Pictures that a network sees at once; changes speed and memory only.",
+    )
+
+
+def precision_option(function: Function) -> Function:
+    """--precision, of the networks' numbers."""
+    return click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        help="auto takes bfloat16 where that is faster.",
     )(function)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from vibe_cli.progress import Progress, quiet
@@ -14,6 +16,21 @@ Item = TypeVar("Item")
 def terminal_progress() -> Progress:
     """Bars on stderr when it is a terminal, otherwise nothing."""
     return show_bar if sys.stderr is not None and sys.stderr.isatty() else quiet
+
+
+@contextmanager
+def counting(step: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """A bar for work that is no loop of ours: what is given is called after each item of it."""
+    bar = iter(terminal_progress()(itertools.count(), step, total))
+
+    def advance() -> None:
+        next(bar)
+
+    try:
+        yield advance
+    finally:
+        if isinstance(bar, Generator):
+            bar.close()
 
 
 def show_bar(items: Iterable[Item], step: str, total: int | None = None) -> Iterator[Item]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vibe_cli.cli.options import (
+    BODY_OF_RESULT,
     chosen_result,
     debug_option,
     output_option,
@@ -34,7 +35,7 @@ from vibe_cli.rendering.renderer import STYLES
 )
 @path_option("--video", metavar="PATH", help="The clip. [default: where it was when the run was made]")
 @to_option
-@path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
+@path_option("--body", metavar="FILE", help=BODY_OF_RESULT)
 @output_option
 @debug_option
 def command(

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from vibe_cli.cli.options import RATE, default, path_option
-from vibe_cli.device import DEVICES, PRECISIONS
+from vibe_cli.cli.options import RATE, batch_size_option, default, path_option, precision_option
+from vibe_cli.device import DEVICES
 from vibe_cli.export import FORMATS
 from vibe_cli.options import MotionOptions
 from vibe_cli.people.track import TrackOptions
@@ -48,21 +48,8 @@ OPTIONS = (
     click.option(
         "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run."
     ),
-    click.option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        default="auto",
-        show_default=True,
-        help="auto takes bfloat16 where that is faster.",
-    ),
-    click.option(
-        "--batch-size",
-        type=click.IntRange(1),
-        default=default(Options, "batch_size"),
-        show_default=True,
-        metavar="N",
-        help="Pictures that a network sees at once; changes speed and memory only.",
-    ),
+    precision_option,
+    batch_size_option(default(Options, "batch_size")),
     click.option(
         "--window",
         type=click.IntRange(1),

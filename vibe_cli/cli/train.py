@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import click
 
 from vibe_cli.cli.options import debug_option, path_option, table
-from vibe_cli.cli.progress import terminal_progress
+from vibe_cli.cli.progress import counting
 from vibe_cli.cli.words import echo
 
 
@@ -89,10 +88,6 @@ def command(
     if data is not None and data.is_dir() and body is None:
         body = models_dir() / "open-body" / "weights.safetensors"
     order = Order(config, task, data, out, start, prior, body, resume, in_parts)
-    bar = iter(terminal_progress()(itertools.count(), f"Training {config}", task.steps))
-    try:
-        loops = run(order, lambda line: echo(line, err=True), context, lambda step: next(bar))
-    finally:
-        if hasattr(bar, "close"):
-            bar.close()
+    with counting(f"Training {config}", task.steps) as advance:
+        loops = run(order, lambda line: echo(line, err=True), context, lambda step: advance())
     echo(summary(out, loops))

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from vibe_cli.cli.options import (
-    SECONDS,
     chosen_result,
     debug_option,
     output_option,
+    part_options,
     path_option,
     result_argument,
 )
@@ -26,17 +26,7 @@ from vibe_cli.cli.words import echo
 @path_option("--html", metavar="FILE", help="Write the page into one file that needs nothing else, and end.")
 @path_option("--video", metavar="PATH", help="The clip. [default: where it was when the run was made]")
 @click.option("--no-video", is_flag=True, help="Leave the clip out.")
-@click.option(
-    "--person",
-    "persons",
-    type=click.IntRange(1),
-    multiple=True,
-    metavar="ID",
-    help="Only the person of this id; may be given several times.",
-)
-@click.option("--start", type=SECONDS, metavar="TIME", help="From this time of the clip on: seconds, or 1:30.5.")
-@click.option("--end", type=SECONDS, metavar="TIME", help="Up to this time of the clip.")
-@path_option("--body", metavar="FILE", help="An SMPL file. [default: the body that the result was made with]")
+@part_options
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Of this machine. [default: 8422, else any]")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")
 @output_option

@@ -73,11 +73,11 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
                 points = np.asarray(note["keypoints"], np.float64).reshape(1, 17, 3)
             points[..., 2] /= 2
             joints2d, _ = to_49(points, COCO_17)
-            yield Sequence(
-                name=f"{picture.path.stem}/{note['id']}",
-                length=1,
-                fps=1.0,
-                frames=ImageFiles((picture.path,)),
-                boxes=box[None],
-                joints2d=joints2d,
-            )
+            yield person_in(picture, note, box, joints2d)
+
+
+def person_in(picture: Photograph, note: dict, box: np.ndarray, joints2d: np.ndarray | None = None) -> Sequence:
+    """Somebody of a photograph, with a box (4,) and joints (1, 49, 3): a sequence of one frame."""
+    name = f"{picture.path.stem}/{note['id']}"
+    frames = ImageFiles((picture.path,))
+    return Sequence(name=name, length=1, fps=1.0, frames=frames, boxes=box[None], joints2d=joints2d)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vibe_cli.datasets import coco
 from vibe_cli.datasets.reading import About
-from vibe_cli.datasets.sequence import ImageFiles, Sequence
+from vibe_cli.datasets.sequence import Sequence
 
 ABOUT = About(
     name="coco-people",
@@ -25,10 +25,4 @@ def read(folder: Path, split: str | None = None) -> Iterator[Sequence]:
     for picture in coco.photographs(folder, split):
         for note, box, crowd in zip(picture.notes, picture.boxes, picture.crowds, strict=True):
             if not crowd:
-                yield Sequence(
-                    name=f"{picture.path.stem}/{note['id']}",
-                    length=1,
-                    fps=1.0,
-                    frames=ImageFiles((picture.path,)),
-                    boxes=box[None],
-                )
+                yield coco.person_in(picture, note, box)

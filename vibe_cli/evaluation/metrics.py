@@ -27,7 +27,10 @@ NAMES_14 = (
     "neck",
     "head",
 )
-SIDES_EXCHANGED_14 = (5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13)
+_OTHER_SIDE = {"left": "right", "right": "left"}
+SIDES_EXCHANGED_14 = tuple(
+    NAMES_14.index(" ".join(_OTHER_SIDE.get(word, word) for word in joint.split())) for joint in NAMES_14
+)
 
 
 def centre_on_pelvis(joints: np.ndarray) -> np.ndarray:

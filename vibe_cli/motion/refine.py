@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vibe_cli.body.body_models import Body
-from vibe_cli.body.joint_regressor import FIRST_ROWS, Landmarks
+from vibe_cli.body.joint_regressor import FIRST_ROWS, JointRegressor
 from vibe_cli.geometry.camera import image_points_to_crop
 from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from vibe_cli.motion.pose_prior import PosePrior
@@ -39,19 +39,19 @@ def refine_person(
     """
     if person.keypoints is None or not person.keypoints[..., 2].any():
         return person
-    options, landmarks, prior = options or FitOptions(), Landmarks(body), prior or PosePrior.load()
+    options, regressor, prior = options or FitOptions(), JointRegressor(body), prior or PosePrior.load()
     frames, regressed = _frames(person, person.keypoints, options.trust), torch.from_numpy(person.betas).double()
-    before = _distance(frames, landmarks, regressed)
-    for betas in (_fit_shape(frames, landmarks, prior, regressed, options), regressed):
-        fitted = _fit_motion(frames, landmarks, prior, betas, options)
-        better = _distance(fitted, landmarks, betas) <= before
+    before = _distance(frames, regressor, regressed)
+    for betas in (_fit_shape(frames, regressor, prior, regressed, options), regressed):
+        fitted = _fit_motion(frames, regressor, prior, betas, options)
+        better = _distance(fitted, regressor, betas) <= before
         kept = Frames(
             torch.where(better[:, None, None, None], fitted.rotations, frames.rotations),
             torch.where(better[:, None], fitted.camera, frames.camera),
             frames.wanted,
             frames.confidence,
         )
-        if (_distance(kept, landmarks, betas) <= before).all():
+        if (_distance(kept, regressor, betas) <= before).all():
             break
     pose = np.where(better.numpy()[:, None, None], axis_angle_from_matrix(kept.rotations).numpy(), person.pose)
     return replace(person, pose=pose, camera=kept.camera.numpy(), betas=betas.numpy())
@@ -71,25 +71,29 @@ def _frames(person: Person, keypoints: np.ndarray, trust: float) -> Frames:
     )
 
 
-def _fit_shape(frames: Frames, landmarks: Landmarks, prior: PosePrior, betas: Tensor, options: FitOptions) -> Tensor:
+def _fit_shape(
+    frames: Frames, regressor: JointRegressor, prior: PosePrior, betas: Tensor, options: FitOptions
+) -> Tensor:
     """(10,) betas that suit frames spread over the track, fitted together with their poses."""
     at = torch.linspace(0, len(frames) - 1, min(SHAPE_FRAMES, len(frames))).round().long()
-    return minimise(Objective(frames[at], landmarks, prior, betas, options, linked=False), fit_shape=True)[1]
+    return minimise(Objective(frames[at], regressor, prior, betas, options, linked=False), fit_shape=True)[1]
 
 
-def _fit_motion(frames: Frames, landmarks: Landmarks, prior: PosePrior, betas: Tensor, options: FitOptions) -> Frames:
+def _fit_motion(
+    frames: Frames, regressor: JointRegressor, prior: PosePrior, betas: Tensor, options: FitOptions
+) -> Frames:
     """The same frames with poses and cameras fitted, piece after piece, each faded into the next."""
     sums, totals = torch.zeros(len(frames), UNKNOWNS, dtype=torch.float64), torch.zeros(len(frames), 1).double()
     for first in range(0, len(frames), PIECE):
         there = slice(max(0, first - MARGIN), min(len(frames), first + PIECE + MARGIN))
-        q, _ = minimise(Objective(frames[there], landmarks, prior, betas, options))
+        q, _ = minimise(Objective(frames[there], regressor, prior, betas, options))
         weight = _fading(len(q), there.start > 0, there.stop < len(frames))
         sums[there] += weight * q
         totals[there] += weight
     rotations, camera = torch.empty_like(frames.rotations), torch.empty_like(frames.camera)
     for first in range(0, len(frames), PIECE):
         rows = slice(first, first + PIECE)
-        objective, q = Objective(frames[rows], landmarks, prior, betas, options), sums[rows] / totals[rows]
+        objective, q = Objective(frames[rows], regressor, prior, betas, options), sums[rows] / totals[rows]
         rotations[rows], camera[rows] = objective.rotations(q), objective.camera(q)
     return replace(frames, rotations=rotations, camera=camera)
 
@@ -104,12 +108,12 @@ def _fading(count: int, before: bool, after: bool) -> Tensor:
     return weight[:, None]
 
 
-def _distance(frames: Frames, landmarks: Landmarks, betas: Tensor) -> Tensor:
+def _distance(frames: Frames, regressor: JointRegressor, betas: Tensor) -> Tensor:
     """(T,) mean distance of keypoints from joints, weighted as in the fit, halves of the crop's side; 0 without any."""
     parts = []
     for first in range(0, len(frames), PIECE):
         some = frames[first : first + PIECE]
-        joints = landmarks.points(landmarks.pose(some.rotations, betas), landmarks.moments(betas, some.rotations))
+        joints = regressor.points(regressor.pose(some.rotations, betas), regressor.moments(betas, some.rotations))
         image = some.camera[:, None, :1] * (joints[..., :2] + some.camera[:, None, 1:])
         parts.append(((image - some.wanted).norm(dim=-1) * some.confidence).sum(1))
     return torch.cat(parts) / frames.confidence.sum(1).clamp_min(1e-9)

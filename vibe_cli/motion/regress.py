@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vibe_cli.body.joint_regressor import Landmarks
+from vibe_cli.body.joint_regressor import JointRegressor
 from vibe_cli.errors import UsageError
 from vibe_cli.geometry.camera import crop_points_to_image, image_points_to_crop
 from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
@@ -75,7 +75,7 @@ def regress_track(seen: TrackFeatures, model: Model, options: MotionOptions) -> 
 def joints_2d(person: Person, model: Model) -> Tensor:
     """A person's joints (T, 49, 2) float64, metres from the pelvis, right and down."""
     rotations = matrix_from_axis_angle(torch.from_numpy(person.pose).double())
-    return Landmarks(model.body).joints49(rotations, torch.from_numpy(person.betas).double())[..., :2]
+    return JointRegressor(model.body).joints49(rotations, torch.from_numpy(person.betas).double())[..., :2]
 
 
 def check_windows(network: TemporalNetwork, options: MotionOptions) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vibe_cli.body.joint_regressor import Landmarks
+from vibe_cli.body.joint_regressor import JointRegressor
 from vibe_cli.geometry.rotations import matrix_from_axis_angle
 from vibe_cli.geometry.skeleton import PARENTS, joints
 from vibe_cli.motion.pose_prior import JOINTS, PosePrior
@@ -77,7 +77,7 @@ class Objective:
     def __init__(
         self,
         frames: Frames,
-        landmarks: Landmarks,
+        regressor: JointRegressor,
         prior: PosePrior,
         betas: Tensor,
         options: FitOptions,
@@ -87,14 +87,14 @@ class Objective:
 
         Before it is asked for a cost or factors, `weigh_prior` says where the prior is bounded.
         """
-        self.frames, self.landmarks, self.prior, self.betas = frames, landmarks, prior, betas
+        self.frames, self.regressor, self.prior, self.betas = frames, regressor, prior, betas
         self.options, self.linked = options, linked
         self.base = frames.rotations.clone()
         self.base[:, JOINTS] = prior.mean_rotations[list(JOINTS)]
         turns = torch.zeros(len(frames), 24, 3, dtype=torch.float64)
         turns[:, JOINTS] = prior.vectors(frames.rotations).unflatten(1, (-1, 3))
         self.start = torch.cat([turns.flatten(1), torch.zeros(len(frames), 3, dtype=torch.float64)], dim=1)
-        self.bends = landmarks.moments(betas, frames.rotations) - landmarks.moments(betas)
+        self.bends = regressor.moments(betas, frames.rotations) - regressor.moments(betas)
         self.evidence = (frames.confidence.sum(1) / FULL_EVIDENCE).clamp(max=1)
         stay = torch.full((24, 3), options.stay, dtype=torch.float64)
         stay[ROOT_AND_TRUNK] *= options.trunk
@@ -117,9 +117,9 @@ class Objective:
     def __call__(self, q: Tensor, betas: Tensor) -> Tensor:
         """The cost of all frames together."""
         options, change = self.options, q - self.start
-        posed = self.landmarks.pose(self.rotations(q), betas)
+        posed = self.regressor.pose(self.rotations(q), betas)
         scale, offset = self.place(q)
-        flat = scale * self.landmarks.points(posed, self.moments(betas))[..., :2] + offset
+        flat = scale * self.regressor.points(posed, self.moments(betas))[..., :2] + offset
         squared = (flat - self.frames.wanted).square().sum(-1) / options.tolerance**2
         cost = options.data * (self.frames.confidence * ((1 + squared).sqrt() - 1)).sum()
         cost = cost + (self.stay * change.square()).sum()
@@ -143,7 +143,7 @@ class Objective:
 
     def moments(self, betas: Tensor) -> Tensor:
         """Of the points; pose blend shapes stay as at the start, since they move points by millimetres."""
-        return self.landmarks.moments(betas) + self.bends
+        return self.regressor.moments(betas) + self.bends
 
     def factors(self, q: Tensor, betas: Tensor) -> Tensor:
         """(T, 75, 75) lower triangular: Cholesky factors of each frame's Gauss–Newton curvature at q, betas."""
@@ -163,14 +163,14 @@ class Objective:
     def shape_curvature(self) -> Tensor:
         """(10,): roughly the curvature of the cost by each of the betas."""
         options, scale = self.options, self.frames.camera[:, 0]
-        lengths = self.landmarks.joint_directions[1:].square().sum((0, 1))  # (10,)
+        lengths = self.regressor.joint_directions[1:].square().sum((0, 1))  # (10,)
         seen = (self.frames.confidence.mean(1) * scale.square()).sum()
         return options.data / options.tolerance**2 * seen * lengths + 2 * options.shape * len(scale)
 
     def _jacobian(self, q: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
         """Of the projected points by the unknowns, (T, K, 2, 75), and the points' errors (T, K, 2)."""
-        posed, moments = self.landmarks.pose(self.rotations(q), betas), self.moments(betas)
-        masses, parts = self.landmarks.parts(posed, moments)
+        posed, moments = self.regressor.pose(self.rotations(q), betas), self.moments(betas)
+        masses, parts = self.regressor.parts(posed, moments)
         carried = _ancestry()
         # From each joint to each point, as far as the joint carries it: what a turn of the joint sweeps.
         arms = torch.einsum("ij,tkic->tkjc", carried, parts) - (masses @ carried)[..., None] * posed.places[:, None]
@@ -178,7 +178,7 @@ class Objective:
         turn_x = arms[..., 2:] * axes[..., 1, :] - arms[..., 1:2] * axes[..., 2, :]
         turn_y = arms[..., :1] * axes[..., 2, :] - arms[..., 2:] * axes[..., 0, :]
         scale, offset = self.place(q)
-        flat = scale * self.landmarks.points(posed, moments)[..., :2]
+        flat = scale * self.regressor.points(posed, moments)[..., :2]
         turns = scale[..., None] * torch.stack([turn_x, turn_y], dim=2).flatten(3)  # (T, K, 2, 72)
         shifts = torch.eye(2, dtype=flat.dtype).expand(*flat.shape, 2)
         return torch.cat([turns, flat[..., None], shifts], dim=-1), flat + offset - self.frames.wanted

@@ -266,19 +266,14 @@ class _Candidate:
         self._filter.H = np.eye(4, 7)
         self._filter.x[:4, 0] = _measurement(self.box)
         size, area, aspect = self._scales()
-        self._filter.P = (
-            np.diag(
-                [
-                    MEASURE_POSITION * size,
-                    MEASURE_POSITION * size,
-                    MEASURE_AREA * area,
-                    MEASURE_ASPECT * aspect,
-                    START_VELOCITY * size,
-                    START_VELOCITY * size,
-                    START_GROWTH * area,
-                ]
-            )
-            ** 2
+        self._filter.P = _variances(
+            MEASURE_POSITION * size,
+            MEASURE_POSITION * size,
+            MEASURE_AREA * area,
+            MEASURE_ASPECT * aspect,
+            START_VELOCITY * size,
+            START_VELOCITY * size,
+            START_GROWTH * area,
         )
         self._record(self.start, self.box, self.score)
 
@@ -289,19 +284,17 @@ class _Candidate:
             state[6] = 0.0
         size, area, aspect = self._scales()
         self._filter.Q = (
-            np.diag(
-                [
-                    DRIFT_POSITION * size,
-                    DRIFT_POSITION * size,
-                    DRIFT_AREA * area,
-                    DRIFT_ASPECT * aspect,
-                    DRIFT_VELOCITY * size,
-                    DRIFT_VELOCITY * size,
-                    DRIFT_GROWTH * area,
-                ]
+            _variances(
+                DRIFT_POSITION * size,
+                DRIFT_POSITION * size,
+                DRIFT_AREA * area,
+                DRIFT_ASPECT * aspect,
+                DRIFT_VELOCITY * size,
+                DRIFT_VELOCITY * size,
+                DRIFT_GROWTH * area,
             )
-            ** 2
-        ) * ticks
+            * ticks
+        )
         self._filter.F = np.eye(7) + ticks * np.eye(7, k=4)
         self._filter.predict()
         u, v, area, aspect = self._filter.x[:4, 0]
@@ -346,3 +339,8 @@ class _Candidate:
 def _measurement(box: np.ndarray) -> np.ndarray:
     """Box (4,) → (4,) u, v, area s, aspect r = width / height."""
     return np.array([box[0], box[1], box[2] * box[3], box[2] / box[3]])
+
+
+def _variances(*deviations: float) -> np.ndarray:
+    """A covariance (N, N) of independent numbers with these standard deviations."""
+    return np.diag(deviations) ** 2

@@ -1,4 +1,7 @@
-"""The 44 keypoints of the open body as a differentiable function of pose and shape, without its mesh."""
+"""The 44 keypoints of the open body without its mesh, for training: a shape in every row, in float32, on any device.
+
+The formula and its fitting twin are `body.joint_regressor`; the moments come with the open body's file.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vibe_cli.body.body_models import pose_joints
+from vibe_cli.body.joint_regressor import offsets, surface_points
 from vibe_cli.device import exactly
 from vibe_cli.geometry.skeleton import PARENTS
 from vibe_cli.synth.bodies import SynthBody
@@ -46,7 +50,5 @@ class KeypointBody(nn.Module):
         )
         world, position = pose_joints(rotations, joints, PARENTS)
         position = position - joints[:, :1]
-        offsets = position - (world @ joints[..., None])[..., 0]
-        columns = world.permute(0, 1, 3, 2).reshape(len(world), -1, 3)  # (N, 24·3, 3)
-        surface = moments.flatten(2) @ columns + self.point_weights @ offsets
+        surface = surface_points(world, offsets(world, position, joints), moments, self.point_weights)
         return torch.cat([position, surface], 1)

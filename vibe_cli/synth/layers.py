@@ -11,6 +11,12 @@ import numpy as np
 WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
+def crop_axes(half: float, angle: float, flip: bool) -> np.ndarray:
+    """(2, 2): −1..1 of a crop of that half side, turn in radians and mirror → pixels from its centre."""
+    c, s, f = math.cos(angle), math.sin(angle), -1 if flip else 1
+    return half * np.array([[c * f, -s], [s * f, c]])
+
+
 @dataclass(frozen=True)
 class Placement:
     """How a crop samples its source: centre and half side in source pixels, turn, mirror."""
@@ -24,10 +30,7 @@ class Placement:
 
     def matrix(self) -> np.ndarray:
         """(2, 3): crop coordinates in −1..1 → source pixels."""
-        c, s, f = math.cos(self.angle), math.sin(self.angle), -1 if self.flip else 1
-        return np.array(
-            [[self.half * c * f, -self.half * s, self.centre[0]], [self.half * s * f, self.half * c, self.centre[1]]]
-        )
+        return np.column_stack([crop_axes(self.half, self.angle, self.flip), self.centre])
 
     def sample(self, image: np.ndarray, size: int) -> np.ndarray:
         """Warp the source (h, w, …) to (size, size, …), pixel d at 2d / size − 1 as in vibe_cli.people.crops."""

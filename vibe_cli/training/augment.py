@@ -12,6 +12,7 @@ import numpy as np
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS, MIRRORED_KEYPOINTS, keypoints, pair
 from vibe_cli.synth.crops import Labels
 from vibe_cli.synth.faults import degrade
+from vibe_cli.synth.layers import crop_axes
 
 FLIP = np.diag([-1.0, 1, 1])
 # Nobody can see where exactly these are: spine, collars and hands, which count less
@@ -127,8 +128,7 @@ class _View:
     @property
     def axes(self) -> np.ndarray:
         """(2, 2): −1..1 of the crop → pixels of the picture from the centre."""
-        c, s, f = math.cos(self.angle), math.sin(self.angle), -1 if self.flip else 1
-        return self.side / 2 * np.array([[c * f, -s], [s * f, c]])
+        return crop_axes(self.side / 2, self.angle, self.flip)
 
     def points(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels of the picture (…, 2) → −1..1 of the crop."""

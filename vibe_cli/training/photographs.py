@@ -20,27 +20,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS, keypoints, pair
+from vibe_cli.geometry.skeleton import JOINT, LSP_14, joints
+from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS, keypoints
+from vibe_cli.people.keypoint_files import LAYOUTS
 
 PAIRS = len(LEFT_RIGHT_PAIRS)
-# The limbs' joints in each maker's order, left before right: ankle, knee, hip, wrist, elbow, shoulder
-HUMAN = [5, 0, 4, 1, 3, 2, 11, 6, 10, 7, 9, 8]
-COCO = [15, 16, 13, 14, 11, 12, 9, 10, 7, 8, 5, 6]
-BLAZE = [27, 28, 25, 26, 23, 24, 15, 16, 13, 14, 11, 12]
-OURS = [k for name in ("ankle", "knee", "hip_lsp", "wrist", "elbow", "shoulder") for k in pair(name)]
-OPPOSITE = [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]
-HUMAN_NECK, HUMAN_TOP = 12, 13
+BLAZE_33 = LAYOUTS[33]
+# The limbs' joints, left before right, and their rows with each maker
+LIMB_NAMES = ("ankle", "knee", "hip_lsp", "wrist", "elbow", "shoulder")
+LIMBS = joints(*LIMB_NAMES)
+HUMAN, COCO, BLAZE = ([layout.index(joint) for joint in LIMBS] for layout in (LSP_14, LAYOUTS[17], BLAZE_33))
+OURS = keypoints(*LIMB_NAMES)
+OPPOSITE = [row + 1 if row % 2 == 0 else row - 1 for row in range(len(LIMBS))]
+ANKLES, WRISTS = ([LIMBS.index(joint) for joint in joints(name)] for name in ("ankle", "wrist"))
+HUMAN_NECK, HUMAN_TOP = (LSP_14.index(JOINT[name]) for name in ("neck_lsp", "head_top_lsp"))
 NECK, TOP = keypoints("neck_lsp", "head_top_lsp")
-# nose, left eye, right eye, left ear, right ear: ours, COCO's, BlazePose's
-FACE = list(zip(keypoints("nose", "l_eye", "r_eye", "l_ear", "r_ear"), range(5), (0, 2, 5, 7, 8), strict=True))
+# Nose, eyes and ears: ours, COCO's, BlazePose's
+FACE = [
+    (keypoints(name)[0], LAYOUTS[17].index(JOINT[name]), BLAZE_33.index(JOINT[name]))
+    for name in ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
+]
+BLAZE_HAND = [17, 19]  # the left little and index finger, which are none of our joints; the right ones follow each
 # What lies beyond a limb's joint and BlazePose alone tells: row of the limb, ours, BlazePose's (the mean of several)
 BEYOND: list[tuple[int, int, list[int]]] = [
-    (row, keypoints(f"{side}_{name}")[0], [landmark + row % 2 for landmark in landmarks])
-    for row, name, landmarks in (
-        *((row, name, [landmark]) for row in (0, 1) for name, landmark in (("big_toe", 31), ("heel", 29))),
-        *((row, "hand", [17, 19]) for row in (6, 7)),
-    )
-    for side in "lr"[row % 2]
+    *(
+        (row, keypoints(f"{side}_{name}")[0], [BLAZE_33.index(JOINT[f"{side}_{name}"])])
+        for row, side in zip(ANKLES, "lr", strict=True)
+        for name in ("big_toe", "heel")
+    ),
+    *(
+        (row, keypoints(f"{side}_hand")[0], [finger + away for finger in BLAZE_HAND])
+        for away, (row, side) in enumerate(zip(WRISTS, "lr", strict=True))
+    ),
 ]
 NEAR_OF_SIDE = 0.09  # of a person's larger side: marks of the same joint
 FACE_NEAR_OF_SIDE = 0.05
@@ -50,7 +61,7 @@ EXCHANGED_SHARE = 0.25  # share of the limbs exchanged, from which the hand's ot
 ALONE_WEIGHT, BY_NETWORKS_WEIGHT = 0.6, 0.7  # of marks by the hand alone, by networks alone; what is agreed on has 1
 BEYOND_WEIGHT, SIDES_UNKNOWN_WEIGHT = 0.6, 0.8
 BOX_MARGIN = 1.1  # a person's box over that of the joints
-TRUNK = [4, 5, 10, 11]  # hips and shoulders among the limbs' joints; all but one of them BlazePose must have right
+TRUNK = [LIMBS.index(joint) for joint in joints("hip_lsp", "shoulder")]  # all but one BlazePose must have right
 DEPTH_WEIGHT, ROOT_WEIGHT = 0.5, 0.6  # of what one network alone tells
 SECTORS, EVENED = 12, (0.3, 2.0)  # directions that people face, and how much their weights are evened out
 
