@@ -89,7 +89,7 @@ def test_the_frame_before_is_cut_with_the_same_box_and_a_tracks_first_frame_has_
     tracks[0].boxes[:, 0] += 3 * np.arange(4)
     squares = [track.boxes for track in tracks]
     seen: dict[int, list[int | None]] = {0: [], 1: []}
-    for cut in cut_people(Shaded(6), tracks, squares, SIZE, before=True):
+    for cut in cut_people(Shaded(6), tracks, squares, SIZE, back=1):
         seen[cut.number].append(None if cut.before is None else int(cut.before[0, 0, 0]))
         if cut.before is not None:
             assert np.array_equal(cut.before[..., 1], cut.crop[..., 1]), "the same place of the picture"

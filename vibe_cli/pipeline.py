@@ -6,6 +6,7 @@ second cuts every tracked person out of every frame and encodes them. Then each 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
@@ -150,6 +151,7 @@ def encode_tracks(
     """
     if not tracks:
         return []
+    from vibe_cli.motion.pace import frames_apart
     from vibe_cli.people.keypoint_sources import give_keypoints
 
     given = give_keypoints(tracks, source, video.info.frames) if source is not None and source.finds_people else None
@@ -165,7 +167,8 @@ def encode_tracks(
             decoded = source.watch(decoded, tracks)
         shown = [part(track, ~rows) for track, rows in zip(tracks, unseen, strict=True)]
         places = [boxes[~rows] for boxes, rows in zip(squares, unseen, strict=True)]
-        cuts = cut_people(decoded, shown, places, model.crop_size, before=model.flow is not None)
+        back = 0 if model.flow is None else frames_apart(video.info.times, video.info.frames)
+        cuts = cut_people(decoded, shown, places, model.crop_size, back)
         crops = run.watch.each(cuts, "crop")
         with run.watch("encode"):
             encoded = halving_batches(lambda batch: encode(model, batch), crops, batch_size, run.warnings.append)
@@ -216,7 +219,7 @@ class Cut(NamedTuple):
 
     number: int  # of the track in the list
     crop: np.ndarray  # (S, S, 3) RGB uint8
-    before: np.ndarray | None  # the same square of the frame before, where flow is wanted and the track was there
+    before: np.ndarray | None  # the same square of an earlier frame, where flow is wanted and the track was there
 
 
 def cut_people(
@@ -224,9 +227,9 @@ def cut_people(
     tracks: list[Track],
     squares: list[np.ndarray],
     size: int,
-    before: bool = False,
+    back: int = 0,
 ) -> Iterator[Cut]:
-    """Everybody in every frame, with `before` out of the frame before as well; crops (size, size, 3).
+    """Everybody in every frame, and where `back` is not 0 out of the frame so many before; crops (size, size, 3).
 
     Frames after the last that anybody is in are not asked for.
     """
@@ -234,20 +237,21 @@ def cut_people(
 
     place = [0] * len(tracks)  # the next row of each track
     left = sum(map(len, tracks))
-    last: tuple[int, np.ndarray] | None = None
+    last: deque[tuple[int, np.ndarray]] = deque(maxlen=back)
     for index, frame in frames:
+        old = last[0] if len(last) == back > 0 and last[0][0] == index - back else None
         for number, track in enumerate(tracks):
             row = place[number]
             if row < len(track) and track.frames[row] == index:
                 place[number] += 1
                 left -= 1
                 box, earlier = squares[number][row], None
-                if last and row and track.frames[row - 1] == last[0] == index - 1:
-                    earlier = crop_person(last[1], box, size)
+                if old is not None and row >= back and track.frames[row - back] == old[0]:
+                    earlier = crop_person(old[1], box, size)
                 yield Cut(number, crop_person(frame, box, size), earlier)
         if not left:
             return
-        last = (index, frame) if before else None
+        last.append((index, frame))
 
 
 def encode(model: Model | FrozenEncoder, batch: list[Cut]) -> list[tuple[int, np.ndarray, np.ndarray | None]]:
@@ -286,7 +290,7 @@ def estimate_person(seen: TrackFeatures, model: Model, options: MotionOptions, t
     from vibe_cli.motion.smooth import jitter_of, smooth_person
 
     with run.watch("regress"):
-        person = estimate_motion(seen, model, options)
+        person = estimate_motion(seen, model, options, times)
     with run.watch("smooth"):
         smooth = smooth_person(person, options.smooth, times=times)
         jitter = {"before": jitter_of(person, model.body), "after": jitter_of(smooth, model.body)}

@@ -44,6 +44,19 @@ def test_motion_lasts_as_long_as_the_clip_and_is_where_its_time_says(times: np.n
         assert np.abs(times[file["frame_ids"]] - clock).max() <= 0.3
 
 
+def test_pictures_with_gaps_in_their_numbers_are_exported_at_their_times(tmp_path: Path) -> None:
+    numbers = [0, 1, 2, 3, 9, 10, 11]
+    result = at_times(np.array(numbers) / 30, Fraction(30))
+    video = replace(result.video, files=tuple(f"{n:04}.jpg" for n in numbers), scenes=np.array([0, 4]))
+    result = replace(result, video=replace(video, kind="images"))
+    for name in ("npz", "bvh", "glb", "obj", "csv", "json", "pkl"):
+        assert format_writer(name).write(result, load_body(None), tmp_path, ExportOptions(), quiet)
+    with np.load(tmp_path / "npz" / "person_001.npz") as file:
+        assert np.allclose(file["poses"][:, 55], np.arange(12) / 30, atol=1e-3)
+        assert file["frame_ids"].tolist()[:4] == [0, 1, 2, 3] and file["frame_ids"].tolist()[9:] == [4, 5, 6]
+    assert steady(result).video.scenes.tolist() == [0, 9]
+
+
 def test_a_chosen_rate_is_kept_and_the_motion_is_as_fast(tmp_path: Path) -> None:
     result = at_times(np.arange(50) / 25, Fraction(25))
     options = ExportOptions(fps=Fraction(60))

@@ -61,7 +61,7 @@ def encode_sequence(
     """Cut the person of a sequence out of every frame by its own boxes and encode the crops, as `vibe demo` does."""
     track = track_of(sequence)
     boxes = square(track.boxes, model.crop_scale)
-    cuts = cut_people(pictures_of(sequence), [track], [boxes], model.crop_size, before=model.flow is not None)
+    cuts = cut_people(pictures_of(sequence), [track], [boxes], model.crop_size, back=int(model.flow is not None))
     rows = list(halving_batches(lambda batch: encode(model, batch), cuts, batch_size, warn))
     if len(rows) < len(sequence):
         raise RuntimeError(f"{sequence.name}: {len(rows)} of {len(sequence)} frames came back")

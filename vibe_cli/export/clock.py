@@ -36,8 +36,9 @@ def nominal_rate(video: VideoInfo) -> Fraction:
 
 
 def steady(result: Result, fps: Fraction | None = None, from_start: bool = False, start: float | None = None) -> Result:
-    """The same motion at a constant rate, `nominal_rate` where it is None; without keypoints where it is resampled.
+    """The same motion at a constant rate, `nominal_rate` where it is None.
 
+    Where it is resampled there are no keypoints in it, and no names of files, for frames are others than the clip's.
     `from_start` lets everybody begin with the clip, or at `start` seconds of it, in their first pose until they enter.
     """
     rate = Fraction(fps) if fps is not None else nominal_rate(result.video)
@@ -50,7 +51,9 @@ def steady(result: Result, fps: Fraction | None = None, from_start: bool = False
             raise UsageError(f"{span:.0f} frames are too many to export", hint="choose a lower --fps")
         grid = times[0] + np.arange(int(np.floor(span + _NEAR)) + 1) / float(rate)
         people = [_resampled(person, times, grid) for person in result.people]
-        result = replace(result, video=replace(result.video, fps=rate, times=grid), people=people)
+        scenes = np.unique(np.searchsorted(grid, times[result.video.scenes] - _NEAR / float(rate)))
+        video = replace(result.video, fps=rate, times=grid, files=(), scenes=scenes[scenes < len(grid)])
+        result = replace(result, video=video, people=people)
     elif any((np.diff(person.frames) > 1).any() for person in result.people):
         result = replace(result, people=[_resampled(person, times, times) for person in result.people])
     if from_start:

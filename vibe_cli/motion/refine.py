@@ -4,7 +4,8 @@ What is fitted is the pose and camera of every frame and one shape for the track
 and its minimiser. First the shape is found, with poses, on some frames of the track; then, with that shape, the
 pose and camera of all frames, a piece of the track at a time, so that the fit's memory does not grow with the
 track. A piece is fitted with frames before and after it and fades linearly into its neighbours over these; a frame
-hears little of others beyond the fourth, so not much is left to fade, and there is no seam. A frame whose
+hears little of others beyond the fourth, so not much is left to fade, and there is no seam. Of a fast clip, series of
+frames some 1/30 s apart are fitted (`pace`). A frame whose
 reprojection error would be larger than before keeps the regression.
 """
 
@@ -20,6 +21,7 @@ from vibe_cli.body.body_models import Body
 from vibe_cli.body.joint_regressor import FIRST_ROWS, JointRegressor
 from vibe_cli.geometry.camera import image_points_to_crop
 from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from vibe_cli.motion import pace
 from vibe_cli.motion.pose_prior import PosePrior
 from vibe_cli.motion.smplify import UNKNOWNS, FitOptions, Frames, Objective, minimise
 from vibe_cli.results import Person
@@ -29,10 +31,15 @@ SHAPE_FRAMES = 48  # of which the shape is found
 
 
 def refine_person(
-    person: Person, body: Body, options: FitOptions | None = None, prior: PosePrior | None = None
+    person: Person,
+    body: Body,
+    options: FitOptions | None = None,
+    prior: PosePrior | None = None,
+    times: np.ndarray | None = None,
 ) -> Person:
     """The same person with pose, betas and camera that fit the keypoints (49 of them); unchanged without any.
 
+    `times` (T,) are the seconds of the person's frames; None: 30 a second.
     In no frame the mean distance of keypoints from the projected joints, weighted as in the fit, is larger
     than before: such a frame keeps pose and camera. Were its error larger with the new shape, the fit is made again
     with the old one.
@@ -43,7 +50,7 @@ def refine_person(
     frames, regressed = _frames(person, person.keypoints, options.trust), torch.from_numpy(person.betas).double()
     before = _distance(frames, regressor, regressed)
     for betas in (_fit_shape(frames, regressor, prior, regressed, options), regressed):
-        fitted = _fit_motion(frames, regressor, prior, betas, options)
+        fitted = _fit_series(frames, regressor, prior, betas, options, times)
         better = _distance(fitted, regressor, betas) <= before
         kept = Frames(
             torch.where(better[:, None, None, None], fitted.rotations, frames.rotations),
@@ -79,14 +86,42 @@ def _fit_shape(
     return minimise(Objective(frames[at], regressor, prior, betas, options, linked=False), fit_shape=True)[1]
 
 
-def _fit_motion(
-    frames: Frames, regressor: JointRegressor, prior: PosePrior, betas: Tensor, options: FitOptions
+def _fit_series(
+    frames: Frames,
+    regressor: JointRegressor,
+    prior: PosePrior,
+    betas: Tensor,
+    options: FitOptions,
+    times: np.ndarray | None,
 ) -> Frames:
-    """The same frames with poses and cameras fitted, piece after piece, each faded into the next."""
+    """The same frames with poses and cameras fitted, every series of them by itself."""
+    count = len(frames)
+    parts = []
+    for rows in pace.series(count, pace.frames_apart(times, count)):
+        some = frames[rows]
+        at = None if times is None else times[rows]
+        parts.append(_fit_motion(some, regressor, prior, betas, options, pace.steps(at, len(some))))
+    rotations, camera = ([getattr(part, name) for part in parts] for name in ("rotations", "camera"))
+    return replace(frames, rotations=pace.interleaved(rotations), camera=pace.interleaved(camera))
+
+
+def _fit_motion(
+    frames: Frames,
+    regressor: JointRegressor,
+    prior: PosePrior,
+    betas: Tensor,
+    options: FitOptions,
+    steps: np.ndarray,
+) -> Frames:
+    """The same frames with poses and cameras fitted, piece after piece, each faded into the next.
+
+    `steps` (T − 1,) is how long the step to the next frame is.
+    """
     sums, totals = torch.zeros(len(frames), UNKNOWNS, dtype=torch.float64), torch.zeros(len(frames), 1).double()
     for first in range(0, len(frames), PIECE):
         there = slice(max(0, first - MARGIN), min(len(frames), first + PIECE + MARGIN))
-        q, _ = minimise(Objective(frames[there], regressor, prior, betas, options))
+        between = steps[there.start : there.stop - 1]
+        q, _ = minimise(Objective(frames[there], regressor, prior, betas, options, steps=between))
         weight = _fading(len(q), there.start > 0, there.stop < len(frames))
         sums[there] += weight * q
         totals[there] += weight

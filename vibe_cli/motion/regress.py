@@ -14,6 +14,7 @@ from vibe_cli.body.joint_regressor import JointRegressor
 from vibe_cli.errors import UsageError
 from vibe_cli.geometry.camera import crop_points_to_image, image_points_to_crop
 from vibe_cli.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle, project_to_rotation
+from vibe_cli.motion import pace
 from vibe_cli.motion.left_right import fix_leg_swaps
 from vibe_cli.motion.refine import refine_person
 from vibe_cli.motion.smplify import FULL_EVIDENCE, OPEN_KEYPOINTS, FitOptions
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
 WINDOWS_AT_ONCE = 64
 
 
-def estimate_motion(seen: TrackFeatures, model: Model, options: MotionOptions) -> Person:
+def estimate_motion(
+    seen: TrackFeatures, model: Model, options: MotionOptions, times: np.ndarray | None = None
+) -> Person:
     """One track's features → its motion, not yet smoothed: regressed, laid on the keypoints and, if asked for, fitted.
 
+    `times` are the seconds of the clip's frames; None: at the pace that the networks were taught by.
     Where there are keypoints, they place the body in the crop; the regressed camera serves elsewhere. The encoder's
     keypoints of the legs then go to the side where the motion expects them; a user's keypoints are taken as given.
     """
-    person = regress_track(seen, model, options)
+    at = None if times is None else times[seen.track.frames]
+    person = regress_track(seen, model, options, at)
     if person.keypoints is None:
         return person
     joints = joints_2d(person, model)
@@ -44,17 +49,18 @@ def estimate_motion(seen: TrackFeatures, model: Model, options: MotionOptions) -
         placed = replace(placed, keypoints=fix_leg_swaps(person.keypoints, project(placed, joints), placed.boxes[:, 2]))
     if not options.refine:
         return placed
-    return refine_person(placed, model.body, FitOptions() if seen.given else OPEN_KEYPOINTS)
+    return refine_person(placed, model.body, FitOptions() if seen.given else OPEN_KEYPOINTS, times=at)
 
 
-def regress_track(seen: TrackFeatures, model: Model, options: MotionOptions) -> Person:
+def regress_track(seen: TrackFeatures, model: Model, options: MotionOptions, times: np.ndarray | None = None) -> Person:
     """One track's features → the network's estimate of its motion, which sees `options.window` frames at a time.
 
+    `times` (T,) are the seconds of its frames; of a fast clip, the network sees series of frames at its own pace.
     Betas are averaged over the track, as in the paper, and zero where they belong to another body than the model's.
     """
     features = torch.from_numpy(seen.features).to(model.device)
     with torch.inference_mode():
-        rotations, betas, camera = regress(model.network, features, options.window, options.stride)
+        rotations, betas, camera = _regress_series(model.network, features, options, times)
         if not model.shape_known:
             betas = torch.zeros_like(betas)
         if model.camera_origin == "body":  # published cameras place the body's own origin, ours its pelvis
@@ -70,6 +76,18 @@ def regress_track(seen: TrackFeatures, model: Model, options: MotionOptions) -> 
         filled=seen.track.filled,
         keypoints=seen.keypoints,
     )
+
+
+def _regress_series(
+    network: TemporalNetwork, features: Tensor, options: MotionOptions, times: np.ndarray | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`regress` of every series of frames at the network's pace, laid into one another."""
+    count = len(features)
+    rows = pace.series(count, pace.frames_apart(times, count))
+    parts = [regress(network, features[some], options.window, options.stride) for some in rows]
+    rotations, betas, camera = zip(*parts, strict=True)
+    share = torch.tensor([len(part) / count for part in rotations]).to(features)
+    return pace.interleaved(rotations), (share[:, None] * torch.stack(betas)).sum(0), pace.interleaved(camera)
 
 
 def joints_2d(person: Person, model: Model) -> Tensor:

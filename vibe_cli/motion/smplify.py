@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from vibe_cli.motion.pose_prior import JOINTS, PosePrior
 # Turned more reluctantly: the limbs should follow the limbs
 ROOT_AND_TRUNK = joints("pelvis", "spine1", "spine2", "spine3", "neck", "collar")
 UNKNOWNS = 24 * 3 + 3
+SHORTEST_STEP = 0.5  # in 1/30 s; time stamps may lie closer together, and would hold frames as one
 FULL_EVIDENCE = 4.0  # summed confidence of a frame's keypoints from which it counts in full
 
 
@@ -46,7 +48,7 @@ class FitOptions:
     stay: float = 0.05  # of squared turns from the regression
     trunk: float = 2.0  # times as much for root and trunk
     prior: float = 0.001  # of the pose prior's negative log likelihood
-    steady: float = 1.0  # of the squared change of turns from frame to frame
+    steady: float = 1.0  # of the squared change of turns in 1/30 s
     camera: float = 1.0  # of squared changes of the camera
     shape: float = 0.001  # of squared changes of the betas, for each frame
 
@@ -82,9 +84,12 @@ class Objective:
         betas: Tensor,
         options: FitOptions,
         linked: bool = True,
+        steps: np.ndarray | None = None,
     ) -> None:
         """`betas` are those of the start; `linked` frames follow one another and are held together.
 
+        `steps` (T − 1,) is how long the step to the next frame is, in 1/30 s; None: all 1. What changes in a longer one
+        is held less: the cost is of the speed, so that a pause links nothing.
         Before it is asked for a cost or factors, `weigh_prior` says where the prior is bounded.
         """
         self.frames, self.regressor, self.prior, self.betas = frames, regressor, prior, betas
@@ -96,6 +101,8 @@ class Objective:
         self.start = torch.cat([turns.flatten(1), torch.zeros(len(frames), 3, dtype=torch.float64)], dim=1)
         self.bends = regressor.moments(betas, frames.rotations) - regressor.moments(betas)
         self.evidence = (frames.confidence.sum(1) / FULL_EVIDENCE).clamp(max=1)
+        length = np.ones(len(frames) - 1) if steps is None else np.maximum(steps, SHORTEST_STEP)
+        self.hold = torch.from_numpy(linked * options.steady / length**2)[:, None]  # (T − 1, 1)
         stay = torch.full((24, 3), options.stay, dtype=torch.float64)
         stay[ROOT_AND_TRUNK] *= options.trunk
         self.stay = torch.cat([stay.flatten(), torch.full((3,), options.camera, dtype=torch.float64)])
@@ -125,7 +132,7 @@ class Objective:
         cost = cost + (self.stay * change.square()).sum()
         cost = cost + (self.evidence * self._unlikeliness(self.pose_vectors(q))).sum() * options.prior
         if self.linked:
-            cost = cost + options.steady * change[:, :72].diff(dim=0).square().sum()
+            cost = cost + (self.hold * change[:, :72].diff(dim=0).square()).sum()
         return cost + options.shape * len(self.frames) * (betas - self.betas).square().sum()
 
     def weigh_prior(self, q: Tensor) -> None:
@@ -155,8 +162,10 @@ class Objective:
         curvature = scaled.mT @ scaled
         index = torch.tensor([3 * joint + axis for joint in JOINTS for axis in range(3)])
         curvature[:, index[:, None], index] += options.prior * self.evidence[:, None, None] * self.bound[0]
-        held = 2 * self.stay
-        held[:72] += 4 * options.steady * self.linked
+        held = (2 * self.stay).repeat(len(self.frames), 1)
+        before, after = torch.cat([self.hold[:1], self.hold]), torch.cat([self.hold, self.hold[-1:]])
+        if len(before) == len(held):  # the first and the last as if they had two neighbours
+            held[:, :72] += 2 * (before + after)
         curvature.diagonal(dim1=1, dim2=2).add_(held)
         return torch.linalg.cholesky(curvature)
 

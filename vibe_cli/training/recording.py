@@ -96,7 +96,7 @@ def flow_of(sequence: Sequence, frozen: FrozenEncoder, method: str, side: int) -
 
     track, found, rows = track_of(sequence), open_flow(method, frozen.device), []
     squares = square(track.boxes, frozen.crop_scale)
-    for cut in cut_people(pictures_of(sequence), [track], [squares], frozen.crop_size, before=True):
+    for cut in cut_people(pictures_of(sequence), [track], [squares], frozen.crop_size, back=1):
         images = flow_images(flow_back(found, cut.crop[None], [cut.before]))
         rows.append(adaptive_avg_pool2d(images, side)[0].half())
     return torch.stack(rows)
