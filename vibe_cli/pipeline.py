@@ -24,7 +24,7 @@ from vibe_cli.people.believe import part
 from vibe_cli.people.steady import smooth_boxes
 from vibe_cli.people.track import TrackOptions, TrackReport, link_tracks
 from vibe_cli.progress import Progress, Stopwatch, quiet
-from vibe_cli.results import Person, Result, Track, TrackFeatures
+from vibe_cli.results import Person, Result, Track, TrackFeatures, VideoInfo
 
 if TYPE_CHECKING:
     from vibe_cli.people.detectors import Detector
@@ -93,9 +93,16 @@ def recover(
         observed = encode_tracks(video, found.tracks, model, options.batch_size, run, source)
         run.warnings.extend(video.warnings)
         info = replace(video.info, scenes=run.scenes)
+    return motion_of(observed, found, info, model, options, run)
+
+
+def motion_of(
+    observed: list[TrackFeatures], found: TrackReport, info: VideoInfo, model: Model, options: Options, run: Run
+) -> Result:
+    """Everybody's features → the result of the clip."""
     people = [
         estimate_person(seen, model, options.motion, info.times, run)
-        for seen in progress(observed, "Recovering motion", len(observed))
+        for seen in run.progress(observed, "Recovering motion", len(observed))
     ]
     metadata = {
         "detector": model.detector_name,
@@ -158,8 +165,7 @@ def encode_tracks(
     unseen = [np.zeros(len(track), bool) for track in tracks]
     if given is not None and lifts_keypoints(model) and model.flow is None:
         unseen = [is_liftable(points) for points in given]
-    steady = [smooth_boxes(track, video.info.times) for track in tracks]
-    squares = [square(track.boxes, model.crop_scale) for track in steady]
+    squares = crop_squares(tracks, model, video.info.times)
     seen = [_Rows(np.flatnonzero(~rows), len(rows)) for rows in unseen]
     if any(len(rows.order) for rows in seen):
         decoded = run.progress(run.watch.each(video, "decode"), "Looking at people", video.info.frames)
@@ -182,6 +188,11 @@ def encode_tracks(
         given = give_keypoints(tracks, source, video.info.frames)
     with_given = [replace(one, keypoints=points, given=True) for one, points in zip(observed, given, strict=True)]
     return [lift_keypoints(one, model) for one in with_given] if lifts_keypoints(model) else with_given
+
+
+def crop_squares(tracks: list[Track], model: Model, times: np.ndarray) -> list[np.ndarray]:
+    """For each track the squares (T, 4) that are cropped, of a clip whose frames are at `times` seconds."""
+    return [square(smooth_boxes(track, times).boxes, model.crop_scale) for track in tracks]
 
 
 def lifts_keypoints(model: Model | FrozenEncoder) -> bool:

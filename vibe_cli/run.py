@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vibe_cli import report
 from vibe_cli.errors import NobodyFound, VibeError
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from vibe_cli.zoo.model import Model
 
 OTHER_DETECTOR = "try another detector: --detector yolo11n.pt"
+
+
+class Recovery(Protocol):
+    """What `pipeline.recover` does for an open clip."""
+
+    def __call__(
+        self, path: VideoReader, model: Model, options: Options, progress: Progress, watch: Stopwatch, /
+    ) -> Result:
+        """Everybody's motion."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -82,18 +92,18 @@ class Outcome:
     made: dict[str, list[Path]] = field(default_factory=dict)  # export:npz, render:side … → its files
 
 
-def run_clip(path: Path, folder: Path, job: Job, progress: Progress = quiet) -> Outcome:
+def run_clip(path: Path, folder: Path, job: Job, progress: Progress = quiet, recovery: Recovery = recover) -> Outcome:
     """Recover a clip and write everything that was asked for into its folder, which is made and, if empty, removed.
 
     Cheap checks come first, then the model, then the work. The result is written as soon as it is there;
     a renderer that fails is a warning. A format that cannot be exported is the outcome's failure and costs nothing
-    else; so is nobody in the clip, NobodyFound, whose result is empty but valid.
+    else; so is nobody in the clip, NobodyFound, whose result is empty but valid. `recovery` makes the result.
     """
     make_writable(folder)
     try:
         with open_clip(path, job.limits, job.options.recover) as video:
             watch = Stopwatch()
-            result = recover(video, job.model, job.options.recover, progress, watch)
+            result = recovery(video, job.model, job.options.recover, progress, watch)
             with watch("save"):
                 result.save(folder / RESULT_NAME)
             outcome = Outcome(result, [folder / RESULT_NAME], _facts(result, path, job))

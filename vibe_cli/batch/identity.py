@@ -112,4 +112,9 @@ def _weights(folder: Path) -> Iterator[Path]:
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+    return checksum_of_text(json.dumps(value, sort_keys=True))
+
+
+def checksum_of_text(text: str) -> str:
+    """The first half of SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vibe_cli.batch.identity import Identity, Keys
+from vibe_cli.batch.pieces import forget_pieces
 from vibe_cli.batch.plan import Clip
 from vibe_cli.errors import InputError
 from vibe_cli.run_folder import RESULT_NAME, remove_if_empty, write_json
@@ -100,11 +101,16 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True)
 
 
-def tidy(clip: Clip, output: Path) -> None:
-    """Remove what a worker that could not clean up left of a clip; nothing where that cannot be done."""
+def tidy(clip: Clip, output: Path, again: bool) -> None:
+    """Remove what a worker that could not clean up left of a clip; nothing where that cannot be done.
+
+    Pieces that are done stay where the clip is tried `again`.
+    """
     try:
         check_inside(clip, output)
         sweep(clip.folder)
+        if not again:
+            forget_pieces(clip.folder)
     except (OSError, InputError):
         return
     remove_if_empty(clip.folder, output)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from vibe_cli.batch.pieces import Piece
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.run_folder import CLUTTER, REPORT_NAME, RESULT_NAME
 from vibe_cli.video.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -24,6 +25,7 @@ class Clip:
     name: str  # its place below the folder that was given, with / between the parts
     folder: Path  # for its files, the same place below the output folder
     size: int  # bytes, of the file or of all images
+    piece: Piece | None = None  # what is to be done of it, where that is not all
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vibe_cli.batch.lock import locked
 from vibe_cli.batch.marks import MOTION, read_mark, tidy
+from vibe_cli.batch.pieces import LEAST_BYTES, Cutting
 from vibe_cli.batch.plan import Clip, Plan
 from vibe_cli.batch.pool import LocalPool, Pool
 from vibe_cli.batch.report import BatchReport
@@ -29,6 +30,7 @@ class BatchOptions:
     engine: str = "local"  # of ENGINES
     address: str | None = None  # of the Ray cluster
     gpus: float | None = None  # of each Ray worker; None: what divides the cluster's among the workers
+    piece_frames: int = Cutting.frames  # of the shortest piece of a long clip that several workers share; 0 cuts none
     policy: Policy = field(default_factory=Policy)
 
 
@@ -54,6 +56,7 @@ def run_batch(plan: Plan, setup: Setup, options: BatchOptions, begin: Callable[[
         listener = _Reporting(begin(clips), report, start)
         try:
             if clips:
+                setup = replace(setup, cutting=_cutting(options, clips))
                 with closing(_pool(options, setup, clips)) as pool:
                     Schedule(clips, pool, options.policy, listener).run()
         finally:
@@ -62,11 +65,18 @@ def run_batch(plan: Plan, setup: Setup, options: BatchOptions, begin: Callable[[
     return report
 
 
+def _cutting(options: BatchOptions, clips: list[Clip]) -> Cutting:
+    """How clips are cut; none where there is one worker, or none can be long."""
+    least = 2 * LEAST_BYTES * options.piece_frames
+    long = options.workers > 1 and any(clip.size >= least for clip in clips)
+    return Cutting(options.piece_frames if long else 0, options.workers)
+
+
 def _pool(options: BatchOptions, setup: Setup, clips: list[Clip]) -> Pool:
-    """The workers, no more than there are clips."""
+    """The workers, no more than there are clips, unless clips may be cut."""
     marks = (read_mark(clip.folder) for clip in clips)
     load = any(mark is None or MOTION in mark.missing(setup.keys) for mark in marks)
-    size = min(options.workers, len(clips))
+    size = options.workers if setup.cutting.frames else min(options.workers, len(clips))
     if options.engine == "ray":
         from vibe_cli.batch.ray_pool import RayPool
 
@@ -92,7 +102,7 @@ class _Reporting:
     def ended(self, slot: int, clip: Clip, row: Row, again: bool) -> None:
         """A clip is through, or is tried again later."""
         if row.status == FAILED:
-            tidy(clip, self._report.output)
+            tidy(clip, self._report.output, again)
         if not again:
             self._report.rows[clip.name] = row
         self._listener.ended(slot, clip, row, again)

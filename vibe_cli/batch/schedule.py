@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from vibe_cli.batch.pieces import next_pieces
 from vibe_cli.batch.plan import Clip
 from vibe_cli.batch.pool import Event, Pool
-from vibe_cli.batch.work import FAILED, Row
+from vibe_cli.batch.work import CUT, FAILED, PIECE, Row
 from vibe_cli.errors import VibeError
 
 STARTING = 900.0  # seconds that a worker may take to load its model
@@ -60,6 +61,7 @@ class Schedule:
         self._waiting = deque((clip, 1) for clip in clips)
         self._turns: dict[int, _Turn] = {}
         self._stillborn = 0
+        self._pieces: dict[str, tuple[int, float]] = {}  # by the clip: how many of a stage are left, seconds so far
 
     def run(self) -> dict[str, Row]:
         """All clips, to their ends; rows by the clips' names. VibeError where no worker can be had."""
@@ -114,12 +116,33 @@ class Schedule:
         """A clip's end, or a place at the end of the queue for another try."""
         turn = self._turns.pop(slot)
         again = row.status == FAILED and row.passing and turn.tries <= self._policy.retries
+        if row.status in (CUT, PIECE):
+            self._go_on(turn.clip, row)
+            return
         row = replace(row, tries=turn.tries)
         if again:
             self._waiting.append((turn.clip, turn.tries + 1))
         else:
+            self._drop_pieces(turn.clip)
+            row = replace(row, seconds=round(row.seconds + self._pieces.pop(turn.clip.name, (0, 0.0))[1], 3))
             self.rows[turn.clip.name] = row
         self._listener.ended(slot, turn.clip, row, again)
+
+    def _go_on(self, clip: Clip, row: Row) -> None:
+        """A clip was cut, or one of its pieces is done: what can be done next comes before all other clips."""
+        left, seconds = self._pieces.get(clip.name, (1, 0.0))
+        pieces = list(row.pieces)
+        if clip.piece is not None and left == 1:
+            pieces = next_pieces(clip.piece)
+        self._waiting.extendleft((replace(clip, piece=piece), 1) for piece in reversed(pieces))
+        self._pieces[clip.name] = (len(pieces) or left - 1, seconds + row.seconds)
+
+    def _drop_pieces(self, clip: Clip) -> None:
+        """A clip is through: what other workers do of it is of no use."""
+        self._waiting = deque(one for one in self._waiting if one[0].name != clip.name)
+        for slot in [slot for slot, turn in self._turns.items() if turn.clip.name == clip.name]:
+            self._pool.end(slot)
+            del self._turns[slot]
 
     def _until_next_limit(self) -> float:
         limits = [turn.limit - time.monotonic() for turn in self._turns.values()]

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vibe_cli.batch.identity import PICTURE, Keys, identify
+from vibe_cli.batch.identity import PICTURE, Identity, Keys, checksum_of_text, identify
 from vibe_cli.batch.marks import MOTION, Mark, check_inside, read_mark, sizes, sweep, unmark, write_mark
 from vibe_cli.batch.picture import write_picture
+from vibe_cli.batch.pieces import FOLDER, JOIN, LEAST_BYTES, Cutting, Piece, Pieces, cut, forget_pieces
 from vibe_cli.batch.plan import Clip
 from vibe_cli.errors import InputError, NobodyFound, NotEnoughMemory, VibeError
 from vibe_cli.finished_run import posed_by
+from vibe_cli.pipeline import recover
 from vibe_cli.progress import Progress, Stopwatch, quiet
 from vibe_cli.report import Facts, PersonFacts, SceneFacts, plain
 from vibe_cli.results import Result
@@ -23,6 +25,7 @@ from vibe_cli.run_folder import PICTURE_NAME, REPORT_NAME, RESULT_NAME, make_wri
 Explain = Callable[[BaseException], tuple[int, "str | None", "str | None"]]  # exit code, one line, hint
 
 DONE, NOBODY, FAILED, UNFINISHED = "done", "nobody", "failed", "unfinished"
+CUT, PIECE = "cut", "piece"  # of a clip that goes on: it is to be done in pieces; one of them is done
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Setup:
     job: Job
     keys: Keys
     explain: Explain
+    cutting: Cutting = field(default_factory=lambda: Cutting(0))
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Row:
     tries: int = 1
     passing: bool = False  # a failure that another try may not meet
     warnings: tuple[str, ...] = field(default=())
+    pieces: tuple[Piece, ...] = ()  # where it was cut
 
 
 def finished_row(clip: Clip, keys: Keys) -> Row | None:
@@ -79,20 +84,31 @@ def work(clip: Clip, setup: Setup, progress: Progress = quiet) -> Row:
 
 
 def _make(clip: Clip, setup: Setup, progress: Progress) -> Row:
-    """Make what is missing of a clip and mark it."""
+    """Make what is missing of a clip and mark it, or do a piece of it."""
     check_inside(clip, setup.job.output)
+    if clip.piece is not None and clip.piece.stage != JOIN:
+        make_writable(clip.folder)
+        with open_clip(clip.path, setup.job.limits, setup.job.options.recover) as video:
+            Pieces(clip.folder, clip.piece).do(video, setup.job.model, setup.job.options.recover, progress)
+        return Row(clip.name, PIECE)
     sweep(clip.folder)
     mark = read_mark(clip.folder)
     identity = identify(clip.path, mark.identity if mark else None)
     if mark is None or mark.clip != clip.name or mark.identity.sha256 != identity.sha256:
         mark = Mark(clip.name, identity)
     missing = mark.missing(setup.keys)
+    if MOTION in missing and clip.piece is None and (pieces := _pieces_of(clip, setup, _key(setup, identity))):
+        return Row(clip.name, CUT, pieces=tuple(pieces))
     if missing:
         unmark(clip.folder)
     if MOTION in missing:
         mark = Mark(clip.name, identity)
         (clip.folder / PICTURE_NAME).unlink(missing_ok=True)
-        outcome = run_clip(clip.path, clip.folder, setup.job, progress)
+        if clip.piece is not None and clip.piece.key != _key(setup, identity):
+            raise InputError(f"{clip.path}: it was changed while it was worked on", hint="run the same command again")
+        recovery = recover if clip.piece is None else Pieces(clip.folder, clip.piece).join
+        outcome = run_clip(clip.path, clip.folder, setup.job, progress, recovery)
+        forget_pieces(clip.folder)
     else:
         outcome = _remake(clip, setup.job, mark, missing, progress)
     mark.identity = identity
@@ -103,6 +119,22 @@ def _make(clip: Clip, setup: Setup, progress: Progress) -> Row:
         return row
     _, message, hint = setup.explain(outcome.failure)
     return replace(row, status=FAILED, error=message or "", hint=hint or "")
+
+
+def _key(setup: Setup, identity: Identity) -> str:
+    """The key of a clip's pieces: its content, and all that shapes its motion."""
+    return checksum_of_text(setup.keys.motion + identity.sha256)
+
+
+def _pieces_of(clip: Clip, setup: Setup, key: str) -> list[Piece]:
+    """The pieces into which a long clip is cut; those of other options or another content are forgotten."""
+    if not setup.cutting.frames or clip.size < LEAST_BYTES * setup.cutting.frames:
+        return []
+    with open_clip(clip.path, setup.job.limits, setup.job.options.recover) as video:
+        pieces = cut(video, setup.job.options.recover, setup.cutting, key)
+    if not pieces or any(not file.name.startswith(key) for file in (clip.folder / FOLDER).glob("*")):
+        forget_pieces(clip.folder)
+    return pieces
 
 
 def _remake(clip: Clip, job: Job, mark: Mark, missing: set[str], progress: Progress) -> Outcome:
@@ -193,5 +225,5 @@ def _row(clip: Clip, facts: Facts, made: set[str]) -> Row:
 def row_as_json(row: Row) -> dict[str, Any]:
     """A row as report.json says it."""
     said = asdict(row)
-    said.pop("passing")
+    del said["passing"], said["pieces"]
     return {**said, "made": list(row.made), "warnings": list(row.warnings)}

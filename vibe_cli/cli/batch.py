@@ -15,21 +15,18 @@ from vibe_cli.batch.work import Setup
 from vibe_cli.cli.batch_words import Lines, counted, tell_report, told
 from vibe_cli.cli.failures import explain
 from vibe_cli.cli.options import debug_option, default, output_option
-from vibe_cli.cli.run_options import chosen_model, chosen_run, keypoints_of_one_clip, run_options
+from vibe_cli.cli.run_options import (
+    chosen_limits,
+    chosen_model,
+    chosen_run,
+    keypoints_of_one_clip,
+    limit_options,
+    run_options,
+)
 from vibe_cli.cli.words import echo
 from vibe_cli.errors import EXIT_BATCH, EXIT_OK, UsageError
 from vibe_cli.paths import printable
 from vibe_cli.run import Job
-from vibe_cli.video.limits import Limits
-
-
-def limit_option(name: str, field: str, what: str) -> Any:
-    """An option that sets one of the Limits."""
-    value = default(Limits, field)
-    kind = click.FloatRange(0) if isinstance(value, float) else click.IntRange(0)
-    return click.option(
-        name, field, type=kind, default=value, show_default=True, metavar="N", help=f"{what}; 0 is no limit."
-    )
 
 
 @click.command("batch", short_help="Recover everybody's motion in all clips under folders; goes on where it stopped.")
@@ -66,9 +63,15 @@ def limit_option(name: str, field: str, what: str) -> Any:
 )
 @click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster. [default: one on this machine]")
 @click.option("--gpus", type=click.FloatRange(0), metavar="SHARE", help="Of a GPU, for each Ray worker: 0.5, 1 …")
-@limit_option("--max-megapixels", "megapixels", "Refuse clips with larger frames")
-@limit_option("--max-minutes", "minutes", "Refuse longer clips")
-@limit_option("--max-frames", "frames", "Refuse clips of more frames")
+@click.option(
+    "--piece-frames",
+    type=click.IntRange(0),
+    default=default(BatchOptions, "piece_frames"),
+    show_default=True,
+    metavar="N",
+    help="Cut clips of twice this length for several workers, which gives the same results; 0 cuts none.",
+)
+@limit_options
 @run_options
 @debug_option
 def command(inputs: tuple[Path, ...], output: Path, dry_run: bool, **choices: Any) -> int:
@@ -95,7 +98,8 @@ def command(inputs: tuple[Path, ...], output: Path, dry_run: bool, **choices: An
         tell_plan(plan, setup)
         return EXIT_OK
     policy = Policy(choices["timeout"], choices["retries"])
-    options = BatchOptions(choices["workers"], choices["engine"], choices["address"], choices["gpus"], policy)
+    named = {name: choices[name] for name in ("workers", "engine", "address", "gpus", "piece_frames")}
+    options = BatchOptions(**named, policy=policy)
     for reason in plan.passed_over:
         echo(printable(f"passed over: {reason}"), err=True)
 
@@ -112,8 +116,7 @@ def chosen_setup(output: Path, choices: dict[str, Any]) -> Setup:
     """The order that every worker is given; ModelError where the model is not here."""
     from vibe_cli.batch.identity import keys_of
 
-    limits = Limits(choices["megapixels"], choices["minutes"], choices["frames"])
-    job = Job(output, chosen_model(choices), chosen_run(choices), limits)
+    job = Job(output, chosen_model(choices), chosen_run(choices), chosen_limits(choices))
     return Setup(job, keys_of(job), explain)
 
 

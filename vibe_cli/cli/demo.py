@@ -10,7 +10,14 @@ import click
 from vibe_cli.cli.failures import report
 from vibe_cli.cli.options import debug_option, output_option
 from vibe_cli.cli.progress import terminal_progress
-from vibe_cli.cli.run_options import chosen_model, chosen_run, keypoints_of_one_clip, run_options
+from vibe_cli.cli.run_options import (
+    chosen_limits,
+    chosen_model,
+    chosen_run,
+    keypoints_of_one_clip,
+    limit_options,
+    run_options,
+)
 from vibe_cli.cli.words import echo
 from vibe_cli.errors import EXIT_BATCH, EXIT_OK, UsageError
 from vibe_cli.run import OTHER_DETECTOR, Job, Outcome, run_clip
@@ -20,6 +27,7 @@ from vibe_cli.run_folder import plan_folders
 @click.command("demo", short_help="Recover everybody's 3D motion in clips or image folders.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
 @output_option
+@limit_options
 @run_options
 @debug_option
 @click.pass_context
@@ -42,7 +50,7 @@ def command(ctx: click.Context, inputs: tuple[Path, ...], output: Path, **choice
     folders = plan_folders(inputs, output)
     if choices["detector"] is None and choices["keypoints"] is None:
         tell_of_better_models()
-    job = Job(output, chosen_model(choices), chosen_run(choices))
+    job = Job(output, chosen_model(choices), chosen_run(choices), chosen_limits(choices))
     if len(inputs) == 1:
         run(inputs[0], folders[0], job)
         return EXIT_OK

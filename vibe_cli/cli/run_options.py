@@ -16,6 +16,7 @@ from vibe_cli.people.track import TrackOptions
 from vibe_cli.pipeline import Options
 from vibe_cli.rendering.renderer import STYLES
 from vibe_cli.run import ModelChoice, RunOptions
+from vibe_cli.video.limits import Limits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_STYLE = next(iter(STYLES))
@@ -137,6 +138,27 @@ def run_options(function: Function) -> Function:
     for option in reversed(OPTIONS):
         function = option(function)
     return function
+
+
+def limit_options(function: Function) -> Function:
+    """The options that set the Limits."""
+    for name, field, what in (
+        ("--max-frames", "frames", "Refuse clips of more frames"),
+        ("--max-minutes", "minutes", "Refuse longer clips"),
+        ("--max-megapixels", "megapixels", "Refuse clips with larger frames"),
+    ):
+        value = default(Limits, field)
+        kind = click.FloatRange(0) if isinstance(value, float) else click.IntRange(0)
+        option = click.option(
+            name, field, type=kind, default=value, show_default=True, metavar="N", help=f"{what}; 0 is no limit."
+        )
+        function = option(function)
+    return function
+
+
+def chosen_limits(choices: dict[str, Any]) -> Limits:
+    """How large a clip may be."""
+    return Limits(choices["megapixels"], choices["minutes"], choices["frames"])
 
 
 def keypoints_of_one_clip(choices: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from vibe_cli.video.clip import VideoReader
 class Limits:
     """The most that is taken of a clip; 0 is no limit."""
 
-    megapixels: float = 40.0  # of a frame: 8K video has 33
+    megapixels: float = 120.0  # of a frame: 8K video has 33, a telephone's photograph up to 108
     minutes: float = 360.0
     frames: int = 1_000_000
 
