@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from vibe_cli.errors import InputError, ModelError
 from vibe_cli.geometry.skeleton import JOINTS_49
 from vibe_cli.motion.smplify import OPEN_KEYPOINTS, FitOptions
 from vibe_cli.people.keypoint_files import count_from_zero, read_keypoints, spread_to_49
+from vibe_cli.people.keypoint_names import placed
 from vibe_cli.people.keypoint_sources import PoseModel, join_people, match_people
 from vibe_cli.people.yolo_weights import _ultralytics_kept_quiet
-from vibe_cli.results import Detections, Result, Track
+from vibe_cli.results import Detections, Result, Track, VideoInfo
 
 
 def openpose_person(x: float = 100.0, count: int = 25) -> list[float]:
@@ -61,7 +63,10 @@ def test_a_coco_dataset_is_ordered_by_its_images_names(tmp_path: Path) -> None:
         {"image_id": 3, "bbox": [0, 0, 1, 1]},
     ]
     (tmp_path / "coco.json").write_text(json.dumps({"images": images, "annotations": notes}))
-    found = read_keypoints(tmp_path / "coco.json")
+    numbered = read_keypoints(tmp_path / "coco.json")
+    assert sorted(numbered) == [9, 10, 11], "a clip that goes on before and after has these frames"
+    clip = VideoInfo("clip.mp4", 200, 100, Fraction(25), np.arange(3) / 25)
+    found = placed(numbered, clip, "coco.json", [])
     assert [len(found[n]) for n in range(3)] == [1, 1, 0]
     nose, left_wrist = 0, 7  # rows among the 49
     assert np.allclose(found[1][0, nose], [10, 1, 1]) and np.allclose(found[1][0, left_wrist], [19, 10, 1])
@@ -264,7 +269,7 @@ def test_given_keypoints_count_by_their_confidence_the_encoders_own_by_more(
 ) -> None:
     clip, asked = make_walk(home / "walk.mp4", frames=12), []
     monkeypatch.setattr(
-        "vibe_cli.motion.regress.refine_person", lambda person, _, options: asked.append(options) or person
+        "vibe_cli.motion.regress.refine_person", lambda person, _, options, **_others: asked.append(options) or person
     )
     for more in (["--keypoints", write_openpose(home / "kp", walking(12))], []):
         assert demo(vibe, clip, "-o", f"out{len(more)}", *more).code == 0

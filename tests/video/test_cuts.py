@@ -64,6 +64,25 @@ def test_a_shot_that_returns_after_blank_frames_is_the_same_and_another_is_not()
     assert cuts(frames[:12] + [BLACK] * 10 + shot(2, 12)) == [0, 22]
 
 
+def dimmed(frames: list[np.ndarray], *light: float) -> list[np.ndarray]:
+    """Frames in another light."""
+    levels = np.linspace(light[0], light[-1], len(frames))
+    return [(frame * level).astype(np.uint8) for frame, level in zip(frames, levels, strict=True)]
+
+
+def test_a_shot_that_fades_in_after_another_has_faded_out_is_another() -> None:
+    one, other = shot(1, 40), shot(2, 30)
+    first, second = cuts(one[:20] + dimmed(one[20:30], 1, 0) + dimmed(other[:10], 0, 1) + other[10:])
+    assert first == 0 and 30 <= second <= 33, "where there is something to see again"
+    assert cuts(one[:20] + dimmed(one[20:30], 1, 0) + dimmed(one[30:40], 0, 1)) == [0]
+
+
+def test_a_light_that_goes_off_or_on_is_no_cut() -> None:
+    frames = shot(1, 28, walks=False)
+    assert cuts(frames[:10] + dimmed(frames[10:20], 0.4) + frames[20:]) == [0]
+    assert cuts(frames[:10] + dimmed(shot(2, 15), 0.4)) == [0, 10]
+
+
 def test_nothing_and_nothing_to_see_is_one_scene() -> None:
     assert cuts([]) == cuts([BLACK]) == cuts([BLACK] * 30) == [0]
 

@@ -155,6 +155,17 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
         assert "2: IMG_3.CR2, more" in reader.warnings[0]
 
 
+def test_a_file_of_several_photographs_says_that_one_is_read(tmp_path: Path) -> None:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    first, *others = (Image.fromarray(picture(number)) for number in (4, 5, 6))
+    first.save(tmp_path / "burst.heic", quality=95, save_all=True, append_images=others)
+    with open_video(tmp_path / "burst.heic") as reader:
+        assert [number_of(frame) for _, frame in reader] == [4]
+        assert "the main one is read; there are 1: burst.heic" in reader.warnings[0]
+
+
 def test_odd_time_stamps_are_not_damage(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4", frames=30, size=(64, 48), extra=("-bf", "2"))
     data = (tmp_path / "a.mp4").read_bytes()

@@ -194,17 +194,19 @@ def _coco(content: Any, path: Path) -> Numbered:
 
 
 def _image_numbers(images: list[dict]) -> dict[Any, int]:
-    """A dataset's images by id → the frame's number: its frame_id, else the place of its name among all."""
+    """A dataset's images by id → the frame's number: its frame_id, else that of its name, else the name's place."""
     if all("frame_id" in image for image in images):
         return {image["id"]: int(image["frame_id"]) for image in images}
     # "9.jpg" comes before "10.jpg"
-    names = sorted(
-        images,
-        key=lambda image: [
-            int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(image["file_name"]))
-        ],
+    files = sorted(
+        (str(image["file_name"]) for image in images),
+        key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)],
     )
-    return {image["id"]: place for place, image in enumerate(names)}
+    try:
+        numbers = _numbers_of(files)
+    except ValueError:  # a name without a number
+        numbers = {name: place for place, name in enumerate(files)}
+    return {image["id"]: numbers[str(image["file_name"])] for image in images}
 
 
 def _numbers_of(names: list[str]) -> dict[str, int]:

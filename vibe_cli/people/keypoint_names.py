@@ -52,6 +52,8 @@ def placed(people: Numbered, video: VideoInfo, path: str, warnings: list[str]) -
         places = _numbers(video.files)
         if places and all(number in places for number in people):
             return {places[number]: found for number, found in people.items()}
+    if people.names and len(people) == video.frames:  # every frame has its own, whatever the numbers
+        return dict(enumerate(people[number] for number in sorted(people)))
     if people.first is not None and all(0 <= number - people.first < video.frames for number in people):
         return {number - people.first: found for number, found in people.items()}
     if min(people) == 1 and max(people) < video.frames and people.first is None:

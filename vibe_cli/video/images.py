@@ -115,6 +115,17 @@ def frame_numbers(image: Image) -> list[int]:
     return found or [0]
 
 
+def other_pictures(file: Path) -> int:
+    """How many more pictures a file of several photographs has (HEIC of a burst), of which one is its main."""
+    from PIL import Image
+
+    try:
+        with open_picture(file) as image:
+            return getattr(image, "n_frames", 1) - 1 if image.format == "HEIF" else 0
+    except (*_DAMAGED, Image.DecompressionBombError):
+        return 0
+
+
 def image_size(file: Path) -> tuple[int, int] | None:
     """(width, height) as displayed, from the header alone; None when it is not an image."""
     sizes = frame_sizes(file, first=True)

@@ -75,7 +75,7 @@ def clock(files: Sequence[Path], fps: Fraction | None) -> tuple[np.ndarray | Non
     times = np.array([float(place / (fps or Fraction(30))) for place in places])
     few = near < _STEADY * len(steps) and len(places) < places[-1] / 2
     if few or len(set(places)) < len(places):
-        return None, None
+        return None, "the numbers in their names are too far apart for a clock; images follow each other evenly"
     if not missing:
         return times, None
     gap = next(place for place, s in enumerate(steps) if s / step > Fraction(3, 2))

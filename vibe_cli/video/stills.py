@@ -18,6 +18,7 @@ from vibe_cli.video.images import (
     frame_sizes,
     image_size,
     on_canvas,
+    other_pictures,
     read_image,
     why_unreadable,
 )
@@ -68,6 +69,12 @@ class ImageReader(VideoReader):
         moving = [file.name for file in files if len(files) > 1 and frame_count(file) > 1]
         if moving:
             self._notes.append(f"{path}: of animations the first picture alone is read; there are {counted(moving)}")
+
+        several = [file.name for file in files if other_pictures(file)]
+        if several:
+            self._notes.append(
+                f"{path}: of files of several pictures the main one is read; there are {counted(several)}"
+            )
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         times: list[float] = []
