@@ -155,6 +155,13 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
         assert "2: IMG_3.CR2, more" in reader.warnings[0]
 
 
+def test_a_folder_of_one_animation_says_that_its_first_picture_is_read(tmp_path: Path) -> None:
+    first, *others = (Image.fromarray(picture(number)) for number in (4, 5, 6))
+    first.save(tmp_path / "a.webp", save_all=True, append_images=others, lossless=True)
+    with open_video(tmp_path) as reader:
+        assert len(list(reader)) == 1 and "the first picture alone is read" in reader.warnings[0]
+
+
 def test_a_file_of_several_photographs_says_that_one_is_read(tmp_path: Path) -> None:
     import pillow_heif
 
@@ -182,6 +189,16 @@ def test_addresses_and_folders_of_videos_are_told_apart_from_what_is_missing(tmp
         with pytest.raises(InputError, match="https://example.org/a.mp4: an address") as caught:
             open_video(address)
         assert "yt-dlp" in caught.value.hint
+    with pytest.raises(InputError, match="like an address") as caught:
+        open_video("youtube.com/watch?v=abc")
+    assert "yt-dlp 'https://youtube.com" in caught.value.hint
+    (tmp_path / "link.mp4").symlink_to("elsewhere/a.mp4")
+    with pytest.raises(InputError, match="a link to elsewhere/a.mp4, which is not there"):
+        open_video(tmp_path / "link.mp4")
+    (tmp_path / "link.mp4").unlink()
+    (tmp_path / "IMG_1.CR2").write_bytes(b"II*\0")
+    with pytest.raises(InputError, match="a camera's raw file"):
+        open_video(tmp_path / "IMG_1.CR2")
     make_clip(tmp_path / "a.mp4", frames=2)
     with pytest.raises(InputError, match="1 video") as caught:
         open_video(tmp_path)

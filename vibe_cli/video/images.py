@@ -23,6 +23,7 @@ IMAGE_SUFFIXES = frozenset(
 VIDEO_SUFFIXES = frozenset(
     ".mp4 .mov .m4v .avi .mkv .webm .mpg .mpeg .mts .m2ts .ts .wmv .flv .3gp .ogv .mxf .vob .mjpeg .mjpg".split()
 )
+RAW_SUFFIXES = frozenset(".dng .cr2 .cr3 .crw .nef .nrw .arw .srf .orf .rw2 .raf .pef .x3f .srw .iiq".split())
 # What Pillow raises on damaged files, and on unknown ones where ultralytics has put its own reader in its place.
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, ImportError)
 _SUBFILE = 254  # of TIFF: bit 0 a thumbnail, bit 2 a mask

@@ -29,7 +29,7 @@ from vibe_cli.video.ffmpeg import (
     filter_value,
     passthrough_option,
 )
-from vibe_cli.video.images import IMAGE_SUFFIXES, frame_count, image_files
+from vibe_cli.video.images import IMAGE_SUFFIXES, RAW_SUFFIXES, frame_count, image_files
 from vibe_cli.video.probe import probe_video
 from vibe_cli.video.stills import IMAGE_FPS, AnimationReader, ImageReader
 from vibe_cli.video.writer import VideoWriter
@@ -37,6 +37,8 @@ from vibe_cli.video.writer import VideoWriter
 __all__ = ["IMAGE_FPS", "IMAGE_SUFFIXES", "VideoReader", "VideoWriter", "ffmpeg_program", "open_video"]
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.+)")
+# An address without its beginning, as browsers show them
+_WEB_PAGE = re.compile(r"(?:www\.[\w-]+|(?:[\w-]+\.)*[\w-]+)\.(?:com|be|org|net|tv|io|gov|edu)/\S+", re.IGNORECASE)
 _APNG_SUFFIXES = (".png", ".apng")  # ffmpeg reads them: Pillow 13 disposes of frames that lie over others wrongly
 # What ffmpeg says of time stamps; the pictures are whole.
 _OF_TIMES = re.compile(r"\b[dp]ts\b|time ?stamps?", re.IGNORECASE)
@@ -67,6 +69,14 @@ def open_video(
             raise InputError(
                 f"{link}: an address, not a file here", hint=f"fetch it first: yt-dlp '{link}', or curl -LO"
             )
+        if not path.exists() and _WEB_PAGE.match(name):
+            raise InputError(
+                f"{name}: no such file, but like an address", hint=f"fetch it first: yt-dlp 'https://{name}'"
+            )
+        if path.is_symlink() and not path.exists():
+            raise InputError(
+                f"{name}: a link to {os.readlink(path)}, which is not there", hint="mount or copy what it leads to"
+            )
         if not path.exists():
             raise InputError(f"{name}: no such file or folder", hint="check the spelling of the path")
         if not path.is_file():
@@ -75,6 +85,8 @@ def open_video(
             empty = not file.read(1)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror})", hint="check that you may read it") from None
+    if path.suffix.lower() in RAW_SUFFIXES:
+        raise InputError(f"{name}: a camera's raw file", hint="develop it first: save it as JPEG, TIFF or PNG")
     if empty:
         raise InputError(f"{name}: the file is empty", hint="copy or download it again")
     if path.suffix.lower() not in IMAGE_SUFFIXES and not is_utf8(name):

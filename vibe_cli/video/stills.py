@@ -66,7 +66,7 @@ class ImageReader(VideoReader):
         self._notes = [f"{path}: {word}"] if word else []
         if passed_over:
             self._notes.append(f"{path}: no image, and passed over, are {counted(passed_over)}")
-        moving = [file.name for file in files if len(files) > 1 and frame_count(file) > 1]
+        moving = [file.name for file in files if frame_count(file) > 1]
         if moving:
             self._notes.append(f"{path}: of animations the first picture alone is read; there are {counted(moving)}")
 
