@@ -111,12 +111,12 @@ def test_the_types_are_shipped_and_checked_with_the_tests(config: configparser.C
 
 def test_dependencies_are_what_is_imported(config: configparser.ConfigParser) -> None:
     needed = names(lines(config, "options", "install_requires"))
-    datasets, onnx, pandas, parquet, ray, synth, dev = (
+    datasets, onnx, pandas, parquet, ray, remote, synth, dev = (
         names(lines(config, "options.extras_require", extra))
-        for extra in ("datasets", "onnx", "pandas", "parquet", "ray", "synth", "dev")
+        for extra in ("datasets", "onnx", "pandas", "parquet", "ray", "remote", "synth", "dev")
     )
     # ultralytics is imported only when a YOLO detector is chosen, smplx only for a user's SMPL file
-    assert imported_in("vibe_cli") - synth - datasets - onnx - pandas - parquet - ray == needed
+    assert imported_in("vibe_cli") - synth - datasets - onnx - pandas - parquet - ray - remote == needed
     assert synth | datasets | onnx | pandas | parquet <= imported_in("vibe_cli")
     own = {"OpenEXR"}  # of benchmarks/backgrounds.py, which says so
     assert imported_in("tests", "examples", "benchmarks") - own <= needed | synth | dev

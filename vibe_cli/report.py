@@ -153,7 +153,9 @@ def clip_facts(result: Result, path: Path) -> dict[str, Any]:
     video = result.video
     facts = {name: getattr(video, name) for name in ("kind", "width", "height", "fps", "frames", "has_audio")}
     named = {"files": video.files} if video.files else {}
-    return plain({"path": path, "resolved": path.resolve(), **facts, **named})
+    elsewhere = "://" in video.path  # a URL, of which `path` was a copy
+    place = {"path": video.path, "resolved": video.path} if elsewhere else {"path": path, "resolved": path.resolve()}
+    return plain({**place, **facts, **named})
 
 
 def scene_facts(result: Result) -> list[SceneFacts]:

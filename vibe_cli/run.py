@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -92,18 +92,28 @@ class Outcome:
     made: dict[str, list[Path]] = field(default_factory=dict)  # export:npz, render:side … → its files
 
 
-def run_clip(path: Path, folder: Path, job: Job, progress: Progress = quiet, recovery: Recovery = recover) -> Outcome:
+def run_clip(
+    path: Path,
+    folder: Path,
+    job: Job,
+    progress: Progress = quiet,
+    recovery: Recovery = recover,
+    name: str | None = None,
+) -> Outcome:
     """Recover a clip and write everything that was asked for into its folder, which is made and, if empty, removed.
 
     Cheap checks come first, then the model, then the work. The result is written as soon as it is there;
     a renderer that fails is a warning. A format that cannot be exported is the outcome's failure and costs nothing
-    else; so is nobody in the clip, NobodyFound, whose result is empty but valid. `recovery` makes the result.
+    else; so is nobody in the clip, NobodyFound, whose result is empty but valid. `recovery` makes the result,
+    in which the clip is called `name`, where that is given.
     """
     make_writable(folder)
     try:
         with open_clip(path, job.limits, job.options.recover) as video:
             watch = Stopwatch()
             result = recovery(video, job.model, job.options.recover, progress, watch)
+            if name is not None:
+                result = replace(result, video=replace(result.video, path=name))
             with watch("save"):
                 result.save(folder / RESULT_NAME)
             outcome = Outcome(result, [folder / RESULT_NAME], _facts(result, path, job))

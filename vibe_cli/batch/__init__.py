@@ -5,5 +5,6 @@ marks     what is finished                       work      one clip, in a worker
 pool      worker processes of this machine       ray_pool  the same on a Ray cluster
 schedule  who does what, time limits, retries    report    report.json, report.csv, index.html
 pieces    long clips cut for several workers
+remote    clips and outputs at URLs
 lock      one run an output folder               run       all of it
 """

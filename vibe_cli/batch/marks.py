@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,15 +39,18 @@ class Mark:
         return {name for name, key in wanted.items() if self.made.get(name) != key}
 
 
-def read_mark(folder: Path) -> Mark | None:
-    """The mark of a clip's folder, less what is not there any more or not whole; None where there is none."""
+def read_mark(folder: Path, there: Mapping[str, int] | None = None) -> Mark | None:
+    """The mark of a clip's folder, less what is not there any more or not whole; None where there is none.
+
+    `there` are the files and their bytes where the folder's own are elsewhere.
+    """
     try:
         with open(folder / MARK_NAME, encoding="utf-8") as file:
             said = json.load(file)
         if said.pop("mark_version") != MARK_VERSION:
             return None
         mark = Mark(**{**said, "identity": Identity(**said["identity"])})
-        broken = [name for name in mark.made if not _is_whole(folder, mark.files[name])]
+        broken = [name for name in mark.made if not _is_whole(folder, mark.files[name], there)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     for name in broken:
@@ -55,8 +58,10 @@ def read_mark(folder: Path) -> Mark | None:
     return None if MOTION in broken else mark
 
 
-def _is_whole(folder: Path, files: dict[str, int]) -> bool:
+def _is_whole(folder: Path, files: dict[str, int], there: Mapping[str, int] | None) -> bool:
     """Whether files are as large as they were."""
+    if there is not None:
+        return all(there.get(name) == size for name, size in files.items())
     return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in files.items())
 
 

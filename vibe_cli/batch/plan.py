@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 from vibe_cli.batch.pieces import Piece
+from vibe_cli.batch.remote import Remote, files_at, url_of
 from vibe_cli.errors import InputError, UsageError
 from vibe_cli.run_folder import CLUTTER, REPORT_NAME, RESULT_NAME
 from vibe_cli.video.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -26,6 +27,12 @@ class Clip:
     folder: Path  # for its files, the same place below the output folder
     size: int  # bytes, of the file or of all images
     piece: Piece | None = None  # what is to be done of it, where that is not all
+    remote: Remote | None = None  # where it, or its folder, is not on this machine
+
+    @property
+    def place(self) -> str:
+        """Its file or URL, as messages name it."""
+        return str(self.path) if self.remote is None or self.remote.source is None else self.remote.source
 
 
 @dataclass(frozen=True)
@@ -36,18 +43,30 @@ class Plan:
     passed_over: list[str]  # why a folder was not looked into, or its pictures not taken
 
 
-def plan_batch(inputs: Sequence[Path], output: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Plan:
+def plan_batch(
+    inputs: Sequence[Path],
+    output: Path,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    target: str | None = None,
+) -> Plan:
     """Find the clips under `inputs`, folders or files, and mirror their tree below `output`.
 
     Clips are files with a video's suffix, or that match a pattern of `include`, and folders of images without a video.
     Patterns are the shell's, of the name or of the place below the folder. Links to files are followed, those to
-    folders are not; hidden files, the output itself and the folders of finished runs are left out.
+    folders are not; hidden files, the output itself and the folders of finished runs are left out. `inputs` may be
+    URLs; `target` is the output's, where it is one.
     """
+    urls = [url for path in inputs if (url := url_of(path))]
+    inputs = [path for path in inputs if not url_of(path)]
     if missing := next((path for path in inputs if not path.exists()), None):
         raise InputError(f"{missing}: no such file or folder", hint="check the spelling of the path")
     passed_over: list[str] = []
-    base = _shared(inputs)
     found: dict[str, Clip] = {}
+    for url in urls:
+        for clip in _clips_at(url, output, include, exclude, passed_over):
+            found[clip.name] = clip
+    base = _shared(inputs) if inputs else ""
     for root in inputs:
         for path, size in _clips_under(root, output, include, exclude, passed_over):
             name = Path(os.path.relpath(os.path.abspath(path), base)).as_posix()
@@ -57,10 +76,31 @@ def plan_batch(inputs: Sequence[Path], output: Path, include: Sequence[str] = ()
         wanted = " that matches" if include or exclude else ""
         more = f" ({passed_over[0]})" if passed_over else ""
         raise InputError(
-            f"{', '.join(map(str, inputs))}: no clip{wanted} in it{more}",
+            f"{', '.join([*urls, *map(str, inputs)])}: no clip{wanted} in it{more}",
             hint="clips are video files and folders of images; take others by their names: --include '*.dat'",
         )
+    if target is not None:
+        for name, clip in found.items():
+            remote = replace(clip.remote or Remote(), target=f"{target}/{clip.folder.relative_to(output).as_posix()}")
+            found[name] = replace(clip, remote=remote)
     return Plan([found[name] for name in sorted(found)], passed_over)
+
+
+def _clips_at(
+    url: str, output: Path, include: Sequence[str], exclude: Sequence[str], passed_over: list[str]
+) -> Iterator[Clip]:
+    """The clips below a URL."""
+    for name, size, identity in files_at(url):
+        place = Path(name)
+        hidden = any(part.startswith(".") for part in place.parts)
+        if hidden or place.is_absolute() or "\\" in name:
+            continue
+        if _wanted(place, include, exclude):
+            folder = output / (name + ".clip" if name in FILES else name)
+            address = url if url.endswith(f"/{name}") else f"{url}/{name}"
+            yield Clip(place, name, folder, size, remote=Remote(address, identity))
+        elif place.suffix.lower() in IMAGE_SUFFIXES and not passed_over:
+            passed_over.append(f"{url}: pictures at URLs are not taken as clips")
 
 
 def _shared(inputs: Sequence[Path]) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from vibe_cli._version import __version__
 from vibe_cli.batch.plan import FILES, Clip
+from vibe_cli.batch.remote import send
 from vibe_cli.batch.work import DONE, FAILED, NOBODY, UNFINISHED, Row, row_as_json
 from vibe_cli.paths import printable
 from vibe_cli.run_folder import OVERLAY_NAME, PICTURE_NAME, replacing_file, write_json
@@ -41,6 +42,7 @@ class BatchReport:
     rows: dict[str, Row]  # by the clip's name, of those that are through
     output: Path
     facts: dict[str, Any] = field(default_factory=dict)  # options, seconds: what else report.json says
+    target: str | None = None  # URL where the files go as well
 
     def all_rows(self) -> list[Row]:
         """A row a clip, in the plan's order; those that were not reached are unfinished."""
@@ -62,7 +64,10 @@ class BatchReport:
         writer.writerows({key: _safe_cell(value) for key, value in row_as_json(row).items()} for row in rows)
         _write(self.output / CSV_NAME, table.getvalue())
         _write(self.output / PAGE_NAME, _page(self.clips, rows, self.output, self.counts()))
-        return [self.output / name for name in FILES]
+        files = [self.output / name for name in FILES]
+        if self.target is not None:
+            send(files, self.output, self.target)
+        return files
 
 
 def _safe_cell(value: Any) -> Any:

@@ -12,11 +12,12 @@ from vibe_cli.batch.marks import MOTION, read_mark, tidy
 from vibe_cli.batch.pieces import LEAST_BYTES, Cutting
 from vibe_cli.batch.plan import Clip, Plan
 from vibe_cli.batch.pool import LocalPool, Pool
+from vibe_cli.batch.remote import pull
 from vibe_cli.batch.report import BatchReport
 from vibe_cli.batch.schedule import Listener, Policy, Schedule
 from vibe_cli.batch.work import FAILED, Row, Setup, finished_row
 from vibe_cli.report import plain
-from vibe_cli.run_folder import make_writable
+from vibe_cli.run_folder import PICTURE_NAME, make_writable
 
 ENGINES = ("local", "ray")
 WRITTEN_EVERY = 30.0  # seconds between two reports of a batch under way
@@ -40,19 +41,27 @@ def left_to_do(plan: Plan, setup: Setup) -> tuple[list[Clip], dict[str, Row]]:
     return [clip for clip in plan.clips if clip.name not in rows], rows
 
 
-def run_batch(plan: Plan, setup: Setup, options: BatchOptions, begin: Callable[[list[Clip]], Listener]) -> BatchReport:
+def run_batch(
+    plan: Plan,
+    setup: Setup,
+    options: BatchOptions,
+    begin: Callable[[list[Clip]], Listener],
+    target: str | None = None,
+) -> BatchReport:
     """Run what is missing of a plan, and write the reports, at the end and on the way.
 
     `begin` is told the clips that are left, and gives whom to tell how it goes. InputError where another run works in
-    the output folder. However it ends, what was finished is kept, marked and in the reports.
+    the output folder. The reports go to the URL `target` too, where there is one. However it ends, what was finished
+    is kept, marked and in the reports.
     """
     output = setup.job.output
     make_writable(output)
     with locked(output):
         clips, rows = left_to_do(plan, setup)
         start = time.time()
-        facts = {"options": plain(options), "job": plain({"model": setup.job.choice, "run": setup.job.options})}
-        report = BatchReport(plan.clips, rows, output, {**facts, "passed_over": plan.passed_over, "seconds": 0.0})
+        job = plain({"model": setup.job.choice, "run": setup.job.options})
+        facts = {"options": plain(options), "job": job, "passed_over": plan.passed_over, "seconds": 0.0}
+        report = BatchReport(plan.clips, rows, output, facts, target)
         listener = _Reporting(begin(clips), report, start)
         try:
             if clips:
@@ -103,6 +112,8 @@ class _Reporting:
         """A clip is through, or is tried again later."""
         if row.status == FAILED:
             tidy(clip, self._report.output, again)
+        elif clip.remote is not None and clip.remote.target is not None and not again:
+            pull(clip, (PICTURE_NAME,))
         if not again:
             self._report.rows[clip.name] = row
         self._listener.ended(slot, clip, row, again)

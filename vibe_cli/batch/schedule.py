@@ -105,7 +105,7 @@ class Schedule:
                 self._waiting.appendleft((turn.clip, turn.tries))
                 del self._turns[slot]
             else:
-                self._fail(slot, f"{turn.clip.path}: {event.value}", "try it alone: vibe demo", passing=True)
+                self._fail(slot, f"{turn.clip.place}: {event.value}", "try it alone: vibe demo", passing=True)
 
     def _fail(self, slot: int, error: str, hint: str, passing: bool) -> None:
         turn = self._turns[slot]
@@ -157,4 +157,4 @@ class Schedule:
             if turn.began is None:
                 raise VibeError(f"a worker was not ready after {STARTING:g} s", hint="see what is slow: vibe doctor")
             hint = "give it longer with --timeout, or look at it alone: vibe demo"
-            self._fail(slot, f"{turn.clip.path}: not done after {self._policy.timeout:g} s", hint, passing=False)
+            self._fail(slot, f"{turn.clip.place}: not done after {self._policy.timeout:g} s", hint, passing=False)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from vibe_cli.batch.identity import PICTURE, Identity, Keys, checksum_of_text, identify
-from vibe_cli.batch.marks import MOTION, Mark, check_inside, read_mark, sizes, sweep, unmark, write_mark
+from vibe_cli.batch.marks import MARK_NAME, MOTION, Mark, check_inside, read_mark, sizes, sweep, unmark, write_mark
 from vibe_cli.batch.picture import write_picture
 from vibe_cli.batch.pieces import FOLDER, JOIN, LEAST_BYTES, Cutting, Piece, Pieces, cut, forget_pieces
 from vibe_cli.batch.plan import Clip
+from vibe_cli.batch.remote import Remote, Unreachable, pull, staged
 from vibe_cli.errors import InputError, NobodyFound, NotEnoughMemory, VibeError
 from vibe_cli.finished_run import posed_by
 from vibe_cli.pipeline import recover
@@ -58,11 +59,14 @@ class Row:
 
 def finished_row(clip: Clip, keys: Keys) -> Row | None:
     """The row of a clip of which nothing is missing and that was not touched since; None of any other."""
-    mark = read_mark(clip.folder)
+    there = None
+    if clip.remote is not None and clip.remote.target is not None:
+        there = pull(clip, (MARK_NAME, REPORT_NAME, PICTURE_NAME))
+    mark = read_mark(clip.folder, there)
     if mark is None or mark.clip != clip.name or mark.missing(keys):
         return None
     try:
-        if identify(clip.path, mark.identity) is not mark.identity:
+        if _identity(clip, mark.identity) != mark.identity:
             return None  # changed or copied: the worker looks at its content
         facts = read_facts(clip.folder)
     except (OSError, InputError):
@@ -75,12 +79,42 @@ def work(clip: Clip, setup: Setup, progress: Progress = quiet) -> Row:
     watch = Stopwatch()
     try:
         with watch("all"):
-            row = _make(clip, setup, progress)
+            row = _make(clip, setup, progress) if clip.remote is None else _make_elsewhere(clip, setup, progress)
     except Exception as error:
         _, message, hint = setup.explain(error)
-        passing = not isinstance(error, VibeError) or isinstance(error, NotEnoughMemory)
+        passing = not isinstance(error, VibeError) or isinstance(error, (NotEnoughMemory, Unreachable))
         row = Row(clip.name, FAILED, error=message or type(error).__name__, hint=hint or "", passing=passing)
     return replace(row, seconds=round(watch.seconds["all"], 3))
+
+
+def _make_elsewhere(clip: Clip, setup: Setup, progress: Progress) -> Row:
+    """The same for a clip or an output at a URL, which the row names in place of the copies here."""
+    if clip.remote is not None and clip.remote.target is not None:
+        setup = replace(setup, cutting=Cutting(0))  # no other worker would see the pieces
+    with staged(clip, setup.job, MARK_NAME) as (here, job):
+        names = {str(here.path): clip.place, str(here.folder): (clip.remote or Remote()).target or str(clip.folder)}
+
+        def named(text: str) -> str:
+            for local, name in names.items():
+                text = text.replace(local, name)
+            return text
+
+        def explain(error: BaseException) -> tuple[int, str | None, str | None]:
+            code, message, hint = setup.explain(error)
+            return code, message and named(message), hint and named(hint)
+
+        try:
+            row = _make(here, replace(setup, job=job, explain=explain), progress)
+        except VibeError as error:
+            error.message, error.hint = named(error.message), error.hint and named(error.hint)
+            raise
+    return replace(row, warnings=tuple(map(named, row.warnings)))
+
+
+def _identity(clip: Clip, known: Identity | None) -> Identity:
+    """A clip's identity, by its content or as its store tells it."""
+    remote = clip.remote
+    return identify(clip.path, known) if remote is None or remote.identity is None else remote.identity
 
 
 def _make(clip: Clip, setup: Setup, progress: Progress) -> Row:
@@ -93,7 +127,7 @@ def _make(clip: Clip, setup: Setup, progress: Progress) -> Row:
         return Row(clip.name, PIECE)
     sweep(clip.folder)
     mark = read_mark(clip.folder)
-    identity = identify(clip.path, mark.identity if mark else None)
+    identity = _identity(clip, mark.identity if mark else None)
     if mark is None or mark.clip != clip.name or mark.identity.sha256 != identity.sha256:
         mark = Mark(clip.name, identity)
     missing = mark.missing(setup.keys)
@@ -107,7 +141,7 @@ def _make(clip: Clip, setup: Setup, progress: Progress) -> Row:
         if clip.piece is not None and clip.piece.key != _key(setup, identity):
             raise InputError(f"{clip.path}: it was changed while it was worked on", hint="run the same command again")
         recovery = recover if clip.piece is None else Pieces(clip.folder, clip.piece).join
-        outcome = run_clip(clip.path, clip.folder, setup.job, progress, recovery)
+        outcome = run_clip(clip.path, clip.folder, setup.job, progress, recovery, clip.place)
         forget_pieces(clip.folder)
     else:
         outcome = _remake(clip, setup.job, mark, missing, progress)

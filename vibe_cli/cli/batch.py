@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from vibe_cli.batch.plan import Plan, plan_batch
+from vibe_cli.batch.remote import output_at, url_of
+from vibe_cli.batch.report import BatchReport
 from vibe_cli.batch.run import ENGINES, BatchOptions, left_to_do, run_batch
 from vibe_cli.batch.schedule import Policy
 from vibe_cli.batch.work import Setup
@@ -78,9 +80,10 @@ def command(inputs: tuple[Path, ...], output: Path, dry_run: bool, **choices: An
     """Recover everybody's motion in all clips under folders; goes on where it stopped.
 
     Clips are video files and folders of images, found in folders of folders. Each gets a folder at the same place
-    below the output folder, as vibe demo makes it. One clip's failure never stops the rest. Given again, the same
-    command does only what is missing or has changed: a new --format or --render does not repeat the networks.
-    report.json, report.csv and index.html in the output folder say what came of each clip.
+    below the output folder, as vibe demo makes it. Both may be URLs (s3://bucket/clips; extra vibe-cli[remote]).
+    One clip's failure never stops the rest. Given again, the same command does only what is missing or has changed:
+    a new --format or --render does not repeat the networks. report.json, report.csv and index.html in the output
+    folder say what came of each clip.
 
     \b
     vibe batch clips/ -o results/ --render --timeout 3600
@@ -91,25 +94,34 @@ def command(inputs: tuple[Path, ...], output: Path, dry_run: bool, **choices: An
     if choices["engine"] == "local" and (choices["address"] or choices["gpus"] is not None):
         raise UsageError("--address and --gpus are for Ray", hint="add --engine ray")
     if choices["engine"] == "ray":  # whose workers stand elsewhere
-        inputs, output = tuple(Path(os.path.abspath(path)) for path in inputs), Path(os.path.abspath(output))
-    plan = plan_batch(inputs, output, choices["include"], choices["exclude"])
-    setup = chosen_setup(output, choices)
-    if dry_run:
-        tell_plan(plan, setup)
-        return EXIT_OK
-    policy = Policy(choices["timeout"], choices["retries"])
-    named = {name: choices[name] for name in ("workers", "engine", "address", "gpus", "piece_frames")}
-    options = BatchOptions(**named, policy=policy)
-    for reason in plan.passed_over:
-        echo(printable(f"passed over: {reason}"), err=True)
-
-    lines = Lines(len(plan.clips))
-    try:
-        report = run_batch(plan, setup, options, lines.begin)
-    finally:
-        lines.stop()
+        inputs, output = tuple(map(_from_anywhere, inputs)), _from_anywhere(output)
+    with output_at(output) as (folder, target):
+        plan = plan_batch(inputs, folder, choices["include"], choices["exclude"], target)
+        setup = chosen_setup(folder, choices)
+        if dry_run:
+            tell_plan(plan, setup)
+            return EXIT_OK
+        report = _run(plan, setup, choices, target)
     tell_report(report)
     return EXIT_BATCH if report.counts()["failed"] else EXIT_OK
+
+
+def _from_anywhere(path: Path) -> Path:
+    """A path that does not depend on the working directory."""
+    return path if url_of(path) else Path(os.path.abspath(path))
+
+
+def _run(plan: Plan, setup: Setup, choices: dict[str, Any], target: str | None) -> BatchReport:
+    """The batch, told while it goes."""
+    policy = Policy(choices["timeout"], choices["retries"])
+    named = {name: choices[name] for name in ("workers", "engine", "address", "gpus", "piece_frames")}
+    for reason in plan.passed_over:
+        echo(printable(f"passed over: {reason}"), err=True)
+    lines = Lines(len(plan.clips))
+    try:
+        return run_batch(plan, setup, BatchOptions(**named, policy=policy), lines.begin, target)
+    finally:
+        lines.stop()
 
 
 def chosen_setup(output: Path, choices: dict[str, Any]) -> Setup:

@@ -26,7 +26,8 @@ def counted(clips: int) -> str:
 
 def told(clip: Clip) -> str:
     """A clip's name, and its folder, as a terminal may show it."""
-    return printable(f"{clip.name}  →  {clip.folder}")
+    folder = clip.remote.target if clip.remote and clip.remote.target else clip.folder
+    return printable(f"{clip.name}  →  {folder}")
 
 
 class Lines:
@@ -137,4 +138,4 @@ def tell_report(report: BatchReport) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in report.counts().items() if count)
     echo(f"{counted(len(rows))}: {counts}", err=True)
     for name in FILES:
-        echo(report.output / name)
+        echo(report.output / name if report.target is None else f"{report.target}/{name}")
