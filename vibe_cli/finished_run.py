@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def picture_name(style: str, video: VideoInfo | None = None) -> str:
-    """What a style makes: a video, a picture of a single image, a folder of pictures of photographs."""
+    """The name of what a style makes: a video, a picture of a single image, a folder of pictures of photographs."""
     if video is not None and video.kind == "photos" and video.frames > 1:
         return style
     if video is not None and video.kind != "video" and video.frames == 1:
@@ -55,7 +55,7 @@ def draw(
 
 
 def _sink(target: Path, size: tuple[int, int], info: VideoInfo, clip: Path) -> VideoWriter | PictureWriter:
-    """What takes frames of a size (width, height): a video, or pictures of what are pictures."""
+    """A writer for frames of a size (width, height): a video, or pictures of what are pictures."""
     from vibe_cli.video.images import image_size
     from vibe_cli.video.pictures import PictureWriter, picture_names
     from vibe_cli.video.writer import VideoWriter

@@ -65,13 +65,16 @@ def test_a_batch_killed_again_and_again_ends_like_an_undisturbed_one(home: Path,
     start = time.monotonic()
     assert begin("--workers", 2, out="undisturbed").wait() == 0
     length = time.monotonic() - start
-    chance, repeated, most = random.Random(0), 0, 0
-    for _ in range(KILLS):
+    chance, repeated, most, kills = random.Random(0), 0, 0, 0
+    while kills < KILLS:
         before = finished(home / "out")
         run = begin("--workers", 2)
-        time.sleep(chance.uniform(0.3, 1.0) * length)
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
+        try:
+            run.communicate(timeout=chance.uniform(0.2, 0.9) * length)
+        except subprocess.TimeoutExpired:
+            kills += 1
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
         after = finished(home / "out")
         for name in after:
             Result.load(home / "out" / name / "result.npz")

@@ -75,7 +75,7 @@ def cut(video: VideoReader, options: Options, cutting: Cutting, key: str) -> lis
 
 
 def next_pieces(piece: Piece) -> list[Piece]:
-    """What follows when all pieces of a stage are done."""
+    """The pieces of the next stage, once all of one are done."""
     stage = STAGES[STAGES.index(piece.stage) + 1]
     if stage == ENCODE:
         return _all_of(stage, piece.key, piece.edges)

@@ -54,7 +54,7 @@ class Writer:
 
 
 def header(result: Result, axes: str) -> dict[str, Any]:
-    """What the numbers mean."""
+    """The meaning and unit of the numbers."""
     video = result.video
     return {
         "format": FORMAT,

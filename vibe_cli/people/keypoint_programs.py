@@ -61,7 +61,7 @@ def are_shares(content: Any) -> bool:
 
 
 def _instances(content: Any) -> Any:
-    """What MMPose's demos keep beside what they say about the data set; other content as it is."""
+    """The people that MMPose's demos keep beside what they say about the data set; other content as it is."""
     return content["instance_info"] if isinstance(content, dict) and "instance_info" in content else content
 
 

@@ -85,7 +85,7 @@ def write_detector(job: Job, name: str, settings: DetectorTraining, weights: dic
 
 
 def _facts(job: Job, name: str, weights: Mapping[str, Any], photos: str | None = None) -> dict[str, str]:
-    """What made a run's model, by the training's name, and of what."""
+    """The training that made a run's model, and its data, in words."""
     return {"made_by": f"vibe train {name}", "data": _data_of(job, weights, photos)}
 
 

@@ -86,7 +86,7 @@ def probe_video(path: Path, stream: int | None = None) -> Probe:
 
 
 def _decode(path: Path, specifier: str) -> Messages:
-    """What ffmpeg says of the first frames of a stream."""
+    """The messages of ffmpeg about the first frames of a stream."""
     frames = ffmpeg.output(file_input(path)[specifier], "-", f="null", vf="showinfo", **{"frames:v": 3})
     return run_to_end(frames)[1]
 

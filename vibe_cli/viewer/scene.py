@@ -85,7 +85,7 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
 def _person(
     person: Person, rows: np.ndarray, result: Result, body: Body, stage: Stage, first: int
 ) -> dict[str, np.ndarray]:
-    """What is known of a person in some of their frames; frames count from `first`."""
+    """The numbers of a person in some of their frames; frames count from `first`."""
     from scipy.spatial.transform import Rotation
 
     figure = figure_of(person, result.video, body, 0.0)
