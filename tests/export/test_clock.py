@@ -44,6 +44,17 @@ def test_motion_lasts_as_long_as_the_clip_and_is_where_its_time_says(times: np.n
         assert np.abs(times[file["frame_ids"]] - clock).max() <= 0.3
 
 
+def test_a_common_rate_is_named_where_time_stamps_are_rounded_or_tremble() -> None:
+    even = np.arange(48)
+    for fps in (Fraction(12), Fraction(30), Fraction(30000, 1001), Fraction(499, 20)):
+        assert nominal_rate(at_times(even / float(fps), fps).video) == fps, "of exact time stamps as it is"
+    rounded = np.round(even[:24] / 12, 3)
+    assert nominal_rate(at_times(rounded, Fraction(11506, 959)).video) == 12
+    trembling = even[:24] / 30 + 0.006 * np.sin(7 * even[:24])
+    assert nominal_rate(at_times(trembling, Fraction(29081, 964)).video) == 30
+    assert nominal_rate(at_times(np.round(even / 27, 3), Fraction(27)).video) == 27, "27 is none of the common ones"
+
+
 def test_pictures_with_gaps_in_their_numbers_are_exported_at_their_times(tmp_path: Path) -> None:
     numbers = [0, 1, 2, 3, 9, 10, 11]
     result = at_times(np.array(numbers) / 30, Fraction(30))

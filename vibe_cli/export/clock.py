@@ -19,20 +19,34 @@ _NAMED = tuple(Fraction(rate) for rate in (12, 15, 24, 25, 30, 48, 50, 60, 90, 1
     Fraction(1000 * rate, 1001) for rate in (24, 30, 60, 120)
 )
 _NEAR = 0.25  # of a step: as far as a frame may lie from its place in a clip of constant rate
+EXACT = 1e-3  # of a step: time stamps that a rate gives
+ALMOST = 0.01  # share by which a mean rate may miss the common one that its time stamps bear out
 MOST_FRAMES = 10_000_000  # of an export
 
 
 def nominal_rate(video: VideoInfo) -> Fraction:
-    """Frames a second of the steps that are commonest: a clip of 30 with pauses has 30, not the mean."""
+    """Frames a second of the steps that are commonest: a clip of 30 with pauses has 30, not the mean.
+
+    Where time stamps are rounded or tremble, a common rate that they bear out is taken before their own mean.
+    """
     steps = np.diff(video.times)
-    if not len(steps) or _is_steady(video.times, float(video.fps)):
+    if not len(steps) or _is_steady(video.times, float(video.fps), EXACT):
+        return video.fps
+    nearest = _nearest_named(float(video.fps))
+    if abs(float(nearest / video.fps) - 1) <= ALMOST and _is_steady(video.times, float(nearest)):
+        return nearest
+    if _is_steady(video.times, float(video.fps)):
         return video.fps
     middle = float(np.median(steps))
     if abs(middle * float(video.fps) - 1) <= 0.01:
         return video.fps
     rate = 1 / float(steps[np.abs(steps / middle - 1) <= 0.1].mean())
-    nearest = min(_NAMED, key=lambda named: abs(float(named) / rate - 1))
+    nearest = _nearest_named(rate)
     return nearest if abs(float(nearest) / rate - 1) <= 0.003 else Fraction(rate).limit_denominator(1001)
+
+
+def _nearest_named(rate: float) -> Fraction:
+    return min(_NAMED, key=lambda named: abs(float(named) / rate - 1))
 
 
 def steady(result: Result, fps: Fraction | None = None, from_start: bool = False, start: float | None = None) -> Result:
@@ -79,8 +93,9 @@ def nearest_frames(times: np.ndarray, video: VideoInfo) -> np.ndarray:
     return np.where(video.times[after] - times < times - video.times[before], after, before)
 
 
-def _is_steady(times: np.ndarray, rate: float) -> bool:
-    return bool((np.abs((times - times[0]) * rate - np.arange(len(times))) <= _NEAR).all())
+def _is_steady(times: np.ndarray, rate: float, within: float = _NEAR) -> bool:
+    """Whether no frame lies farther than that, in steps, from its place in a clip of constant rate."""
+    return bool((np.abs((times - times[0]) * rate - np.arange(len(times))) <= within).all())
 
 
 def _resampled(person: Person, times: np.ndarray, grid: np.ndarray) -> Person:
