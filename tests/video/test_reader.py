@@ -118,6 +118,15 @@ def test_missing_and_backward_time_stamps_follow_the_frame_before() -> None:
     assert np.allclose(times, [0, 0.5, 0.6, 0.7, 2.0, 2.1]) and repaired == 3
 
 
+def test_one_stamp_far_ahead_does_not_hold_up_those_after_it() -> None:
+    stamps: list[float | None] = [frame / 10 for frame in range(12)]
+    stamps[4] = 500.0
+    times, repaired = increasing_times(stamps, 12, Fraction(10))
+    assert np.allclose(times, np.arange(12) / 10) and repaired == 1
+    again = [*stamps[:4], *stamps[:8]]  # the stamps begin anew, as where files were put together
+    assert np.allclose(increasing_times(again[:8], 8, Fraction(10))[0], np.arange(8) / 10)
+
+
 def test_the_rate_is_the_nominal_one_unless_the_times_deny_it() -> None:
     steady = np.arange(50) / 25
     assert actual_rate(steady, Fraction(25)) == 25

@@ -179,7 +179,7 @@ def test_odd_time_stamps_are_not_damage(tmp_path: Path) -> None:
     assert b"ctts" in data
     (tmp_path / "b.mp4").write_bytes(data.replace(b"ctts", b"free"))
     with open_video(tmp_path / "b.mp4") as reader:
-        assert len(list(reader)) >= 28
+        assert [number_of(frame) for _, frame in reader] == list(range(30))
         assert not any("damaged" in warning for warning in reader.warnings)
         assert any("time stamp" in warning for warning in reader.warnings)
 

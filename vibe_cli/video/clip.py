@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from vibe_cli.results import VideoInfo
+
+AFTER = 3  # frames whose stamps tell one that runs ahead
 
 
 class VideoReader:
@@ -68,15 +70,24 @@ class VideoReader:
 def increasing_times(stamps: list[float | None], count: int, fps: Fraction) -> tuple[np.ndarray, int]:
     """Strictly increasing times (count,) float64 seconds, and how many stamps had to be replaced.
 
-    A stamp that is missing or not after the frame before is replaced by that frame's time plus 1 / fps.
+    A stamp that is missing or not after the frame before is replaced by that frame's time plus 1 / fps, and so is one
+    that runs far ahead of all others: those after it go on from the frame before.
     """
     times, repaired = np.zeros(count), 0
-    for index, stamp in enumerate([*stamps, *[None] * (count - len(stamps))]):
+    padded: list[float | None] = [*stamps, *[None] * (count - len(stamps))]
+    for index, stamp in enumerate(padded):
+        if stamp is not None and index and _is_ahead(stamp, padded[index + 1 : index + 1 + AFTER], times[index - 1]):
+            stamp = None
         if stamp is None or (index and stamp <= times[index - 1]):
             stamp = times[index - 1] + float(1 / fps) if index else 0.0
             repaired += 1
         times[index] = stamp
     return times, repaired
+
+
+def _is_ahead(stamp: float, after: Sequence[float | None], before: float) -> bool:
+    """Whether all of the next stamps lie between the frame before and this one."""
+    return len(after) == AFTER and all(other is not None and before < other < stamp for other in after)
 
 
 def actual_rate(times: np.ndarray, nominal: Fraction) -> Fraction:

@@ -31,7 +31,9 @@ _SIZE = re.compile(r", (\d+)x(\d+)[ ,]")
 _NO_FILM = ("(attached pic)", "(timed thumbnails)", "(still image)")  # streams that are pictures of one
 _DURATION = re.compile(r"^\s*Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _CONFIG = re.compile(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)")
-_FRAME = re.compile(r"n: *\d+ pts: *(-?\d+|NOPTS) .*?fmt:(\w+).*? sar:(\d+)/(\d+) s:(\d+)x(\d+) (?:i:(.))?")
+_FRAME = re.compile(
+    r"n: *\d+ pts: *(-?\d+|NOPTS) .*?fmt:(\w+).*? sar:(\d+)/(\d+) s:(\d+)x(\d+) (?:i:(.)(?:.*? type:(\w))?)?"
+)
 _COLOUR = re.compile(r"color_range:\S+ color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
 _KEPT_LINES = 400  # of the banner; a file can carry any amount of metadata
 _KEPT_ERRORS = 50  # a damaged file can bring one for every block of every frame
@@ -125,6 +127,7 @@ class Messages:
         self.colour: Colour | None = None  # of the first frame
         self.matrix = ""  # of its luma and chroma, in ffmpeg's name
         self.interlaced = False  # any frame
+        self.reordered = False  # any frame is coded after a later one (B)
         self.status: int | None = None  # the exit status, once it has ended
 
     def add(self, line: str) -> None:
@@ -147,6 +150,7 @@ class Messages:
         if frame is not None:
             self.first_frame = self.first_frame or frame
             self.interlaced |= frame[7] in ("T", "B")
+            self.reordered |= frame[8] == "B"
             tick = self.time_base if frame[1] != "NOPTS" else None
             self.times.append(float(int(frame[1]) * tick) if tick is not None else None)
             return

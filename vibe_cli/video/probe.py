@@ -18,6 +18,7 @@ _TEXT_ART = ("tty", "bin", "xbin", "adf", "idf")  # ffmpeg draws text files as p
 _UNTOLD = ("unknown", "unspecified", "")
 _HD = (1280, 577)  # pixels across or down from which video that does not say so has BT.709's matrix, as players take it
 _REAL = 0.5  # of the longest stream's length, below which a stream is a picture or a preview of it
+_MOST_HEADER = 64 << 20  # bytes
 _PROGRESS = re.compile(r"^(frame|out_time_us)=(\d+)\s*$", re.MULTILINE)
 
 
@@ -36,6 +37,7 @@ class Probe:
     matrix: str  # of luma and chroma where the file does not tell and ffmpeg would take another; empty elsewhere
     estimated_frames: int | None  # by the header's duration; None when it has none
     note: str = ""  # which of several streams it is
+    unedited: bool = False  # its edit list is to be left aside
 
 
 def probe_video(path: Path, stream: int | None = None) -> Probe:
@@ -82,7 +84,27 @@ def probe_video(path: Path, stream: int | None = None) -> Probe:
         matrix="bt709" if is_hd and messages.matrix in _UNTOLD and pixel_format.startswith(("yuv", "nv")) else "",
         estimated_frames=frames,
         note=note,
+        unedited=messages.reordered and messages.demuxer.startswith("mov") and _has_lost_its_order(path),
     )
+
+
+def _has_lost_its_order(path: Path) -> bool:
+    """Whether an MP4 of pictures that are reordered says no more when each is shown, as some converters leave it.
+
+    Its edit list, made for the times that were there, then cuts the first pictures off.
+    """
+    with open(path, "rb") as file:
+        while len(head := file.read(16)) >= 8:
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            size = int.from_bytes(head[8:16], "big") if size == 1 else size
+            if kind == b"moov":
+                file.seek(8 - len(head), 1)
+                header = file.read(min(size, _MOST_HEADER))
+                return b"elst" in header and not any(box in header for box in (b"ctts", b"mvex"))
+            if size < 8:
+                return False
+            file.seek(size - len(head), 1)
+    return False
 
 
 def _decode(path: Path, specifier: str) -> Messages:

@@ -129,6 +129,7 @@ class FileReader(VideoReader):
         self.width, self.height, self.fps = probe.width, probe.height, probe.fps
         self.has_audio, self.estimated_frames = probe.has_audio, probe.estimated_frames
         self._alpha, self._interlaced, self._colour = probe.alpha, probe.interlaced, probe.colour
+        self._input = {"ignore_editlist": 1} if probe.unedited else {}
         self._running: set[FfmpegRun] = set()
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -172,7 +173,7 @@ class FileReader(VideoReader):
             filters += ["format=gbrp10le", f"lut3d=file={filter_value(table)}:interp=tetrahedral"]
         if self._alpha:
             filters += ["format=gbrap", "premultiply=inplace=1"]
-        source = file_input(self.path, threads=1)
+        source = file_input(self.path, threads=1, **self._input)
         return ffmpeg.output(
             source[str(self._stream)],
             "pipe:",
