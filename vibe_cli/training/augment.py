@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -29,6 +29,8 @@ PARTS = [
     [*pair("knee"), *pair("ankle"), *_HIPS],
 ]
 LEAST_PART = 0.2  # of the person's side
+BORDERS = (0.16, 0.16, 0.12, 0.56)  # how often which border cuts a person: left, right, above and, mostly, below
+SHOWN = (0.3, 0.85)  # share of the box that such a border leaves
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +115,7 @@ class Augmentation:
     lean: float = 0.3  # radians, standard deviation
     turned: float = 0.08  # share of the crops that are turned by any angle
     part: float = 0.1  # share of the crops that are cut to a part of the person
+    bordered: float = 0.2  # share of the crops of whom the picture's border cuts a part off
     hidden: float = 0.25  # share of the crops with things before the person
 
 
@@ -157,6 +160,8 @@ def cut(
 
     Things that hide a part of them are pieces of the picture `other`, or of one colour.
     """
+    if options and rng.random() < options.bordered:
+        sample = border(rng, sample)
     view = _look(rng, sample, options) if options else _View(sample.box[:2], _side(sample) * Augmentation.scale)
     crop = view.sample(sample.image, size)
     order: slice | list[int] = slice(None)
@@ -182,6 +187,23 @@ def cut(
         "root_weights": sample.root_weight,
     }
     return TrainingCrops(**{k: v[None] if k == "crops" else np.float32(v)[None] for k, v in values.items()})
+
+
+def border(rng: np.random.Generator, sample: Sample) -> Sample:
+    """The same picture with a border that cuts through the person, whose box is what is left of them.
+
+    The points beyond stay known: where somebody's feet must be can be told from their knees.
+    """
+    axis, far = divmod(int(rng.choice(4, p=BORDERS)), 2)  # far: what lies beyond the border has the larger coordinates
+    low, high = sample.box[:2] - sample.box[2:] / 2, sample.box[:2] + sample.box[2:] / 2
+    share = rng.uniform(*SHOWN)
+    at = low[axis] + share * sample.box[2 + axis] if far else high[axis] - share * sample.box[2 + axis]
+    at = int(np.clip(np.rint(at), 1, sample.image.shape[1 - axis] - 1))
+    image = sample.image.copy()
+    beyond = slice(at, None) if far else slice(None, at)
+    image[(slice(None), beyond) if axis == 0 else beyond] = 0  # as a crop is beyond its picture
+    (high if far else low)[axis] = at
+    return replace(sample, image=image, box=np.concatenate([(low + high) / 2, np.maximum(high - low, 1)]))
 
 
 def _side(sample: Sample) -> float:

@@ -34,10 +34,11 @@ class DetectorTraining:
     photos: str | None = None  # folder of photographs with people boxed (mosaics.py); None: drawn scenes alone
     real: float = 0.8  # share of the scenes that are photographs, where there are some
     backbone: str = "resnet"  # or lite0
-    frozen: int = 3  # blocks of lite0, besides the stem, that do not learn
+    frozen: int = 5  # blocks of lite0, besides the stem, that do not learn
     batch: int = 12
     size: int = 256  # pixels of a training scene
     rate: float = 8e-4
+    backbone_rate: float = 0.2  # of the backbone, over that of the rest: it has learnt before
     decay: float = 0.02
     average: float = 0.995
     pause: float | None = None  # minutes after which this call stops, to be resumed

@@ -51,6 +51,7 @@ class KeypointTraining:
     real: float = 0.65  # share of the crops that are photographs, where there are some
     batch: int = 64
     rate: float = 1e-3  # peak learning rate, cosine to zero
+    backbone_rate: float = 1.0  # of the backbone, over that of the rest
     frontal_start: float = 0.15  # share of extra frontal views; 0.6 at first was tried: facing is never learned
     frontal_end: float = 0.05
     easy_start: float = 0.7  # share of crops that show one whole person clearly
@@ -203,6 +204,7 @@ def picture_loop(
         options.minutes,
         options.rate,
         options.decay,
+        options.backbone_rate,
         average=options.average,
         steps=options.steps,
         pause=options.pause,

@@ -35,6 +35,7 @@ class Schedule:
     minutes: float
     rate: float  # peak learning rate; a short rise, then a cosine to zero
     decay: float = 0.02  # AdamW's
+    backbone: float = 1.0  # the rate of `network.backbone`'s weights over that of all others
     warmup_steps: int = 100  # steps
     clip: float = 5.0  # largest norm of the gradient; 0: any
     average: float = 0.998  # of the averaged weights
@@ -85,7 +86,7 @@ class Loop:
         self.out, self.facts, self.others, self.watch, self.saved = out, facts or {}, others or {}, watch, saved
         self.context = context or ProcessContext()
         self._scaler = self.context.scaler()
-        self.optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
+        self.optimiser = torch.optim.AdamW(_groups(network, schedule.backbone), schedule.rate, weight_decay=schedule.decay)
         self._averaged = AveragedModel(network, multi_avg_fn=self._blend, use_buffers=True)
         self.steps, self.spent = 0, 0.0
         self._recent: dict[str, float] = {}
@@ -173,7 +174,7 @@ class Loop:
     def _descend(self, loss: float, values: dict[str, float]) -> None:
         """The step itself, once the gradients are there."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate() if self.own_rate is None else self.own_rate
+            group["lr"] = group.get("share", 1.0) * (self.rate() if self.own_rate is None else self.own_rate)
         if self.schedule.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
         self._scaler.step(self.optimiser)
@@ -263,6 +264,18 @@ class Loop:
             self._scaler.load_state_dict(state["scaler"])
         if "torch_rng" in state:
             torch.set_rng_state(state["torch_rng"])
+
+
+def _groups(network: nn.Module, backbone: float) -> list[dict]:
+    """The optimiser's groups: all weights, or those of the backbone, which learn at a `share` of the rate, and the rest."""
+    if backbone == 1.0:
+        return [{"params": list(network.parameters()), "share": 1.0}]
+    of_backbone = {id(weight) for weight in network.get_submodule("backbone").parameters()}
+    rest = [weight for weight in network.parameters() if id(weight) not in of_backbone]
+    return [
+        {"params": list(network.get_submodule("backbone").parameters()), "share": backbone},
+        {"params": rest, "share": 1.0},
+    ]
 
 
 @dataclass(frozen=True, eq=False)
