@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vibe_cli.networks.skeleton import COUNT, LEFT_RIGHT_PAIRS, MIRRORED_KEYPOINTS
-from vibe_cli.training.augment import Augmentation, Sample, TrainingCrops, cut, known_pairs
+from vibe_cli.training.augment import SHOWN, Augmentation, Sample, TrainingCrops, border, cut, known_pairs
 
 SIZE = 96
 
@@ -46,7 +46,7 @@ def test_a_joint_lies_where_the_crop_shows_it(sample: Sample, seed: int, monkeyp
     monkeypatch.setattr("vibe_cli.training.augment.degrade", lambda rng, image: image)
     joint = 5
     cv2.circle(sample.image, tuple(int(v) for v in sample.points[joint]), 2, (255, 255, 255), -1)
-    row = cut(np.random.default_rng(seed), sample, SIZE, Augmentation(part=0, hidden=0, turned=0.5))
+    row = cut(np.random.default_rng(seed), sample, SIZE, Augmentation(part=0, hidden=0, turned=0.5, bordered=0))
     found = brightest(row.crops[0])
     joints = [joint, MIRRORED_KEYPOINTS[joint]]  # which of them, depends on whether the crop is mirrored
     nearest = min(np.abs(row.points[0, k] - found).max() for k in joints)
@@ -78,3 +78,22 @@ def test_depth_that_is_not_known_stays_without_weight(sample: Sample) -> None:
     batch = TrainingCrops.stack([cut(rng, one, SIZE, Augmentation()) for one in (sample, flat)])
     assert batch.root_weights.tolist() == [1, 0] and batch.depth_weights.any(axis=1).tolist() == [True, False]
     assert batch.crops.shape == (2, SIZE, SIZE, 3)
+
+
+def test_a_border_cuts_people_off_and_their_joints_stay_known(sample: Sample) -> None:
+    sample.image[:] = 200
+    low, high = sample.box[:2] - sample.box[2:] / 2, sample.box[:2] + sample.box[2:] / 2
+    seen = set()
+    for seed in range(24):
+        shown = border(np.random.default_rng(seed), sample)
+        left, right = shown.box[:2] - shown.box[2:] / 2, shown.box[:2] + shown.box[2:] / 2
+        moved = [*(left > low + 1), *(right < high - 1)]
+        assert sum(moved) == 1, "one of the box's sides is the border"
+        seen.add(moved.index(True))
+        assert SHOWN[0] - 0.02 <= np.prod(shown.box[2:] / sample.box[2:]) <= SHOWN[1] + 0.02
+        rows, columns = (np.flatnonzero(shown.image.any(axis=(2, axis))) for axis in (1, 0))
+        assert right[0] - 1 <= columns.max() and right[1] - 1 <= rows.max(), "what the box holds is shown"
+        assert left[0] >= columns.min() and left[1] >= rows.min()
+        assert not shown.image.all(), "and beyond the border is nothing"
+        assert shown.points is sample.points and shown.weights is sample.weights
+    assert seen == {0, 1, 2, 3} and sample.image.all()

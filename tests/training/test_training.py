@@ -281,3 +281,15 @@ def check_model(folder: Path) -> None:
         rotations, betas, camera = regress(model.network, features, None, None)
     assert rotations.shape == (3, 24, 3, 3) and betas.shape == (10,) and camera.shape == (3, 3)
     assert all(bool(x.isfinite().all()) for x in (rotations, betas, camera))
+
+
+def test_a_backbone_learns_at_its_share_of_the_rate() -> None:
+    net = torch.nn.ModuleDict(
+        {"backbone": torch.nn.Linear(2, 1, bias=False), "head": torch.nn.Linear(2, 1, bias=False)}
+    )
+    before = {name: part.weight.detach().clone() for name, part in net.items()}
+    loop = Loop(net, Schedule(minutes=1, rate=0.05, decay=0, backbone=0.2, steps=10, warmup_steps=0), print, "net")
+    loop.step(sum(part.weight.sum() for part in net.values()), {})
+    went = {name: float((part.weight.detach() - before[name]).abs().mean()) for name, part in net.items()}
+    assert went["head"] == pytest.approx(0.05, rel=0.01), "AdamW's first step is the rate"
+    assert went["backbone"] == pytest.approx(0.2 * went["head"], rel=0.01)

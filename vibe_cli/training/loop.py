@@ -86,7 +86,9 @@ class Loop:
         self.out, self.facts, self.others, self.watch, self.saved = out, facts or {}, others or {}, watch, saved
         self.context = context or ProcessContext()
         self._scaler = self.context.scaler()
-        self.optimiser = torch.optim.AdamW(_groups(network, schedule.backbone), schedule.rate, weight_decay=schedule.decay)
+        self.optimiser = torch.optim.AdamW(
+            _groups(network, schedule.backbone), schedule.rate, weight_decay=schedule.decay
+        )
         self._averaged = AveragedModel(network, multi_avg_fn=self._blend, use_buffers=True)
         self.steps, self.spent = 0, 0.0
         self._recent: dict[str, float] = {}
@@ -267,7 +269,7 @@ class Loop:
 
 
 def _groups(network: nn.Module, backbone: float) -> list[dict]:
-    """The optimiser's groups: all weights, or those of the backbone, which learn at a `share` of the rate, and the rest."""
+    """The optimiser's groups: all weights, or the backbone's, which learn at a `share` of the rate, and the rest."""
     if backbone == 1.0:
         return [{"params": list(network.parameters()), "share": 1.0}]
     of_backbone = {id(weight) for weight in network.get_submodule("backbone").parameters()}
