@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,3 +116,26 @@ def test_results_are_read_without_our_library(name: str, tmp_path: Path, capsys:
         (path,) = format_writer("pkl").write(made, load_body(None), tmp_path, ExportOptions(vertices=False), quiet)
     read_result.main(path)
     assert capsys.readouterr().out == "person 1: 6 frames, the left knee bends 5 to 80 degrees\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script for Slurm")
+def test_the_script_for_slurm_starts_ray_and_a_batch_with_a_worker_a_gpu(tmp_path: Path) -> None:
+    programs = {
+        "scontrol": 'echo node1; echo "$SLURM_NODES_MORE"',
+        "srun": 'echo "srun $*" >> "$SAID"',
+        "ray": "echo ' 1 node_a'; echo ' 1 node_b'",
+        "vibe": 'echo "vibe $*" >> "$SAID"',
+        "sleep": ":",
+    }
+    for name, words in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{words}\n")
+        (tmp_path / name).chmod(0o755)
+    told = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_ID": "7", "SLURM_GPUS_ON_NODE": "4", "SAID": "said"}
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_NODES_MORE": "node2", **told}
+    script = ["bash", EXAMPLES / "slurm_batch.sh"]
+    run = subprocess.run([*script, "in", "out", "--render"], cwd=tmp_path, env=environment, capture_output=True)
+    assert run.returncode == 0, run.stderr
+    said = (tmp_path / "said").read_text().splitlines()
+    assert said[-1] == "vibe batch in -o out --engine ray --address node1:20007 --workers 8 --render"
+    assert sum(line.startswith("srun") for line in said) == 2
+    assert subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True).returncode == 2

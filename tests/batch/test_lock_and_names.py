@@ -130,6 +130,8 @@ def test_clips_over_a_limit_are_refused_in_words(vibe, tiny: Path) -> None:
         (("--max-minutes", 0.001), "0.0 minutes, over the limit of 0.001"),
     ):
         assert batch(vibe, *option).code == 5 and words in rows(tiny)["a.mp4"]["error"]
+        answer = vibe("demo", "clips/a.mp4", "--model", "tiny", *option)
+        assert answer.code == 3 and words in answer.err and not (tiny / "output").exists()
 
 
 def test_a_folder_that_vanishes_is_a_reason_and_no_bug(vibe, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
