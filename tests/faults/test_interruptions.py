@@ -158,6 +158,6 @@ def test_many_clips_take_no_more_memory_or_files_than_few(home: Path, row) -> No
     watcher.join()
     assert run.returncode == 0
     early = next(sample for sample in samples if sample[0] >= MANY // 5)
-    late = samples[-1]
+    late = max(sample for sample in samples if sample[0] < MANY)  # after the last clip the worker is gone
     row(f"{MANY} clips", f"{early[1]} MB and {early[2]} files after {early[0]}, {late[1]} MB and {late[2]} at the end")
     assert late[1] < 1.1 * early[1] + 20 and late[2] <= early[2] + 8
